@@ -1,0 +1,45 @@
+//! What the filter and the key service must agree on, and nothing else.
+//!
+//! * [`key_text`]: how a key looks, so that typing errors need no lookup
+//! * [`Digest`]: what is kept of a key
+//! * [`KeyRecord`], [`TeamRecord`]: what a node knows about a key and its team
+//! * [`shard`]: how records lie in Envoy's shared data
+//! * [`page`]: how they travel from the key service to a node
+//! * [`ledger`]: what a node reports back
+//!
+//! Everything here is a pure function over bytes: no clock, no randomness, no I/O.
+#![forbid(unsafe_code)]
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod bytes;
+mod digest;
+pub mod key_text;
+mod kind;
+pub mod ledger;
+mod names;
+pub mod page;
+mod quota;
+mod record;
+pub mod shard;
+
+pub use bytes::Broken;
+pub use digest::Digest;
+pub use kind::Kind;
+pub use names::{InvalidName, KeyId, Scope, Scopes, Subject, TeamId};
+pub use quota::{InvalidQuota, Quota};
+pub use record::{KeyRecord, KeyState, TeamRecord, TeamState};
+
+/// The header that marks an answer as the key service's own.
+///
+/// Envoy answers a failed call itself (a time-out looks like a 504, a refused
+/// connection like a 503), so a status alone proves nothing.
+pub const SERVICE_HEADER: &str = "x-tollkeeper-service";
+
+/// The value of [`SERVICE_HEADER`].
+pub const SERVICE_NAME: &str = "keyservice";
+
+/// The request header in which a node says its name.
+pub const NODE_HEADER: &str = "x-tollkeeper-node";
+
+/// The request header in which a node says the version of its filter.
+pub const VERSION_HEADER: &str = "x-tollkeeper-version";
