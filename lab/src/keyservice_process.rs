@@ -1,0 +1,125 @@
+//! A real key service: started on an address that it keeps over restarts, waited for, and ended.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::envoy::ProcessGroup;
+use crate::poll::wait_until;
+use crate::process::Process;
+use crate::secret::Tokens;
+
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How the key service is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The key service's program.
+    pub program: PathBuf,
+    /// Where its log and its address file go.
+    pub directory: PathBuf,
+    /// The SQLite file; made when it is not there.
+    pub database: PathBuf,
+    /// Where it listens, with a port other than 0, so that a restart comes back to it.
+    pub address: SocketAddr,
+    /// What its callers must present.
+    pub tokens: Tokens,
+    /// Whose signals it gets.
+    pub group: ProcessGroup,
+}
+
+/// A key service that may be running or not. Dropping it kills it.
+#[derive(Debug)]
+pub struct KeyServiceProcess {
+    launch: Launch,
+    process: Option<Process>,
+}
+
+impl KeyServiceProcess {
+    /// One that does not run yet.
+    pub fn stopped(launch: Launch) -> Self {
+        Self { launch, process: None }
+    }
+
+    /// Starts it, unless it runs, and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, with the end of its log.
+    pub async fn start(&mut self) -> Result<()> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        let log = self.launch.directory.join("keyservice.log");
+        let mut process = Process::start("the key service", &mut self.command(), &log)?;
+        let outcome = self.wait_for_ready(&mut process).await;
+        self.process = Some(process);
+        outcome
+    }
+
+    /// Ends it at once, as a crash would. Nothing happens when it does not run.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        match self.process.take() {
+            None => Ok(()),
+            Some(mut process) => process.kill().map(drop),
+        }
+    }
+
+    /// Where it listens, or will.
+    pub fn address(&self) -> SocketAddr {
+        self.launch.address
+    }
+
+    /// The tokens that it takes.
+    pub fn tokens(&self) -> &Tokens {
+        &self.launch.tokens
+    }
+
+    /// Its whole log, over all restarts.
+    pub fn log(&self) -> String {
+        fs::read(self.launch.directory.join("keyservice.log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Its process, while it runs: to check on it or to stop it.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    fn command(&self) -> Command {
+        let launch = &self.launch;
+        let mut command = Command::new(&launch.program);
+        command
+            .arg("serve")
+            .env("TOLLKEEPER_LISTEN", launch.address.to_string())
+            .env("TOLLKEEPER_ADDRESS_FILE", launch.directory.join("keyservice.address"))
+            .env("TOLLKEEPER_DATABASE", &launch.database)
+            .env("TOLLKEEPER_ADMIN_TOKEN", launch.tokens.admin.expose())
+            .env("TOLLKEEPER_NODE_TOKEN", launch.tokens.node.expose());
+        launch.group.apply(&mut command);
+        command
+    }
+
+    async fn wait_for_ready(&self, process: &mut Process) -> Result<()> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        let url = format!("http://{}/readyz", self.launch.address);
+        let outcome = wait_until("the key service says that it is ready", READY_LIMIT, async || {
+            if let Err(ended) = process.ensure_running() {
+                return Some(Err(ended));
+            }
+            let answer = client.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(Ok(()))
+        });
+        match outcome.await {
+            Ok(outcome) => outcome,
+            Err(late) => bail!("{late}. {}", process.log_tail()),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The lab: real Envoy, real key service and a small upstream, started together for tests and for `make run`.
+//!
+//! A test starts everything with [`edge::Edge::start`]; `lab run` does the same with data that stays. What they share
+//! is below them: [`envoy`], [`keyservice_process`], [`upstream`], and [`bootstrap`], which edits `envoy/edge.yaml`.
+
+pub mod access;
+pub mod artifacts;
+pub mod bootstrap;
+pub mod edge;
+pub mod envoy;
+pub mod key_service;
+pub mod keyservice_process;
+pub mod pack;
+pub mod poll;
+pub mod port;
+pub mod process;
+pub mod raw;
+pub mod run;
+pub mod secret;
+pub mod upstream;

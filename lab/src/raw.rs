@@ -1,0 +1,120 @@
+//! HTTP/1.1 by hand: bytes in, bytes out, for requests that a well-behaved client cannot send.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// An answer, taken apart without judging it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawAnswer {
+    /// From the status line; 0 if there is none.
+    pub status: u16,
+    /// In the order of arrival, names in lower case, values as bytes.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// All that follows the empty line (chunked coding is not undone).
+    pub body: Vec<u8>,
+}
+
+impl RawAnswer {
+    /// All values of a header, joined by `, ` and decoded lossily; `None` when it is not there.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let values: Vec<_> = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| lossy(v)).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    /// The body, decoded lossily.
+    pub fn text(&self) -> String {
+        lossy(&self.body)
+    }
+}
+
+impl fmt::Debug for RawAnswer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.status)?;
+        for (name, value) in &self.headers {
+            writeln!(formatter, "{name}: {}", lossy(value))?;
+        }
+        write!(formatter, "\n{}", self.text())
+    }
+}
+
+/// Sends `bytes` over a new connection and returns everything that comes back until the server closes it: let the
+/// request say `connection: close`.
+///
+/// # Errors
+/// When the connection fails, or is still open after 20 s.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
+    let talk = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(bytes).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        Ok(answer)
+    };
+    timeout(LIMIT, talk).await.with_context(|| format!("{address} did not close the connection"))?
+}
+
+/// Sends one request without a body, with exactly these header bytes in this order (plus `host` and
+/// `connection: close` in front), over a new connection.
+///
+/// # Errors
+/// When the connection fails, or is still open after 20 s.
+pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &[u8])]) -> Result<RawAnswer> {
+    let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n").into_bytes();
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    Ok(parse(&exchange(address, &bytes).await?))
+}
+
+/// Takes an answer apart.
+pub fn parse(answer: &[u8]) -> RawAnswer {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(answer.len());
+    let (head, rest) = answer.split_at(end);
+    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let status_line = lossy(lines.next().unwrap_or_default());
+    RawAnswer {
+        status: status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0),
+        headers: lines.filter_map(header).collect(),
+        body: rest.get(4..).unwrap_or_default().to_vec(),
+    }
+}
+
+fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let (name, value) = line.split_at(colon);
+    Some((lossy(name).to_ascii_lowercase(), value.get(1..)?.trim_ascii().to_vec()))
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let answer = parse(b"HTTP/1.1 401 Unauthorized\r\nX-A: 1\r\nx-a: \xff\r\n\r\nno");
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.headers, [("x-a".to_owned(), b"1".to_vec()), ("x-a".to_owned(), b"\xff".to_vec())]);
+        assert_eq!(answer.text(), "no");
+    }
+
+    #[test]
+    fn silence_has_no_status() {
+        assert_eq!(parse(b"").status, 0);
+    }
+}

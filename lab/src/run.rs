@@ -1,0 +1,158 @@
+//! `lab run`: the whole of tollkeeper on this machine, with demo keys, in front until Ctrl-C.
+
+mod demo;
+mod places;
+mod print;
+mod state;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::interval;
+
+use crate::artifacts;
+use crate::bootstrap::Bootstrap;
+use crate::envoy::{self, Envoy, Listeners, ProcessGroup};
+use crate::key_service::KeyService;
+use crate::keyservice_process::{self, KeyServiceProcess};
+use crate::poll::wait_until;
+use crate::run::demo::DemoKeys;
+pub use crate::run::places::Places;
+use crate::run::state::State;
+use crate::upstream::Upstream;
+
+const GRACE: Duration = Duration::from_secs(5);
+const SYNC_LIMIT: Duration = Duration::from_secs(20);
+const WORKERS: u32 = 2;
+
+/// Everything that runs. Fields are dropped in order, which is the order of stopping.
+struct Running {
+    envoy: Envoy,
+    key_service: KeyServiceProcess,
+    _upstream: Upstream,
+}
+
+/// Starts everything and stays until it is told to stop or a part of it ends.
+///
+/// # Errors
+/// When a port is taken, something does not start, or a part of it ends by itself.
+pub async fn run(places: &Places) -> Result<()> {
+    let mut stop = StopSignals::listen()?;
+    let mut running = tokio::select! {
+        started = start(places) => started?,
+        () = stop.received() => return Ok(()),
+    };
+    tokio::select! {
+        ended = watch(&mut running) => {
+            print::progress("Stopping the others");
+            ended.and_then(|()| stop_all(running))
+        }
+        () = stop.received() => {
+            print::stopping();
+            stop_all(running)
+        }
+    }
+}
+
+async fn start(places: &Places) -> Result<Running> {
+    places.ensure_free()?;
+    let state = State::open()?;
+    print::progress("Starting the key service");
+    let mut key_service = KeyServiceProcess::stopped(key_service_launch(places, &state)?);
+    key_service.start().await?;
+    let admin_api = KeyService::new(places.key_service, state.tokens.admin.clone())?;
+    let keys = demo::keys(&state, &admin_api).await?;
+    print::progress("Starting Envoy and an echo upstream");
+    let upstream = Upstream::start(places.upstream).await?;
+    let mut envoy = Envoy::start(&bootstrap(places, &state)?, &envoy_launch(&state)?).await?;
+    envoy.listener("edge").await?;
+    print::progress("Waiting for the filter to fetch its keys");
+    wait_for_sync(places, &keys, &mut envoy).await?;
+    print::ready(places, &state, &keys);
+    Ok(Running { envoy, key_service, _upstream: upstream })
+}
+
+fn key_service_launch(places: &Places, state: &State) -> Result<keyservice_process::Launch> {
+    Ok(keyservice_process::Launch {
+        program: artifacts::key_service()?,
+        directory: state.directory.clone(),
+        database: state.database(),
+        address: places.key_service,
+        tokens: state.tokens.clone(),
+        group: ProcessGroup::Own,
+    })
+}
+
+fn envoy_launch(state: &State) -> Result<envoy::Launch> {
+    Ok(envoy::Launch {
+        program: artifacts::envoy()?,
+        directory: state.directory.clone(),
+        workers: WORKERS,
+        environment: vec![("TOLLKEEPER_NODE_TOKEN".to_owned(), state.tokens.node.expose().into())],
+        group: ProcessGroup::Own,
+        listeners: Listeners::Static,
+    })
+}
+
+fn bootstrap(places: &Places, state: &State) -> Result<Bootstrap> {
+    let mut bootstrap = Bootstrap::edge()?;
+    bootstrap.listener(places.listener)?;
+    bootstrap.admin(places.admin)?;
+    bootstrap.cluster("upstream", places.upstream)?;
+    bootstrap.cluster("keyservice", places.key_service)?;
+    bootstrap.wasm(&artifacts::filter()?)?;
+    bootstrap.access_log(&state.access_log())?;
+    Ok(bootstrap)
+}
+
+/// Until a demo key is let through, or refused for a reason that waiting does not change.
+async fn wait_for_sync(places: &Places, keys: &DemoKeys, envoy: &mut Envoy) -> Result<()> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+    let url = format!("http://{}/api/{}/", places.listener, keys.first.team);
+    let answer = wait_until("the filter has fetched its keys", SYNC_LIMIT, async || {
+        let answer = client.get(&url).header("x-api-key", &keys.first.key).send().await.ok()?;
+        let status = answer.status().as_u16();
+        (!matches!(status, 401 | 503)).then_some(())
+    });
+    answer.await.with_context(|| envoy.process().log_tail())
+}
+
+/// Ends only with an error: when a part has ended by itself.
+async fn watch(running: &mut Running) -> Result<()> {
+    let mut tick = interval(Duration::from_millis(200));
+    loop {
+        tick.tick().await;
+        running.envoy.process().ensure_running()?;
+        if let Some(process) = running.key_service.process() {
+            process.ensure_running()?;
+        }
+    }
+}
+
+/// Envoy first, so that no request meets a half-stopped system.
+fn stop_all(mut running: Running) -> Result<()> {
+    running.envoy.process().stop(GRACE)?;
+    if let Some(process) = running.key_service.process() {
+        process.stop(GRACE)?;
+    }
+    Ok(())
+}
+
+/// The ways in which a terminal or a supervisor says "stop".
+struct StopSignals([tokio::signal::unix::Signal; 3]);
+
+impl StopSignals {
+    fn listen() -> Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn received(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
