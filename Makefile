@@ -50,13 +50,14 @@ run: programs filter envoy ## Ports: TOLLKEEPER_PORT, TOLLKEEPER_ADMIN_PORT, TOL
 test: programs filter envoy
 	@$(FIND_ENVOY)
 	export $(COMPONENTS)
+	echo "==> Examples in the documentation"
+	cargo test --workspace --doc --quiet
 	if cargo nextest --version >/dev/null 2>&1; then
-		echo "==> Testing with cargo nextest"
+		echo "==> Tests, with cargo nextest"
 		cargo nextest run --workspace $(ARGS)
-		cargo test --workspace --doc --quiet
 	else
-		echo "==> Testing with cargo test"
-		cargo test --workspace $(ARGS)
+		echo "==> Tests, with cargo test"
+		cargo test --workspace --lib --bins --tests $(ARGS)
 	fi
 
 check: rust-tools

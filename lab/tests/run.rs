@@ -1,4 +1,5 @@
 //! `lab run`, which is what `make run` starts, as its user sees it.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use std::fs::{self, File};
 use std::net::TcpListener;
