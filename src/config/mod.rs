@@ -1,0 +1,120 @@
+//! What users write, read strictly into what the filter's rooms need; all mistakes at once.
+//!
+//! * [`Config::parse`]: the only way in
+//! * `json`: the text as a tree; `setting`: how an object is defined and read; `schema`: its description
+//! * `values`, `words`, `vocabulary`, `template_text`, `route_list`: what stands in it
+//! * `key_service`, `template`, `routes`: what comes out
+//! * `mistakes`: what is wrong, where, and what to do
+
+mod json;
+mod key_service;
+mod mistakes;
+mod route_list;
+mod routes;
+#[cfg(not(target_arch = "wasm32"))]
+mod schema;
+mod setting;
+mod template;
+mod template_text;
+mod values;
+mod vocabulary;
+mod words;
+
+use tollkeeper_contract::Quota;
+
+pub use key_service::KeyService;
+pub use mistakes::Mistakes;
+pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
+pub use values::{Authority, Cluster, EnvName, Instance, Realm};
+pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, RateLimitHeaders, Style, Styles};
+
+use json::Json;
+use mistakes::Place;
+use route_list::RouteList;
+use setting::{Setting, settings};
+use vocabulary::Unmatched;
+
+/// A configuration without a mistake.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Names all shared data of this installation.
+    pub instance: Instance,
+    /// Where the keys come from.
+    pub key_service: KeyService,
+    /// The realm of the challenges.
+    pub realm: Realm,
+    /// The quota of a team that has none of its own.
+    pub quota: Quota,
+    /// Whether answers say what is left of the quota.
+    pub rate_limit_headers: RateLimitHeaders,
+    /// What the client is told about itself.
+    pub response_headers: AuthHeaders,
+    /// What the upstream is told about the client.
+    pub request_headers: AuthHeaders,
+    /// Which requests need what.
+    pub routes: Routes,
+}
+
+settings! {
+    /// The configuration of the tollkeeper filter.
+    Settings {
+        /// Names all data that is shared in one Envoy; filters with the same name share keys and quotas.
+        instance: Instance = "default",
+        /// The key service, from which the keys come.
+        key_service: KeyService,
+        /// The realm that the challenges of a 401 name.
+        realm: Realm = "tollkeeper",
+        /// How a key may be presented: `Authorization: <key>`, `Authorization: Token <key>`, `Authorization: Bearer <key>`, `x-api-key: <key>`.
+        styles: Styles = ["raw", "token", "bearer", "x-api-key"],
+        /// Whether the upstream sees the key.
+        forward_credential: Forwarding = false,
+        /// The quota of a team that has none of its own.
+        quota: Quota = Json::numbers([("limit", 300), ("window_seconds", 300)]),
+        /// Whether answers carry `RateLimit` and `RateLimit-Policy`, as the current IETF draft has them.
+        rate_limit_headers: RateLimitHeaders = "draft",
+        /// What the client is told about itself: `all`, `off`, or a list of headers.
+        response_headers: AuthHeaders = "all",
+        /// What the upstream is told about the client: `all`, `off`, or a list of headers.
+        request_headers: AuthHeaders = "all",
+        /// What happens where no route matches. `authenticate`: a key is needed. `refuse`: nothing passes.
+        unmatched: Unmatched = "authenticate",
+        /// What the requests to some paths need; the first route that matches wins.
+        routes: RouteList = [],
+    }
+}
+
+impl Config {
+    /// Reads the configuration that Envoy hands over, JSON.
+    ///
+    /// # Errors
+    /// Every mistake in it, each with its place.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::none();
+        let read =
+            Json::parse(bytes, &mut mistakes).and_then(|json| Settings::read(&json, &Place::Whole, &mut mistakes));
+        mistakes.settle(read).map(Self::from)
+    }
+
+    /// The JSON Schema (draft 2020-12) of what [`Config::parse`] takes, as far as a schema can say it.
+    #[cfg(not(target_arch = "wasm32"))]
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schema::document(Settings::schema())
+    }
+}
+
+impl From<Settings> for Config {
+    fn from(settings: Settings) -> Self {
+        let Settings { styles, forward_credential, unmatched, routes, .. } = settings;
+        Self {
+            instance: settings.instance,
+            key_service: settings.key_service,
+            realm: settings.realm,
+            quota: settings.quota,
+            rate_limit_headers: settings.rate_limit_headers,
+            response_headers: settings.response_headers,
+            request_headers: settings.request_headers,
+            routes: routes.with_defaults(styles, forward_credential, unmatched),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! `tollkeeper check-config` and `tollkeeper schema`, as an operator runs them.
+
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tollkeeper::config::Config;
+
+fn tollkeeper(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tollkeeper"))
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input may have closed it already.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+/// Runs `check-config -`, and gives its exit code, what it prints and what it complains of.
+fn check(input: &str) -> (i32, String, String) {
+    let output = tollkeeper(&["check-config", "-"], input.as_bytes());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_config_answers_for_each_file_and_exits_by_the_worst() {
+    let good = "tests/config/good_smallest.json";
+    let bad = "tests/config/quota_zero.json";
+    let output = tollkeeper(&["check-config", good], b"");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{good}: good: 1 configuration(s)\n"));
+
+    let output = tollkeeper(&["check-config", good, bad], b"");
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = fs::read_to_string("tests/config/quota_zero.txt").unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), format!("{bad}: {complaint}"));
+
+    let output = tollkeeper(&["check-config", "no/such/file", bad], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("no/such/file: cannot be read: "));
+}
+
+#[test]
+fn check_config_finds_the_filter_in_an_envoy_file() {
+    let envoy = r#"
+static_resources:
+  listeners:
+  - filters:
+    - config: &other
+        name: somebody-elses
+        vm_config: {code: {local: {filename: other.wasm}}}
+        configuration: {"@type": type.googleapis.com/google.protobuf.StringValue, value: "anything"}
+    - config:
+        vm_config: {code: {local: {filename: /etc/envoy/tollkeeper.wasm}}}
+        configuration:
+          "@type": type.googleapis.com/google.protobuf.Struct
+          value:
+            key_service: {cluster: keyservice}
+            rate_limit_headers: off
+    - config:
+        name: tollkeeper
+        vm_config: {}
+        configuration:
+          "@type": type.googleapis.com/google.protobuf.StringValue
+          value: |
+            {"key_service": {"cluster": "keyservice"},
+             "realm": 1, "realm": 2}
+"#;
+    let (code, _, errors) = check(envoy);
+    assert_eq!(code, 1);
+    assert_eq!(
+        errors,
+        "-: at static_resources.listeners[0].filters[1].config.configuration: rate_limit_headers: \
+         is a boolean; use one of draft, off (in quotes, if this is YAML)\n\
+         -: at static_resources.listeners[0].filters[2].config.configuration: realm: \
+         is given more than once; keep one\n\
+         -: at static_resources.listeners[0].filters[2].config.configuration: realm: \
+         is a number; use 1 to 64 printable ASCII characters without \" and \\\n"
+    );
+
+    let mended = envoy.replace(": off", ": 'off'").replace("1, \"realm\": 2", "\"x\"");
+    assert_eq!(check(&mended), (0, "-: good: 2 configuration(s)\n".to_owned(), String::new()));
+}
+
+#[test]
+fn check_config_finds_the_filter_in_kubernetes_objects() {
+    let objects = r#"
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+spec:
+  url: oci://registry.example.com/tollkeeper:1
+  vmConfig: {env: [{name: TOLLKEEPER_NODE_TOKEN, valueFrom: HOST}]}
+  pluginConfig: {key_service: {cluster: "outbound|80||keys"}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+spec:
+  wasm:
+  - {name: tollkeeper, code: {type: Image, image: {url: x}}, config: {key_service: {cluster: keys}}}
+"#;
+    let (code, _, errors) = check(objects);
+    assert_eq!(code, 1);
+    assert_eq!(
+        errors,
+        "-: at document 1.spec.pluginConfig: key_service.authority: is missing, \
+         and the cluster's name is no host name; give it\n"
+    );
+}
+
+#[test]
+fn check_config_does_not_call_a_file_good_in_which_it_found_nothing() {
+    for (text, says) in [
+        ("static_resources: {}", "-: holds no configuration of tollkeeper"),
+        ("apiVersion: v1\n---\nkind: Pod", "-: holds no configuration of tollkeeper"),
+        ("", "-: configuration: is empty"),
+        ("a: [", "-: is neither JSON nor YAML"),
+        ("{\"key_service\": {},\n]", "-: line 2, column 1: cannot be read as JSON"),
+        ("key_service: {}", "-: key_service.cluster: is missing"),
+    ] {
+        let (code, out, errors) = check(text);
+        assert_eq!((code, out.as_str()), (1, ""), "{text}");
+        assert!(errors.starts_with(says), "{text}: {errors}");
+    }
+}
+
+#[test]
+fn schema_prints_the_schema_and_help_shows_examples() {
+    let schema = tollkeeper(&["schema"], b"").stdout;
+    assert_eq!(serde_json::from_slice::<Value>(&schema).unwrap(), Config::json_schema());
+    let help = tollkeeper(&["check-config", "--help"], b"").stdout;
+    assert!(String::from_utf8(help).unwrap().contains("tollkeeper check-config envoy/edge.yaml"));
+}
+
+#[test]
+fn the_configurations_that_ship_are_good() {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/envoy")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|end| end == "yaml")) {
+        let output = tollkeeper(&["check-config", path.to_str().unwrap()], b"");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
