@@ -1,0 +1,104 @@
+//! What is served over HTTP: the admin API under `/v1`, the node API under `/node/v1`, and what operators look at.
+
+mod auth;
+mod body;
+mod health;
+mod keys;
+mod node;
+mod observe;
+mod once;
+mod problem;
+mod query;
+mod teams;
+pub mod wire;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue},
+    middleware::{from_fn, from_fn_with_state, map_response},
+    response::Response,
+    routing::{get, post},
+};
+use tokio::sync::watch;
+use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeToken};
+
+use crate::{domain::AdminToken, metrics::Metrics, nodes::Nodes, store::Store};
+use problem::Problem;
+
+/// The tokens that open the two APIs; they are never the same.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Opens `/v1`.
+    pub admin: AdminToken,
+    /// Opens `/node/v1`, and seals its pages.
+    pub node: NodeToken,
+}
+
+/// All that requests share.
+pub struct App {
+    /// The database.
+    pub store: Store,
+    /// Who may call.
+    pub tokens: Tokens,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who called lately.
+    pub nodes: Nodes,
+    /// Becomes true when the program is asked to end.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Every route of the service.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .nest("/v1", admin_routes(&app))
+        .nest("/node/v1", node_routes(&app))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(async || Problem::unknown_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .layer(from_fn_with_state(app.clone(), observe::observe))
+        .layer(map_response(mark))
+        .with_state(app)
+}
+
+fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+        .route("/teams", get(teams::list).post(teams::create))
+        .route("/teams/{id}", get(teams::show).patch(teams::change).delete(teams::delete))
+        .route("/keys", get(keys::list).post(keys::create))
+        .route("/keys/{id}", get(keys::show).patch(keys::change).delete(keys::delete))
+        .route("/keys/{id}/revoke", post(keys::revoke))
+        .fallback(async || Problem::unknown_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .layer(from_fn_with_state(app.clone(), auth::admins_only))
+        .layer(from_fn(no_store))
+}
+
+fn node_routes(app: &Arc<App>) -> Router<Arc<App>> {
+    Router::new()
+        .route("/snapshot", get(node::snapshot))
+        .route("/changes", get(node::changes))
+        .route("/ledger", post(node::ledger))
+        .fallback(async || Problem::unknown_route())
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .layer(from_fn_with_state(app.clone(), auth::nodes_only))
+        .layer(from_fn(no_store))
+}
+
+/// Marks an answer as the service's own: Envoy answers failed calls itself.
+async fn mark(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(SERVICE_HEADER), HeaderValue::from_static(SERVICE_NAME));
+    response
+}
+
+/// Keeps answers, one of which shows a key, out of every cache.
+async fn no_store(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

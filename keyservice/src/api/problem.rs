@@ -1,0 +1,161 @@
+//! Every refusal and failure as `application/problem+json` (RFC 9457) with a stable reason word.
+
+use std::fmt::Display;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use crate::store::{ActError, Behind, Refusal, StoreError};
+
+/// An answer that says what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    reason: &'static str,
+    detail: String,
+    field: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, reason, detail: detail.into(), field: None }
+    }
+
+    /// A field of the body, a parameter of the query, or a header that breaks a rule.
+    pub(super) fn field(field: impl Into<String>, rule: impl Display) -> Self {
+        let field = field.into();
+        let detail = format!("{field}: {rule}");
+        Self { field: Some(field), ..Self::new(StatusCode::BAD_REQUEST, "invalid_field", detail) }
+    }
+
+    pub(super) fn unknown_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this path")
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        let detail = "this path does not have that method; the header `allow` names those it has";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    pub(super) fn unknown_team() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_team", "there is no team of that id")
+    }
+
+    pub(super) fn unknown_key() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_key", "there is no key of that id")
+    }
+
+    /// The same problem, pointing at the field that causes it.
+    pub(super) fn at(self, field: &'static str) -> Self {
+        Self { field: Some(field.to_owned()), ..self }
+    }
+
+    /// The same problem under another status.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut body = json!({
+            "type": "about:blank",
+            "title": self.status.canonical_reason().unwrap_or_default(),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "reason": self.reason,
+        });
+        if let (Some(field), Some(members)) = (self.field, body.as_object_mut()) {
+            members.insert("field".to_owned(), field.into());
+        }
+        let mut response = (self.status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyservice\""));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if is_passing(&error) {
+            tracing::warn!(%error, "the database is busy");
+            let detail = "the database is busy or the service is ending; try again";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_busy", detail);
+        }
+        tracing::error!(%error, "the database failed");
+        let detail = "the database failed; the service's log says how";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", detail)
+    }
+}
+
+/// Whether the same request may succeed a little later.
+fn is_passing(error: &StoreError) -> bool {
+    match error {
+        StoreError::Interrupted | StoreError::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
+        // SQLITE_BUSY and SQLITE_LOCKED, with their extensions in the upper bits.
+        StoreError::Sql(sqlx::Error::Database(error)) => {
+            error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+        }
+        StoreError::Sql(_) | StoreError::Corrupt { .. } => false,
+    }
+}
+
+impl From<ActError> for Problem {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Refused(refusal) => refusal.into(),
+            ActError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let conflict = |reason, detail: String| Self::new(StatusCode::CONFLICT, reason, detail);
+        match refusal {
+            Refusal::NoSuchTeam => Self::unknown_team(),
+            Refusal::NoSuchKey => Self::unknown_key(),
+            Refusal::TeamExists => conflict("team_exists", "there is a team of that id already".into()).at("id"),
+            Refusal::TeamHasKeys(count) => {
+                let detail = format!("the team has {count} keys that are not revoked; revoke or delete them first");
+                conflict("team_has_keys", detail)
+            }
+            Refusal::KeyIsRevoked => {
+                conflict("key_revoked", "the key is revoked, which is final; create another one".into())
+            }
+            Refusal::NeverValid => Self::field("expires", "must be later than not_before"),
+            Refusal::OtherRequest => {
+                let detail = "this Idempotency-Key was used for another request; take a new one";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail).at("idempotency-key")
+            }
+            Refusal::MadeAndDeleted => {
+                let detail = "what the first request with this Idempotency-Key made was deleted since";
+                conflict("made_and_deleted", detail.into())
+            }
+        }
+    }
+}
+
+impl From<Behind> for Problem {
+    fn from(behind: Behind) -> Self {
+        match behind {
+            Behind::Forgotten { history_from } => {
+                let detail = format!("changes are known behind revision {history_from} only; take a snapshot");
+                Self::new(StatusCode::GONE, "history_forgotten", detail).at("after")
+            }
+            Behind::NotReached { revision } => {
+                let detail = format!("this database has only come to revision {revision}; take a snapshot");
+                Self::new(StatusCode::CONFLICT, "revision_not_reached", detail).at("after")
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The commands of the program.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage or setting, 3 the key service could not be reached.
+
+mod client;
+mod keys;
+mod output;
+mod teams;
+mod time;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    logs,
+    serve::{ServeError, ServeSettings, serve},
+    settings::{self, LogFormat, SettingError, from_environment},
+};
+use client::{CallError, Client};
+use output::Output;
+
+const AFTER_HELP: &str = "\
+Secrets come from the environment or a file, never from a flag that `ps` shows:
+  TOLLKEEPER_ADMIN_TOKEN or TOLLKEEPER_ADMIN_TOKEN_FILE   all commands
+  TOLLKEEPER_NODE_TOKEN  or TOLLKEEPER_NODE_TOKEN_FILE    serve
+
+Exit codes:
+  0 done, 1 refused or failed, 2 wrong usage or setting, 3 the key service could not be reached
+
+Examples:
+  keyservice serve --database /var/lib/tollkeeper/keys.db
+  keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300
+  keyservice keys create --team acme --scope read --scope write --expires 90d
+  keyservice keys revoke c7tq4m2xkz5r6y3a --reason 'found in a public repository'";
+
+/// Issues, revokes and publishes API keys, and counts their use.
+#[derive(Parser)]
+#[command(name = "keyservice", version, after_help = AFTER_HELP, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the admin API and the node API until SIGINT or SIGTERM.
+    Serve(ServeFlags),
+    /// Make, show, change and delete teams.
+    #[command(subcommand)]
+    Teams(teams::Command),
+    /// Make, show, change, revoke and delete keys.
+    #[command(subcommand)]
+    Keys(keys::Command),
+}
+
+#[derive(Args)]
+struct ServeFlags {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, env = "TOLLKEEPER_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The SQLite file; it is made if there is none.
+    #[arg(long, env = "TOLLKEEPER_DATABASE", default_value = "tollkeeper.db", value_name = "FILE")]
+    database: PathBuf,
+    /// Write the address that was bound into this file once the service listens.
+    #[arg(long, env = "TOLLKEEPER_ADDRESS_FILE", value_name = "FILE")]
+    address_file: Option<PathBuf>,
+    /// How log lines look.
+    #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", value_enum, default_value = "json")]
+    log_format: LogFormat,
+    /// Which log lines are written: a level, or a filter such as `info,keyservice=debug`.
+    #[arg(long, env = "TOLLKEEPER_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+/// Where commands go, and how they answer.
+#[derive(Args)]
+pub(crate) struct Target {
+    /// Where the key service is.
+    #[arg(long, env = client::URL, default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    url: String,
+    /// Answer in JSON, as the admin API does.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl CommandError {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Setting(_) | Self::Usage(_) => 2,
+            Self::Call(error) => error.code(),
+            Self::Serve(_) | Self::Output(_) => 1,
+        }
+    }
+}
+
+/// Reads the command line, does what it says, and gives the code to exit with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    let mut runtime = match &command {
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Teams(_) | Command::Keys(_) => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    match command {
+        Command::Serve(flags) => runtime.block_on(start(flags)),
+        Command::Teams(command) => runtime.block_on(teams::run(command)),
+        Command::Keys(command) => runtime.block_on(keys::run(command)),
+    }
+}
+
+async fn start(flags: ServeFlags) -> Result<(), CommandError> {
+    let tokens = settings::tokens(from_environment)?;
+    logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
+    let ServeFlags { listen, database, address_file, .. } = flags;
+    Ok(serve(ServeSettings { listen, database, address_file, tokens }).await?)
+}
+
+impl Target {
+    fn client(&self) -> Result<Client, CommandError> {
+        Ok(Client::new(&self.url, settings::admin_token(from_environment)?)?)
+    }
+
+    fn output(&self) -> Output {
+        if self.json { Output::Json } else { Output::Text }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the key service is about, as types that cannot hold a wrong value; no I/O, no clock.
+
+mod key;
+mod moment;
+mod team;
+mod text;
+mod token;
+mod usage;
+pub mod word;
+
+pub use key::{Issued, Key, KeyChange, KeyFilter, KeyState, NewKey, is_ever_valid};
+pub use moment::{InvalidMoment, Moment};
+pub use team::{NewTeam, Team, TeamChange, TeamState};
+pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason};
+pub use token::AdminToken;
+pub use usage::{Batch, Counted, InvalidReport, Tally};
+
+/// What a change does to one field that may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Patch<T> {
+    /// The field stays as it is.
+    #[default]
+    Keep,
+    /// The field is empty from now on.
+    Clear,
+    /// The field has this value from now on.
+    Set(T),
+}
+
+impl<T> Patch<T> {
+    /// The field after the change.
+    #[must_use]
+    pub fn applied_to(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => before,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+}

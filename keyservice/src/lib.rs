@@ -1,0 +1,21 @@
+//! The key service: issues, revokes and publishes API keys, and counts their use.
+//!
+//! * [`settings`]: what the environment and flags say -> what the service needs
+//! * [`serve`]: starts, listens, and ends in good order
+//! * [`api`]: HTTP in, HTTP out; no SQL
+//! * [`domain`]: what it is about, as types that cannot hold a wrong value; no I/O
+//! * [`store`]: all SQL, and the order of changes
+//! * [`edge`]: the clock and the randomness
+//! * [`cli`]: the commands, which talk to the admin API like any other client
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod cli;
+pub mod domain;
+pub mod edge;
+pub mod logs;
+pub mod metrics;
+pub mod nodes;
+pub mod serve;
+pub mod settings;
+pub mod store;

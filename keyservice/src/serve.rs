@@ -1,0 +1,169 @@
+//! Starts, listens, and ends in good order.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::serve::ListenerExt;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::{interval, timeout},
+};
+
+use crate::{
+    api::{self, App, Tokens},
+    edge,
+    metrics::Metrics,
+    nodes::Nodes,
+    store::{OpenError, Retention, Store},
+};
+
+/// How long requests under way may take once the program is asked to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the database forgets what it keeps only for a while.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
+
+/// What the service needs to start.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// Where to write the address that was bound.
+    pub address_file: Option<PathBuf>,
+    /// Who may call.
+    pub tokens: Tokens,
+}
+
+/// Why the service cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; free it, or set TOLLKEEPER_LISTEN to another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The address file cannot be written.
+    #[error("cannot write the address to {}: {cause}; check TOLLKEEPER_ADDRESS_FILE", .path.display())]
+    AddressFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The system refused what every server needs.
+    #[error("the system failed: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Serves until the program is asked to end (SIGINT or SIGTERM).
+///
+/// # Errors
+/// When it cannot start.
+pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(stop_on_signal(signals()?, stop));
+    let store = Store::open(&settings.database).await?;
+    let listener = listen(settings.listen).await?;
+    let address = listener.local_addr()?;
+    let app = App {
+        store: store.clone(),
+        tokens: settings.tokens,
+        metrics: Metrics::new(),
+        nodes: Nodes::default(),
+        stopping: stopping.clone(),
+    };
+    let housekeeping = tokio::spawn(keep_house(store.clone()));
+    if let Some(path) = &settings.address_file {
+        write_whole(path, &format!("{address}\n"))
+            .map_err(|cause| ServeError::AddressFile { path: path.clone(), cause })?;
+    }
+    tracing::info!(%address, database = %settings.database.display(), "listening");
+    run(listener, app, stopping).await?;
+    housekeeping.abort();
+    if timeout(GRACE, store.close()).await.is_err() {
+        tracing::warn!("the database did not close in time; its log holds all that was committed");
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn run(listener: TcpListener, app: App, stopping: watch::Receiver<bool>) -> io::Result<()> {
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection cannot be told not to wait");
+        }
+    });
+    let server = axum::serve(listener, api::router(Arc::new(app))).with_graceful_shutdown(asked(stopping.clone()));
+    tokio::select! {
+        served = server => served,
+        () = asked_long_ago(stopping) => {
+            tracing::warn!(seconds = GRACE.as_secs(), "requests under way were cut off");
+            Ok(())
+        }
+    }
+}
+
+async fn asked(mut stopping: watch::Receiver<bool>) {
+    // An error says that nobody is left who could ask.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+async fn asked_long_ago(stopping: watch::Receiver<bool>) {
+    asked(stopping).await;
+    tokio::time::sleep(GRACE).await;
+}
+
+type Signals = [tokio::signal::unix::Signal; 2];
+
+fn signals() -> io::Result<Signals> {
+    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?])
+}
+
+async fn stop_on_signal([mut interrupt, mut terminate]: Signals, stop: watch::Sender<bool>) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("asked to end");
+    stop.send_replace(true);
+    // The sender must outlive the wait of everybody who listens.
+    stop.closed().await;
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
+}
+
+async fn keep_house(store: Store) {
+    let mut rounds = interval(HOUSEKEEPING);
+    loop {
+        rounds.tick().await;
+        match store.clear(Retention::default(), edge::now()).await {
+            Ok(cleared) => tracing::debug!(?cleared, "housekeeping"),
+            Err(error) => tracing::warn!(%error, "housekeeping failed; it will be tried again"),
+        }
+    }
+}
+
+/// Writes a file so that a reader finds all of it or none.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::write(&partial, text)?;
+    std::fs::rename(&partial, path)
+}

@@ -1,0 +1,111 @@
+//! The database: all SQL of the key service, and the rules that keep its change numbers true.
+//!
+//! * [`Change`](change::Change): the only way to write what nodes see; commit order is revision order
+//! * `teams`, `keys`: what the admin API reads and changes
+//! * `publication`: what nodes read, in pages
+//! * `ledger`: usage, counted once
+//! * `idempotency`: requests that were already carried out
+//! * `housekeeping`: what is forgotten, and when
+
+mod change;
+mod error;
+mod housekeeping;
+mod idempotency;
+mod keys;
+mod ledger;
+mod open;
+mod publication;
+mod row;
+mod teams;
+
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::watch;
+use tollkeeper_contract::page::ServiceId;
+
+pub use change::MAX_ROWS_PER_CHANGE;
+pub use error::{ActError, OpenError, Refusal, StoreError};
+pub use housekeeping::{Cleared, Retention};
+pub use idempotency::{Made, Once};
+pub use ledger::Settled;
+pub use publication::{Behind, PageContent};
+
+/// The database, open; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    // One connection: writers queue here in order, instead of failing on each other's lock.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    service: ServiceId,
+    revision: watch::Sender<u64>,
+}
+
+/// How many rows there are, by state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Census {
+    /// The number of the last change.
+    pub revision: u64,
+    /// Teams by state.
+    pub teams: Vec<(String, u64)>,
+    /// Keys by state.
+    pub keys: Vec<(String, u64)>,
+}
+
+impl Store {
+    /// Which database this is.
+    #[must_use]
+    pub fn service(&self) -> ServiceId {
+        self.service
+    }
+
+    /// The number of the last change, as it grows.
+    ///
+    /// It wakes whoever waits for a change; what the change is has to be read from the database.
+    #[must_use]
+    pub fn watch_revision(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+
+    /// Counts teams and keys by state.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn census(&self) -> Result<Census, StoreError> {
+        let mut tx = self.read().await?;
+        let revision = publication::current_revision(&mut tx).await?;
+        let teams = sqlx::query("SELECT state, COUNT(*) AS count FROM teams GROUP BY state");
+        let teams = row::counts(&teams.fetch_all(&mut *tx).await?)?;
+        let keys = sqlx::query("SELECT state, COUNT(*) AS count FROM keys GROUP BY state");
+        let keys = row::counts(&keys.fetch_all(&mut *tx).await?)?;
+        Ok(Census { revision, teams, keys })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let mut tx = self.read().await?;
+        publication::current_revision(&mut tx).await.map(|_| ())
+    }
+
+    /// Writes what is still in the log into the database file and closes it.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that sees one state of the database from its first query to its last.
+    async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.readers.begin().await?)
+    }
+}
+
+/// Runs a change to its end, even when whoever asked for it goes away meanwhile.
+///
+/// A request's future is dropped when its client disconnects. If that happened between a commit and the wake-up of
+/// those who wait for it, they would sleep on.
+async fn to_the_end<T: Send + 'static>(
+    act: impl Future<Output = Result<T, ActError>> + Send + 'static,
+) -> Result<T, ActError> {
+    tokio::spawn(act).await.map_err(|_| StoreError::Interrupted)?
+}

@@ -1,0 +1,220 @@
+//! What nodes read: the table as it is, and what changed since.
+//!
+//! A row of `published` carries only the latest revision of its record. So the changes behind revision n are the
+//! records whose latest change is behind n, and a node that applies them has exactly the table as it is.
+
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use tollkeeper_contract::{
+    Digest, KeyRecord, Kind, TeamRecord,
+    page::{Cursor, Entry, PageWriter, Rest, Span, Table},
+};
+
+use super::{
+    Store, StoreError,
+    change::{MAX_ROWS_PER_CHANGE, table_code},
+    row,
+};
+use crate::domain::word;
+
+/// Rows read for one page; more than the smallest records that fit into it.
+const ROWS_PER_PAGE: i64 = 8192;
+
+const _: () = assert!(MAX_ROWS_PER_CHANGE < 8192, "a page must hold at least one whole revision");
+
+/// All that a record is made of, for the rows of `published` that the clause picks.
+macro_rules! published_records {
+    ($clause:literal) => {
+        concat!(
+            "SELECT p.table_code, p.digest, p.revision, p.removed_at,
+                    t.id AS team_id, t.state AS team_state, t.quota_limit, t.quota_window,
+                    k.id, k.kind, k.team, k.subject, k.scopes, k.state, k.not_before, k.expires
+             FROM published p
+             LEFT JOIN teams t ON p.table_code = 1 AND t.digest = p.digest
+             LEFT JOIN keys k ON p.table_code = 2 AND k.digest = p.digest ",
+            $clause
+        )
+    };
+}
+
+/// A page that is ready to be sealed.
+pub struct PageContent {
+    /// The records.
+    pub writer: PageWriter,
+    /// What the page covers.
+    pub span: Span,
+}
+
+/// Why there are no changes behind a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// They go further back than is remembered; a snapshot is needed.
+    Forgotten {
+        /// The first revision behind which changes are known.
+        history_from: u64,
+    },
+    /// This database has not come so far: it is not the one that the node knows.
+    NotReached {
+        /// The revision of this database.
+        revision: u64,
+    },
+}
+
+impl Store {
+    /// The records behind `after`, as they are now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn snapshot_page(&self, after: Option<Cursor>) -> Result<PageContent, StoreError> {
+        let mut tx = self.read().await?;
+        let revision = current_revision(&mut tx).await?;
+        let query = sqlx::query(published_records!(
+            "WHERE (p.table_code, p.digest) > ($1, $2) AND p.removed_at IS NULL
+             ORDER BY p.table_code, p.digest LIMIT $3"
+        ));
+        let (table, digest) =
+            after.map_or((0, Vec::new()), |cursor| (table_code(cursor.table), cursor.digest.as_bytes().to_vec()));
+        let rows = query.bind(table).bind(digest).bind(ROWS_PER_PAGE).fetch_all(&mut *tx).await?;
+        let mut writer = PageWriter::new();
+        let mut written = 0;
+        for row in &rows {
+            let Published { cursor, record, .. } = published(row)?;
+            if writer.push(Entry { cursor, record: record.as_deref() }).is_err() {
+                break;
+            }
+            written += 1;
+        }
+        let rest = if written < rows.len() || is_full(&rows) { Rest::More } else { Rest::Done };
+        Ok(PageContent { writer, span: Span::Snapshot { after, revision, rest } })
+    }
+
+    /// What changed behind revision `after`; nothing when that is the current revision.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn changes_page(&self, after: u64) -> Result<Result<PageContent, Behind>, StoreError> {
+        let mut tx = self.read().await?;
+        let revision = current_revision(&mut tx).await?;
+        let history_from = history_from(&mut tx).await?;
+        if after > revision {
+            return Ok(Err(Behind::NotReached { revision }));
+        }
+        if after < history_from {
+            return Ok(Err(Behind::Forgotten { history_from }));
+        }
+        let rows = changed_rows(&mut tx, after).await?;
+        drop(tx);
+        let records = rows.iter().map(published).collect::<Result<Vec<_>, _>>()?;
+        let limit = if is_full(&rows) { Reach::Cut } else { Reach::All };
+        let (writer, end) = whole_revisions(&records, limit)?;
+        let (to, rest) = end.map_or((revision, Rest::Done), |last| (last, Rest::More));
+        Ok(Ok(PageContent { writer, span: Span::Changes { after, to, rest } }))
+    }
+}
+
+impl PageContent {
+    /// Whether the page would bring a node any further.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        match self.span {
+            Span::Snapshot { .. } => true,
+            Span::Changes { after, to, .. } => to > after,
+        }
+    }
+}
+
+/// The number of the last change that this transaction sees.
+pub(super) async fn current_revision(sql: &mut SqliteConnection) -> Result<u64, StoreError> {
+    row::unsigned(&sqlx::query("SELECT revision FROM service").fetch_one(sql).await?, "revision")
+}
+
+async fn history_from(sql: &mut SqliteConnection) -> Result<u64, StoreError> {
+    row::unsigned(&sqlx::query("SELECT history_from FROM service").fetch_one(sql).await?, "history_from")
+}
+
+async fn changed_rows(sql: &mut SqliteConnection, after: u64) -> Result<Vec<SqliteRow>, StoreError> {
+    let query =
+        sqlx::query(published_records!("WHERE p.revision > $1 ORDER BY p.revision, p.table_code, p.digest LIMIT $2"));
+    Ok(query.bind(row::integer(after)?).bind(ROWS_PER_PAGE).fetch_all(sql).await?)
+}
+
+fn is_full(rows: &[SqliteRow]) -> bool {
+    i64::try_from(rows.len()).is_ok_and(|count| count >= ROWS_PER_PAGE)
+}
+
+/// A record at its place, or a tombstone.
+struct Published {
+    cursor: Cursor,
+    revision: u64,
+    record: Option<Vec<u8>>,
+}
+
+/// Whether the records are all there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    All,
+    Cut,
+}
+
+/// As many whole revisions as fit into a page, and the last one of them when that is not all.
+fn whole_revisions(records: &[Published], reach: Reach) -> Result<(PageWriter, Option<u64>), StoreError> {
+    let (writer, fitting) = write(records);
+    if fitting == records.len() && reach == Reach::All {
+        return Ok((writer, None));
+    }
+    // The first revision that does not fit; of records that were cut, the last one may not be whole either.
+    let broken = records.get(fitting).or(records.last()).map_or(0, |record| record.revision);
+    let whole: Vec<_> = records.iter().take_while(|record| record.revision < broken).collect();
+    // Without this, the node would be told that it has a revision of which it was sent nothing.
+    let last = whole.last().ok_or_else(|| row::corrupt("published.revision", "one change fills more than a page"))?;
+    let revision = last.revision;
+    Ok((write(whole).0, Some(revision)))
+}
+
+fn write<'a>(records: impl IntoIterator<Item = &'a Published>) -> (PageWriter, usize) {
+    let mut writer = PageWriter::new();
+    let fits =
+        |entry: &&Published| writer.push(Entry { cursor: entry.cursor, record: entry.record.as_deref() }).is_ok();
+    let count = records.into_iter().take_while(fits).count();
+    (writer, count)
+}
+
+fn published(from: &SqliteRow) -> Result<Published, StoreError> {
+    let table = match from.try_get("table_code")? {
+        1_i64 => Table::Teams,
+        2 => Table::Keys,
+        code => return Err(row::corrupt("published.table_code", code)),
+    };
+    let removed: Option<i64> = from.try_get("removed_at")?;
+    let record = match (removed, table) {
+        (Some(_), _) => None,
+        (None, Table::Teams) => Some(team_record(from)?),
+        (None, Table::Keys) => Some(key_record(from)?),
+    };
+    let cursor = Cursor { table, digest: Digest::from_bytes(row::bytes(from, "digest")?) };
+    Ok(Published { cursor, revision: row::unsigned(from, "revision")?, record })
+}
+
+fn team_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
+    let state = row::word(from, "team_state", word::team_state)?;
+    let record = TeamRecord { id: from.try_get("team_id")?, state, quota: row::quota(from)? };
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    Ok(bytes)
+}
+
+fn key_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
+    let subject: Option<&str> = from.try_get("subject")?;
+    let record = KeyRecord {
+        kind: row::word(from, "kind", Kind::from_name)?,
+        state: row::word(from, "state", word::key_state)?,
+        not_before: row::maybe_moment(from, "not_before")?.map(|moment| moment.unix()),
+        expires: row::maybe_moment(from, "expires")?.map(|moment| moment.unix()),
+        id: from.try_get("id")?,
+        team: from.try_get("team")?,
+        subject: subject.unwrap_or_default(),
+        scopes: from.try_get("scopes")?,
+    };
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    Ok(bytes)
+}
