@@ -1,0 +1,231 @@
+//! Request to credential, or a denial; from here on there is only a digest.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tollkeeper_contract::{Digest, key_text::could_be_key};
+
+use crate::{
+    config::{Style, Styles},
+    refusal::Denial,
+    request::{Field, Request},
+};
+
+/// A credential as it was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presented {
+    /// How it was presented.
+    pub style: Style,
+    /// What is left of it.
+    pub digest: Digest,
+}
+
+/// The headers that may carry a credential.
+const AUTHORIZATION_STYLES: [Style; 3] = [Style::Raw, Style::Token, Style::Bearer];
+
+/// The credential of a request, among the styles that its route enables.
+///
+/// A header is looked at only if a style that uses it is enabled; otherwise it belongs to the upstream.
+///
+/// # Errors
+/// When there is none, one that cannot be, or two that differ.
+pub fn find(request: &Request<'_>, styles: Styles) -> Result<Presented, Denial> {
+    let authorization = match request.authorization {
+        _ if !reads_authorization(styles) => None,
+        Field::Absent => None,
+        Field::Once(value) => Some(from_authorization(value, styles)?),
+        Field::Repeated => return Err(Denial::DuplicateHeader),
+    };
+    let api_key = match request.api_key {
+        _ if !styles.contains(Style::XApiKey) => None,
+        Field::Absent => None,
+        Field::Once(value) => Some(key(Style::XApiKey, value)?),
+        Field::Repeated => return Err(Denial::DuplicateHeader),
+    };
+    match (authorization, api_key) {
+        (None, None) => Err(Denial::MissingCredential),
+        (Some(one), Some(other)) if one.digest != other.digest => Err(Denial::AmbiguousCredential),
+        (Some(one), _) | (None, Some(one)) => Ok(one),
+    }
+}
+
+/// The headers that carried the credential, and that the upstream need not see.
+pub fn carriers(styles: Styles) -> impl Iterator<Item = &'static str> {
+    let authorization = reads_authorization(styles).then_some("authorization");
+    let api_key = styles.contains(Style::XApiKey).then_some("x-api-key");
+    authorization.into_iter().chain(api_key)
+}
+
+fn reads_authorization(styles: Styles) -> bool {
+    AUTHORIZATION_STYLES.into_iter().any(|style| styles.contains(style))
+}
+
+/// `credentials` of RFC 9110 section 11.4, or a key with no scheme before it.
+fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented, Denial> {
+    let Some(space) = value.iter().position(|byte| matches!(byte, b' ' | b'\t')) else {
+        return without_scheme(value, styles);
+    };
+    let (scheme, rest) = value.split_at_checked(space).ok_or(Denial::MalformedCredential)?;
+    let style = if scheme.contains(&b',') { Err(Denial::DuplicateHeader) } else { style_of(scheme) }?;
+    if !styles.contains(style) {
+        return Err(Denial::UnsupportedScheme);
+    }
+    let credential = rest.trim_ascii_start();
+    let parted_by_spaces = rest.len().saturating_sub(credential.len());
+    if rest.iter().take(parted_by_spaces).any(|byte| *byte != b' ') {
+        return Err(Denial::MalformedCredential);
+    }
+    if style == Style::Bearer && is_jwt(credential) {
+        return Err(Denial::UnknownToken);
+    }
+    key_in_authorization(style, credential)
+}
+
+fn without_scheme(value: &[u8], styles: Styles) -> Result<Presented, Denial> {
+    // "Bearer" and nothing behind it is a slip, not somebody's key.
+    if style_of(value).is_ok() {
+        return Err(Denial::MalformedCredential);
+    }
+    if !styles.contains(Style::Raw) {
+        return Err(Denial::UnsupportedScheme);
+    }
+    key_in_authorization(Style::Raw, value)
+}
+
+fn style_of(scheme: &[u8]) -> Result<Style, Denial> {
+    if scheme.eq_ignore_ascii_case(b"token") {
+        Ok(Style::Token)
+    } else if scheme.eq_ignore_ascii_case(b"bearer") {
+        Ok(Style::Bearer)
+    } else {
+        Err(Denial::UnsupportedScheme)
+    }
+}
+
+/// Envoy joins repeated `authorization` headers with a comma, which no credential has.
+fn key_in_authorization(style: Style, credential: &[u8]) -> Result<Presented, Denial> {
+    if credential.contains(&b',') {
+        return Err(Denial::DuplicateHeader);
+    }
+    key(style, credential)
+}
+
+fn key(style: Style, credential: &[u8]) -> Result<Presented, Denial> {
+    if !could_be_key(credential) {
+        return Err(Denial::MalformedCredential);
+    }
+    Ok(Presented { style, digest: Digest::of(credential) })
+}
+
+/// Whether this is a JWT (RFC 7519): three parts (signed) or five (encrypted), the first a JSON object with `alg`.
+fn is_jwt(credential: &[u8]) -> bool {
+    if !matches!(credential.iter().filter(|byte| **byte == b'.').count(), 2 | 4) {
+        return false;
+    }
+    let header = credential.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let Ok(json) = URL_SAFE_NO_PAD.decode(header) else { return false };
+    serde_json::from_slice::<serde_json::Value>(&json).is_ok_and(|header| header.get("alg").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Presented, find};
+    use crate::{
+        config::{Style, Styles},
+        refusal::Denial,
+        request::{Field, Request},
+    };
+    use proptest::prelude::*;
+    use tollkeeper_contract::Digest;
+
+    fn authorization(value: &[u8]) -> Result<Presented, Denial> {
+        find(&Request { authorization: Field::Once(value), ..Request::default() }, Styles::all())
+    }
+
+    fn presented(style: Style, key: &[u8]) -> Result<Presented, Denial> {
+        Ok(Presented { style, digest: Digest::of(key) })
+    }
+
+    #[test]
+    fn one_key_is_the_same_in_every_style() {
+        assert_eq!(authorization(b"secret"), presented(Style::Raw, b"secret"));
+        for scheme in ["Token", "token", "TOKEN", "tOkEn"] {
+            assert_eq!(authorization(format!("{scheme} secret").as_bytes()), presented(Style::Token, b"secret"));
+        }
+        for value in ["Bearer secret", "bearer   secret"] {
+            assert_eq!(authorization(value.as_bytes()), presented(Style::Bearer, b"secret"));
+        }
+        let request = Request { api_key: Field::Once(b"secret"), ..Request::default() };
+        assert_eq!(find(&request, Styles::all()), presented(Style::XApiKey, b"secret"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_credential_is_refused_with_its_reason() {
+        let cases: [(&[u8], Denial); 13] = [
+            (b"", Denial::MalformedCredential),
+            (b"Bearer", Denial::MalformedCredential),
+            (b"Bearer ", Denial::MalformedCredential),
+            (b"Bearer\tsecret", Denial::MalformedCredential),
+            (b"Bearer \tsecret", Denial::MalformedCredential),
+            (b"Bearer sec ret", Denial::MalformedCredential),
+            (b"Token \xff", Denial::MalformedCredential),
+            (b"tk_live_app_a_b_00000000", Denial::MalformedCredential),
+            (b"Basic dXNlcjpwYXNz", Denial::UnsupportedScheme),
+            (b"Digest username=\"a\", realm=\"b\"", Denial::UnsupportedScheme),
+            (b"secret,other", Denial::DuplicateHeader),
+            (b"Token secret,Token other", Denial::DuplicateHeader),
+            (b"secret,Token other", Denial::DuplicateHeader),
+        ];
+        for (value, denial) in cases {
+            assert_eq!(authorization(value), Err(denial), "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn a_jwt_is_never_taken_for_a_key() {
+        // {"alg":"HS256"} and { "typ":"JWT", "alg":"none" }
+        for header in ["eyJhbGciOiJIUzI1NiJ9", "eyAidHlwIjoiSldUIiwgImFsZyI6Im5vbmUiIH0"] {
+            for rest in [".e30.c2ln", ".e30.", ".a.b.c.d"] {
+                let value = format!("Bearer {header}{rest}");
+                assert_eq!(authorization(value.as_bytes()), Err(Denial::UnknownToken), "{value}");
+            }
+        }
+        assert_eq!(authorization(b"Bearer a.b.c"), presented(Style::Bearer, b"a.b.c"));
+    }
+
+    #[test]
+    fn two_different_credentials_are_refused_and_the_same_twice_is_not() {
+        let both = |authorization, api_key| {
+            let (authorization, api_key) = (Field::Once(authorization), Field::Once(api_key));
+            find(&Request { authorization, api_key, ..Request::default() }, Styles::all())
+        };
+        assert_eq!(both(b"Token a".as_slice(), b"b".as_slice()), Err(Denial::AmbiguousCredential));
+        assert_eq!(both(b"Token a", b"a"), presented(Style::Token, b"a"));
+    }
+
+    #[test]
+    fn a_header_of_no_enabled_style_belongs_to_the_upstream() {
+        let styles = Styles::only(Style::XApiKey);
+        let request = Request {
+            authorization: Field::Once(b"Basic dXNlcjpwYXNz"),
+            api_key: Field::Once(b"a"),
+            ..Request::default()
+        };
+        assert_eq!(find(&request, styles), presented(Style::XApiKey, b"a"));
+        assert_eq!(super::carriers(styles).collect::<Vec<_>>(), ["x-api-key"]);
+    }
+
+    #[test]
+    fn a_style_that_is_not_enabled_is_unsupported() {
+        let styles = Styles::only(Style::Token);
+        for value in [b"secret".as_slice(), b"Bearer secret"] {
+            let request = Request { authorization: Field::Once(value), ..Request::default() };
+            assert_eq!(find(&request, styles), Err(Denial::UnsupportedScheme));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(value: Vec<u8>, scheme in "(Token |Bearer |)") {
+            let _ = authorization(&[scheme.as_bytes(), &value].concat());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The corridor: calls the rooms in order, and ends in a verdict.
+
+use tollkeeper_contract::KeyRecord;
+
+use crate::{
+    config::{Access, Config, Forwarding, Protection},
+    credential,
+    path::Path,
+    policy,
+    principal::Principal,
+    refusal::{Denial, Fault},
+    request::Request,
+    shared::SharedData,
+    table::{Charge, KeyTable},
+    time::Now,
+    verdict::{Allowance, Grant, Refused, Verdict},
+};
+
+/// What every request costs.
+const COST: u32 = 1;
+
+/// What judges requests: the configuration, and the table as it is at this moment.
+#[derive(Debug)]
+pub struct Gate<'a, Shared> {
+    /// What the operator wrote.
+    pub config: &'a Config,
+    /// Keys and teams.
+    pub table: KeyTable<'a, Shared>,
+    /// Whether the table may be used.
+    pub usable: Result<(), Fault>,
+    /// The date.
+    pub now: Now,
+}
+
+impl<Shared: SharedData> Gate<'_, Shared> {
+    /// Judges one request.
+    #[must_use]
+    pub fn judge(&self, request: &Request<'_>) -> Verdict {
+        match self.route(request) {
+            Ok(verdict) => verdict,
+            Err(refused) => Verdict::Refused(refused),
+        }
+    }
+
+    fn route(&self, request: &Request<'_>) -> Result<Verdict, Refused> {
+        let path = Path::parse(request.target).map_err(|_| Denial::AmbiguousPath)?;
+        let matched = self.config.routes.find(request.method, path.as_bytes()).ok_or(Denial::NoRoute)?;
+        match matched.access {
+            Access::Public => Ok(Verdict::Public),
+            Access::Protected(protection) => {
+                let granted = self.admit(request, protection, matched.team);
+                let refused = |refused| Refused { styles: Some(protection.styles), ..refused };
+                granted.map(Verdict::Granted).map_err(refused)
+            }
+        }
+    }
+
+    fn admit(&self, request: &Request<'_>, protection: &Protection, team: Option<&[u8]>) -> Result<Grant, Refused> {
+        self.usable?;
+        let presented = credential::find(request, protection.styles)?;
+        let record = self.table.find_key(&presented.digest)?.ok_or(Denial::UnknownKey)?;
+        let key = KeyRecord::decode(&record).map_err(|_| Fault::TableUnreadable)?;
+        let principal = Principal::new(presented.style, &key);
+        let demand = policy::Demand { team, scopes: protection.scopes.for_method(request.method), now: self.now.unix };
+        let allowance = match policy::check(&key, demand) {
+            Ok(()) => self.charge(&principal),
+            Err(denial) => Err(denial.into()),
+        };
+        match allowance {
+            Ok(allowance) => Ok(Grant { principal, allowance, withheld: withheld(protection) }),
+            Err(refused) => Err(Refused { principal: Some(Box::new(principal)), ..refused }),
+        }
+    }
+
+    /// Only after everything else has passed, so that a refused request costs nobody anything.
+    fn charge(&self, principal: &Principal) -> Result<Allowance, Refused> {
+        match self.table.charge(&principal.team, COST)? {
+            Charge::Taken { quota, bucket } => Ok(Allowance::of(quota, &bucket)),
+            Charge::Exhausted { quota, bucket, wait } => {
+                let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(quota, &bucket) };
+                Err(Refused { allowance: Some(allowance), ..Denial::QuotaExhausted.into() })
+            }
+        }
+    }
+}
+
+fn withheld(protection: &Protection) -> Vec<&'static str> {
+    match protection.forwarding {
+        Forwarding::Forward => Vec::new(),
+        Forwarding::Remove => credential::carriers(protection.styles).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Gate;
+    use crate::{
+        config::Config,
+        refusal::{Denial, Fault},
+        request::{Field, Request},
+        shared::memory::Memory,
+        table::{KeyTable, Names},
+        time::{Monotonic, Now},
+        verdict::Verdict,
+    };
+    use tollkeeper_contract::{
+        Digest, KeyRecord, KeyState, Kind, TeamRecord, TeamState,
+        page::{Cursor, Entry, Table},
+    };
+
+    const CONFIG: &str = r#"{
+        "key_service": {"cluster": "keyservice"},
+        "quota": {"limit": 3, "window_seconds": 300},
+        "unmatched": "refuse",
+        "routes": [
+            {"path": "/open/...", "access": "public"},
+            {"path": "/api/{team}/...", "styles": ["token", "x-api-key"]}
+        ]
+    }"#;
+
+    struct Door {
+        config: Config,
+        names: Names,
+        shared: Memory,
+        usable: Result<(), Fault>,
+    }
+
+    impl Door {
+        fn new() -> Self {
+            let config = Config::parse(CONFIG.as_bytes()).unwrap();
+            let names = Names::new(config.instance.as_str());
+            let door = Self { config, names, shared: Memory::default(), usable: Ok(()) };
+            let mut team = Vec::new();
+            TeamRecord { id: "acme", state: TeamState::Active, quota: None }.encode(&mut team);
+            let mut key = Vec::new();
+            let (kind, state) = (Kind::Application, KeyState::Active);
+            KeyRecord {
+                kind,
+                state,
+                not_before: None,
+                expires: None,
+                id: "k",
+                team: "acme",
+                subject: "",
+                scopes: "read",
+            }
+            .encode(&mut key);
+            let entry =
+                |table, name: &[u8], record| Entry { cursor: Cursor { table, digest: Digest::of(name) }, record };
+            let entries =
+                [entry(Table::Teams, b"acme", Some(team.as_slice())), entry(Table::Keys, b"good", Some(&key))];
+            door.table().apply(&entries).unwrap();
+            door
+        }
+
+        fn get(&self, target: &str, key: &str) -> Verdict {
+            let authorization = format!("Token {key}");
+            let authorization = Field::Once(authorization.as_bytes());
+            self.judge(&Request { method: b"GET", target: target.as_bytes(), authorization, ..Request::default() })
+        }
+
+        fn judge(&self, request: &Request<'_>) -> Verdict {
+            let now = Now { unix: 1000, monotonic: Monotonic(1000) };
+            Gate { config: &self.config, table: self.table(), usable: self.usable, now }.judge(request)
+        }
+
+        fn table(&self) -> KeyTable<'_, Memory> {
+            let Self { config, names, shared, .. } = self;
+            KeyTable { shared, names, default_quota: config.quota, now: Monotonic(1000) }
+        }
+    }
+
+    #[test]
+    fn a_good_key_is_granted_and_its_header_withheld_from_the_upstream() {
+        let Verdict::Granted(grant) = Door::new().get("/api/acme/x?y", "good") else { panic!() };
+        assert_eq!((grant.principal.team.as_str(), grant.allowance.remaining), ("acme", 2));
+        assert_eq!(grant.withheld, ["authorization", "x-api-key"]);
+    }
+
+    #[test]
+    fn each_room_can_refuse() {
+        let door = Door::new();
+        for (target, key, denial) in [
+            ("/api/acme/../x", "good", Denial::AmbiguousPath),
+            ("/open/../api/acme/x", "good", Denial::AmbiguousPath),
+            ("/elsewhere", "good", Denial::NoRoute),
+            ("/api/acme/x", "bad", Denial::UnknownKey),
+            ("/api/globex/x", "good", Denial::TeamMismatch),
+        ] {
+            assert_eq!(door.get(target, key).reason(), denial.word(), "{target} {key}");
+        }
+        let request = Request { method: b"POST", target: b"/api/acme/x", ..Request::default() };
+        assert_eq!(door.judge(&request).reason(), Denial::MissingCredential.word());
+        let request = Request { api_key: Field::Once(b"good"), ..request };
+        assert_eq!(door.judge(&request).reason(), Denial::MissingScope.word());
+    }
+
+    #[test]
+    fn what_is_refused_costs_nothing() {
+        let door = Door::new();
+        for _ in 0..10 {
+            assert_eq!(door.get("/api/globex/x", "good").word(), "denied");
+        }
+        assert_eq!((0..10).filter(|_| door.get("/api/acme/x", "good").word() == "granted").count(), 3);
+        let Verdict::Refused(refused) = door.get("/api/acme/x", "good") else { panic!() };
+        assert_eq!(refused.refusal, Denial::QuotaExhausted.into());
+        assert_eq!(refused.allowance.unwrap().until_next, 100);
+    }
+
+    #[test]
+    fn before_the_keys_have_arrived_only_public_routes_are_served() {
+        let door = Door { usable: Err(Fault::NotSynced), ..Door::new() };
+        assert_eq!(door.get("/open/x", "bad"), Verdict::Public);
+        for key in ["good", "bad", ""] {
+            assert_eq!(door.get("/api/acme/x", key).word(), "fault");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The few facts of a request, read from its headers once, as bytes.
+
+/// What the rooms need to know of a request.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:path`, with its query.
+    pub target: &'a [u8],
+    /// `authorization`.
+    pub authorization: Field<'a>,
+    /// `x-api-key`.
+    pub api_key: Field<'a>,
+    /// How an answer is written.
+    pub wire: Wire,
+    /// Names of identity headers that the client sent; only the filter may speak in these.
+    pub spoofed: Vec<&'a str>,
+}
+
+/// A header that may stand only once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Field<'a> {
+    /// Not there.
+    #[default]
+    Absent,
+    /// There once.
+    Once(&'a [u8]),
+    /// There more than once.
+    Repeated,
+}
+
+/// How the client wants answers to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wire {
+    /// As HTTP.
+    #[default]
+    Http,
+    /// As gRPC: status 200 and the outcome in `grpc-status`.
+    Grpc,
+}
+
+impl<'a> Request<'a> {
+    /// Reads the headers, whose names are in lower case, as Envoy keeps them.
+    pub fn read(headers: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut request = Self::default();
+        for (name, value) in headers {
+            match name {
+                b":method" => request.method = value,
+                b":path" => request.target = value,
+                b"authorization" => request.authorization.add(value),
+                b"x-api-key" => request.api_key.add(value),
+                b"content-type" if is_grpc(value) => request.wire = Wire::Grpc,
+                _ => request.note_if_spoofed(name),
+            }
+        }
+        request
+    }
+
+    fn note_if_spoofed(&mut self, name: &'a [u8]) {
+        let Ok(text) = std::str::from_utf8(name) else { return };
+        if is_identity_header(name) && !self.spoofed.contains(&text) {
+            self.spoofed.push(text);
+        }
+    }
+}
+
+impl<'a> Field<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+}
+
+/// Whether only the filter may set this header: `x-auth-…`, in any case, also with underscores, which many servers
+/// take for the same.
+#[must_use]
+pub fn is_identity_header(name: &[u8]) -> bool {
+    const PREFIX: &[u8; 7] = b"x-auth-";
+    let same =
+        |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
+    name.len() >= PREFIX.len() && name.iter().zip(PREFIX).all(same)
+}
+
+/// `application/grpc` and its kin, as Envoy tells them (source/common/grpc/common.cc, `hasGrpcContentType`).
+fn is_grpc(content_type: &[u8]) -> bool {
+    let Some(rest) = content_type.strip_prefix(b"application/grpc") else { return false };
+    matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Field, Request, Wire, is_identity_header};
+
+    fn read<'a>(headers: &[(&'a str, &'a str)]) -> Request<'a> {
+        Request::read(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+
+    #[test]
+    fn a_header_that_stands_twice_is_noticed_even_with_the_same_value() {
+        assert_eq!(read(&[("x-api-key", "a"), ("x-api-key", "a")]).api_key, Field::Repeated);
+        assert_eq!(read(&[("x-api-key", "a")]).api_key, Field::Once(b"a"));
+    }
+
+    #[test]
+    fn identity_headers_are_found_in_every_spelling() {
+        for name in ["x-auth-team", "X-Auth-Team", "x_auth_team", "x-auth_status", "x-auth-"] {
+            assert!(is_identity_header(name.as_bytes()), "{name}");
+        }
+        for name in ["x-auth", "x-author", "authorization", "x-authority", "y-auth-team"] {
+            assert!(!is_identity_header(name.as_bytes()), "{name}");
+        }
+        assert_eq!(read(&[("x-auth-team", "a"), ("x-auth-team", "b"), ("x_auth_team", "c")]).spoofed.len(), 2);
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_content_type() {
+        for good in ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"] {
+            assert_eq!(read(&[("content-type", good)]).wire, Wire::Grpc, "{good}");
+        }
+        for other in ["application/grpc-web", "application/json", "application/grpcx"] {
+            assert_eq!(read(&[("content-type", other)]).wire, Wire::Http, "{other}");
+        }
+    }
+
+    #[test]
+    fn values_may_be_any_bytes() {
+        let request = Request::read([(b":path".as_slice(), b"/\xff".as_slice()), (b"authorization", b"\xfe")]);
+        assert_eq!((request.target, request.authorization), (b"/\xff".as_slice(), Field::Once(b"\xfe")));
+    }
+}

@@ -1,0 +1,180 @@
+//! Reports usage to the key service, each batch exactly once: a batch keeps its number until it is acknowledged.
+
+use std::time::Duration;
+
+use tollkeeper_contract::ledger::{MAX_USAGE, Report};
+
+use crate::{time::Monotonic, usage::Tally};
+
+use super::{Answer, Call, Errand, Holder, Settings, question::Patience};
+
+/// The least time between two reports, in milliseconds.
+const INTERVAL: u64 = 500;
+
+#[derive(Debug)]
+pub(super) struct Outbox {
+    node: String,
+    epoch: u64,
+    timeout: Duration,
+    seq: u64,
+    pending: Tally,
+    /// The batch that is not acknowledged yet, encoded.
+    batch: Option<Vec<u8>>,
+    stage: Stage,
+    patience: Patience,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing is under way; the next report may go from this moment on.
+    From(Monotonic),
+    /// A report is under way; if no answer comes at all, it is lost at this moment.
+    Until(Monotonic),
+}
+
+impl Outbox {
+    pub(super) fn new(settings: &Settings, holder: Holder) -> Self {
+        Self {
+            node: settings.node.clone(),
+            // JSON numbers are exact up to 53 bits everywhere.
+            epoch: holder.0 >> 11,
+            timeout: settings.timeout,
+            seq: 0,
+            pending: Tally::default(),
+            batch: None,
+            stage: Stage::From(Monotonic(0)),
+            patience: Patience::default(),
+        }
+    }
+
+    pub(super) fn add(&mut self, mut tally: Tally) {
+        for usage in tally.take(usize::MAX) {
+            self.pending.add(usage);
+        }
+    }
+
+    pub(super) fn next_call(&mut self, now: Monotonic) -> Option<Call> {
+        let (Stage::From(due) | Stage::Until(due)) = self.stage;
+        if now < due {
+            return None;
+        }
+        let body = self.batch.take().or_else(|| self.next_batch())?;
+        self.batch = Some(body.clone());
+        let lost = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(2000);
+        self.stage = Stage::Until(now.after(lost));
+        Some(Call {
+            errand: Errand::Report { seq: self.seq },
+            method: "POST",
+            path: "/node/v1/ledger".to_owned(),
+            body: Some(body),
+            timeout: self.timeout,
+        })
+    }
+
+    fn next_batch(&mut self) -> Option<Vec<u8>> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        self.seq = self.seq.saturating_add(1);
+        let usage = self.pending.take(MAX_USAGE);
+        serde_json::to_vec(&Report { node: self.node.clone(), epoch: self.epoch, seq: self.seq, usage }).ok()
+    }
+
+    pub(super) fn on_answer(&mut self, seq: u64, answer: &Answer<'_>, now: Monotonic) {
+        if seq != self.seq {
+            return;
+        }
+        match answer {
+            Answer::Service { status: 204, .. } => {
+                self.batch = None;
+                self.patience.restore();
+                self.stage = Stage::From(now.after(INTERVAL));
+            }
+            // A batch that the key service calls wrong will not be right next time.
+            Answer::Service { status: 400 | 413 | 422, .. } => {
+                log::error!("the key service refused a usage report as malformed; its counts are lost");
+                self.batch = None;
+                self.stage = Stage::From(now.after(INTERVAL));
+            }
+            Answer::Service { .. } | Answer::Stranger { .. } | Answer::Nothing => {
+                self.stage = Stage::From(now.after(self.patience.after_failure()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outbox;
+    use crate::{
+        steward::{Answer, Errand, Holder, Settings},
+        time::{Monotonic, Now},
+        usage::{Tally, Use},
+    };
+    use std::time::Duration;
+    use tollkeeper_contract::{Quota, ledger::Report, page::NodeToken};
+
+    const DONE: Answer<'_> = Answer::Service { status: 204, body: b"" };
+
+    fn outbox() -> Outbox {
+        let token = NodeToken::parse("a-token-for-nodes").unwrap();
+        let second = Duration::from_secs(1);
+        let (node, default_quota) = ("n".to_owned(), Quota::new(1, 1).unwrap());
+        Outbox::new(&Settings { poll: second, timeout: second, token, node, default_quota }, Holder(1 << 20))
+    }
+
+    fn used(outbox: &mut Outbox, times: u32) {
+        let mut tally = Tally::default();
+        for _ in 0..times {
+            tally.count("k", "acme", Use::Granted, Now { unix: 5, monotonic: Monotonic(0) });
+        }
+        outbox.add(tally);
+    }
+
+    fn report(outbox: &mut Outbox, now: u64) -> Option<Report> {
+        outbox.next_call(Monotonic(now)).map(|call| serde_json::from_slice(&call.body.unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_batch_that_was_not_acknowledged_is_sent_again_as_it_was() {
+        let mut outbox = outbox();
+        assert_eq!(report(&mut outbox, 0), None);
+        used(&mut outbox, 3);
+        let first = report(&mut outbox, 0).unwrap();
+        used(&mut outbox, 1);
+        assert_eq!(report(&mut outbox, 50), None, "one at a time");
+        outbox.on_answer(1, &Answer::Nothing, Monotonic(60));
+        assert_eq!(report(&mut outbox, 160), Some(first));
+        outbox.on_answer(1, &DONE, Monotonic(170));
+        let second = report(&mut outbox, 670).unwrap();
+        assert_eq!((second.seq, second.usage[0].granted), (2, 1));
+    }
+
+    #[test]
+    fn a_batch_whose_answer_never_comes_is_sent_again() {
+        let mut outbox = outbox();
+        used(&mut outbox, 1);
+        let first = report(&mut outbox, 0).unwrap();
+        assert_eq!(report(&mut outbox, 2999), None);
+        assert_eq!(report(&mut outbox, 3000), Some(first));
+    }
+
+    #[test]
+    fn a_late_answer_to_an_older_batch_acknowledges_nothing() {
+        let mut outbox = outbox();
+        used(&mut outbox, 1);
+        report(&mut outbox, 0).unwrap();
+        outbox.on_answer(1, &DONE, Monotonic(10));
+        used(&mut outbox, 1);
+        let second = report(&mut outbox, 600).unwrap();
+        outbox.on_answer(1, &DONE, Monotonic(610));
+        assert_eq!(report(&mut outbox, 3600), Some(second));
+    }
+
+    #[test]
+    fn the_errand_names_the_batch() {
+        let mut outbox = outbox();
+        used(&mut outbox, 1);
+        assert_eq!(outbox.next_call(Monotonic(0)).unwrap().errand, Errand::Report { seq: 1 });
+    }
+}

@@ -1,0 +1,326 @@
+//! A team's cell: its bucket and a copy of its record in one shared-data value, so that one compare-and-swap charges
+//! the team exactly and sees its present state.
+//!
+//! A cell is made by the first request of a known team. The steward copies a changed record into the cell *after*
+//! the shard; whoever makes a cell looks at the shard *again* afterwards. Whichever comes last sees the other, so no
+//! cell keeps an old record.
+
+use tollkeeper_contract::{Quota, TeamRecord, TeamState};
+
+use crate::{
+    bucket::{Bucket, Outcome},
+    refusal::{Denial, Fault, Refusal},
+    shared::{Expected, SharedData, Swap},
+};
+
+use super::{KeyTable, WriteError};
+
+/// How often a compare-and-swap is tried before giving up. Each failure means that somebody else succeeded, so this
+/// many in a row need this many other requests of the same team within microseconds.
+const ATTEMPTS: u32 = 256;
+
+/// A bucket and the encoded record of the team that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// The team's tokens.
+    pub bucket: Bucket,
+    /// The encoded [`TeamRecord`].
+    pub record: Vec<u8>,
+}
+
+/// What a charged request gets to know about its quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// The tokens were taken.
+    Taken {
+        /// The team's quota.
+        quota: Quota,
+        /// The bucket after it.
+        bucket: Bucket,
+    },
+    /// The bucket did not have them.
+    Exhausted {
+        /// The team's quota.
+        quota: Quota,
+        /// The bucket, from which nothing was taken.
+        bucket: Bucket,
+        /// Milliseconds to wait, at least 1.
+        wait: u64,
+    },
+}
+
+impl<Shared: SharedData> KeyTable<'_, Shared> {
+    /// Takes `cost` tokens from the team's bucket.
+    ///
+    /// # Errors
+    /// When the team is gone or disabled, too many others were faster, or the host fails. Nothing is taken then.
+    pub fn charge(&self, team: &str, cost: u32) -> Result<Charge, Refusal> {
+        let name = self.names.cell(team);
+        for _ in 0..ATTEMPTS {
+            let read = self.shared.get(&name)?;
+            let expected = Expected::from_read(read.as_ref());
+            let known = read.filter(|value| !value.bytes.is_empty());
+            let is_new = known.is_none();
+            let cell = match known {
+                Some(value) => Cell::decode(&value.bytes).ok_or(Fault::TableUnreadable)?,
+                None => self.first_cell(team)?,
+            };
+            let quota = cell.quota_if_active(self.default_quota)?;
+            let (charge, bucket) = match cell.bucket.take(quota, self.now, cost) {
+                Outcome::Taken(bucket) => (Charge::Taken { quota, bucket }, bucket),
+                Outcome::Refused { wait } => {
+                    let bucket = cell.bucket.at(quota, self.now);
+                    let charge = Charge::Exhausted { quota, bucket, wait };
+                    if cell.bucket.quota() == quota {
+                        return Ok(charge);
+                    }
+                    // From now on it refills under the new quota.
+                    (charge, bucket)
+                }
+            };
+            let next = Cell { bucket, ..cell };
+            if self.shared.swap(&name, &next.encode(), expected)? == Swap::Conflict {
+                continue;
+            }
+            if is_new {
+                self.confirm_cell(team, &next.record)?;
+            }
+            return Ok(charge);
+        }
+        Err(Fault::BucketContended.into())
+    }
+
+    fn first_cell(&self, team: &str) -> Result<Cell, Refusal> {
+        // A key whose team is gone is about to go as well: its removal comes with the same revision.
+        let record = self.find_team(team)?.ok_or(Denial::TeamDisabled)?;
+        let quota = TeamRecord::decode(&record)?.quota.unwrap_or(self.default_quota);
+        Ok(Cell { bucket: Bucket::full(quota, self.now), record })
+    }
+
+    /// Looks at the shard once more after a cell was made from it.
+    fn confirm_cell(&self, team: &str, copied: &[u8]) -> Result<(), Refusal> {
+        let present = self.find_team(team)?;
+        if present.as_deref() == Some(copied) {
+            return Ok(());
+        }
+        self.refresh_cell(team, present.as_deref()).map_err(|_| Fault::BucketContended.into())
+    }
+
+    /// Copies the team's present record into its cell, if it has one; without a record the cell is emptied.
+    ///
+    /// The tokens stay what they are, and refill under the new quota from this moment on.
+    ///
+    /// # Errors
+    /// When the host fails, or others were faster too often.
+    pub(super) fn refresh_cell(&self, team: &str, record: Option<&[u8]>) -> Result<(), WriteError> {
+        let name = self.names.cell(team);
+        for _ in 0..ATTEMPTS {
+            let Some(value) = self.shared.get(&name)?.filter(|value| !value.bytes.is_empty()) else { return Ok(()) };
+            let next = match (Cell::decode(&value.bytes), record) {
+                (Some(cell), Some(record)) => {
+                    let quota = TeamRecord::decode(record)?.quota.unwrap_or(self.default_quota);
+                    Cell { bucket: cell.bucket.at(quota, self.now), record: record.to_vec() }.encode()
+                }
+                (None, _) | (_, None) => Vec::new(),
+            };
+            if self.shared.swap(&name, &next, Expected::Version(value.version))? == Swap::Done {
+                return Ok(());
+            }
+        }
+        Err(WriteError::Superseded)
+    }
+}
+
+impl Cell {
+    fn quota_if_active(&self, default: Quota) -> Result<Quota, Refusal> {
+        let team = TeamRecord::decode(&self.record)?;
+        match team.state {
+            TeamState::Active => Ok(team.quota.unwrap_or(default)),
+            TeamState::Disabled => Err(Denial::TeamDisabled.into()),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        [self.bucket.encode().as_slice(), &self.record].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (bucket, record) = bytes.split_first_chunk()?;
+        Some(Self { bucket: Bucket::decode(bucket)?, record: record.to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Charge;
+    use crate::{
+        refusal::{Denial, Fault, Refusal},
+        shared::{Expected, HostFailure, SharedData, Swap, Value, memory::Memory},
+        table::{KeyTable, Names},
+        time::Monotonic,
+    };
+    use std::cell::RefCell;
+    use tollkeeper_contract::{
+        Digest, Quota, TeamRecord, TeamState,
+        page::{Cursor, Entry, Table},
+    };
+
+    const NOW: Monotonic = Monotonic(1000);
+
+    fn names() -> Names {
+        Names::new("test")
+    }
+
+    fn three() -> Quota {
+        Quota::new(3, 300).unwrap()
+    }
+
+    fn charge(shared: &impl SharedData, now: Monotonic) -> Result<Charge, Refusal> {
+        KeyTable { shared, names: &names(), default_quota: three(), now }.charge("acme", 1)
+    }
+
+    fn write(shared: &impl SharedData, state: TeamState, quota: Option<Quota>) {
+        let mut record = Vec::new();
+        TeamRecord { id: "acme", state, quota }.encode(&mut record);
+        let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
+        let table = KeyTable { shared, names: &names(), default_quota: three(), now: NOW };
+        table.apply(&[Entry { cursor, record: Some(&record) }]).unwrap();
+    }
+
+    fn take(shared: &impl SharedData) -> Result<bool, Refusal> {
+        charge(shared, NOW).map(|charge| matches!(charge, Charge::Taken { .. }))
+    }
+
+    #[test]
+    fn a_team_has_its_quota_and_no_more() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        assert_eq!((0..9).filter(|_| take(&shared) == Ok(true)).count(), 3);
+    }
+
+    #[test]
+    fn an_unknown_team_gets_no_cell() {
+        let shared = Memory::default();
+        assert_eq!(take(&shared), Err(Denial::TeamDisabled.into()));
+        assert!(shared.names().is_empty());
+    }
+
+    #[test]
+    fn a_change_of_quota_holds_at_once_and_gives_no_fresh_bucket() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        while take(&shared) == Ok(true) {}
+        write(&shared, TeamState::Active, Some(Quota::new(1000, 300).unwrap()));
+        assert_eq!(take(&shared), Ok(false));
+        let taken = charge(&shared, NOW.after(300));
+        assert!(matches!(taken, Ok(Charge::Taken { quota, .. }) if quota.limit().get() == 1000), "{taken:?}");
+    }
+
+    #[test]
+    fn what_an_idle_team_saves_up_after_a_change_comes_from_the_new_quota() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, Some(Quota::new(1000, 10).unwrap()));
+        while take(&shared) == Ok(true) {}
+        write(&shared, TeamState::Active, Some(Quota::new(3, 300).unwrap()));
+        let exhausted = charge(&shared, NOW.after(60_000));
+        assert!(matches!(exhausted, Ok(Charge::Exhausted { wait: 40_000, .. })), "{exhausted:?}");
+    }
+
+    #[test]
+    fn a_changed_default_holds_from_the_next_request_on() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        while take(&shared) == Ok(true) {}
+        let charge = |now| {
+            let default_quota = Quota::new(1000, 300).unwrap();
+            KeyTable { shared: &shared, names: &names(), default_quota, now }.charge("acme", 1)
+        };
+        assert!(matches!(charge(NOW), Ok(Charge::Exhausted { .. })));
+        assert!(matches!(charge(NOW.after(300)), Ok(Charge::Taken { .. })));
+    }
+
+    #[test]
+    fn a_disabled_team_is_refused_at_once_and_keeps_its_bucket() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        assert_eq!(take(&shared), Ok(true));
+        write(&shared, TeamState::Disabled, None);
+        assert_eq!(take(&shared), Err(Denial::TeamDisabled.into()));
+        write(&shared, TeamState::Active, None);
+        assert_eq!((0..9).filter(|_| take(&shared) == Ok(true)).count(), 2);
+    }
+
+    #[test]
+    fn contention_is_survived_and_when_it_does_not_end_refused_as_our_fault() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        shared.conflict_next(5);
+        assert_eq!(take(&shared), Ok(true));
+        shared.conflict_next(u32::MAX);
+        assert_eq!(take(&shared), Err(Fault::BucketContended.into()));
+    }
+
+    #[test]
+    fn a_cell_that_cannot_be_read_is_our_fault() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        shared.put(&names().cell("acme"), b"nonsense");
+        assert_eq!(take(&shared), Err(Fault::TableUnreadable.into()));
+    }
+
+    /// Lets the steward act at the moment before the n-th access to shared data.
+    struct Interleaved<'a> {
+        shared: &'a Memory,
+        act: RefCell<Option<Planned<'a>>>,
+    }
+
+    type Planned<'a> = (usize, Box<dyn FnOnce() + 'a>);
+
+    impl Interleaved<'_> {
+        fn step(&self) {
+            let mut act = self.act.borrow_mut();
+            match act.take() {
+                Some((0, change)) => change(),
+                Some((left, change)) => *act = Some((left - 1, change)),
+                None => {}
+            }
+        }
+    }
+
+    impl SharedData for Interleaved<'_> {
+        fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
+            self.step();
+            self.shared.get(name)
+        }
+
+        fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
+            self.step();
+            self.shared.swap(name, value, expected)
+        }
+    }
+
+    #[test]
+    fn a_record_that_changes_at_any_moment_of_the_first_request_is_in_the_cell_afterwards() {
+        for moment in 0..6 {
+            let shared = Memory::default();
+            write(&shared, TeamState::Active, None);
+            let change = || write(&shared, TeamState::Disabled, None);
+            let interleaved = Interleaved { shared: &shared, act: RefCell::new(Some((moment, Box::new(change)))) };
+            let _ = take(&interleaved);
+            if interleaved.act.borrow().is_none() {
+                assert_eq!(take(&shared), Err(Denial::TeamDisabled.into()), "changed before access {moment}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_team_that_goes_leaves_an_empty_cell() {
+        let shared = Memory::default();
+        write(&shared, TeamState::Active, None);
+        assert_eq!(take(&shared), Ok(true));
+        let table = KeyTable { shared: &shared, names: &names(), default_quota: three(), now: NOW };
+        let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
+        table.apply(&[Entry { cursor, record: None }]).unwrap();
+        assert_eq!(shared.get(&names().cell("acme")).unwrap().unwrap().bytes, b"");
+    }
+}

@@ -1,0 +1,41 @@
+//! Keys and teams in Envoy's shared data: what the steward writes is what the next request on any worker sees.
+//!
+//! | name | value |
+//! |---|---|
+//! | `tk1/<instance>/meta` | which database, which revision, since when: [`Meta`] |
+//! | `tk1/<instance>/k/<shard>` | keys by digest |
+//! | `tk1/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk1/<instance>/c/<team>` | the team's [`Cell`]: its bucket and a copy of its record, from its first request on |
+//! | `tk1/<instance>/steward` | who is steward, until when |
+//! | `tk1/<instance>/process` | this process's random name |
+//! | `tk1/<instance>/ledger` | the shared queue from workers to the steward |
+
+mod cell;
+mod meta;
+mod names;
+mod read;
+mod snapshot;
+mod write;
+
+pub use cell::{Cell, Charge};
+pub use meta::Meta;
+pub use names::Names;
+pub use snapshot::SnapshotWriter;
+pub use write::WriteError;
+
+use tollkeeper_contract::Quota;
+
+use crate::time::Monotonic;
+
+/// The key table at a moment: where it is, and what holds for teams without a quota of their own.
+#[derive(Debug)]
+pub struct KeyTable<'a, Shared> {
+    /// Where it is.
+    pub shared: &'a Shared,
+    /// What its parts are called.
+    pub names: &'a Names,
+    /// The quota of a team that has none of its own.
+    pub default_quota: Quota,
+    /// The time.
+    pub now: Monotonic,
+}

@@ -1,0 +1,63 @@
+//! The names of everything that an installation keeps in shared data.
+
+use tollkeeper_contract::{Digest, page::Table, shard};
+
+/// Names under one prefix, because Istio gives all plugins of a proxy one name space.
+#[derive(Debug, Clone)]
+pub struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// The names of `instance`.
+    #[must_use]
+    pub fn new(instance: &str) -> Self {
+        Self { prefix: format!("tk1/{instance}/") }
+    }
+
+    /// The shard of `table` that holds `digest`.
+    #[must_use]
+    pub fn shard_of(&self, table: Table, digest: &Digest) -> String {
+        self.shard(table, shard::index(digest))
+    }
+
+    /// A shard by its number.
+    #[must_use]
+    pub fn shard(&self, table: Table, index: u16) -> String {
+        let letter = match table {
+            Table::Keys => 'k',
+            Table::Teams => 't',
+        };
+        format!("{}{letter}/{index:04x}", self.prefix)
+    }
+
+    /// A team's cell.
+    #[must_use]
+    pub fn cell(&self, team: &str) -> String {
+        format!("{}c/{team}", self.prefix)
+    }
+
+    /// What is known of the whole table.
+    #[must_use]
+    pub fn meta(&self) -> String {
+        format!("{}meta", self.prefix)
+    }
+
+    /// The steward's lease.
+    #[must_use]
+    pub fn steward(&self) -> String {
+        format!("{}steward", self.prefix)
+    }
+
+    /// This process's name.
+    #[must_use]
+    pub fn process(&self) -> String {
+        format!("{}process", self.prefix)
+    }
+
+    /// The queue from workers to the steward.
+    #[must_use]
+    pub fn ledger(&self) -> String {
+        format!("{}ledger", self.prefix)
+    }
+}

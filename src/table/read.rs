@@ -1,0 +1,33 @@
+//! Finds one record in the shard that must hold it.
+
+use tollkeeper_contract::{Digest, page::Table, shard};
+
+use crate::{
+    refusal::Refusal,
+    shared::{SharedData, Value},
+};
+
+use super::KeyTable;
+
+impl<Shared: SharedData> KeyTable<'_, Shared> {
+    /// The encoded record of the key with this digest, if there is one.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such key".
+    pub fn find_key(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Refusal> {
+        self.find(Table::Keys, digest)
+    }
+
+    /// The encoded record of the team with this id, if there is one.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such team".
+    pub fn find_team(&self, team: &str) -> Result<Option<Vec<u8>>, Refusal> {
+        self.find(Table::Teams, &Digest::of(team.as_bytes()))
+    }
+
+    fn find(&self, table: Table, digest: &Digest) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(Value { bytes, .. }) = self.shared.get(&self.names.shard_of(table, digest))? else { return Ok(None) };
+        Ok(shard::find(&bytes, digest)?.map(<[u8]>::to_vec))
+    }
+}

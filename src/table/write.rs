@@ -1,0 +1,174 @@
+//! Writes records into their shards: only the steward does, and every write is a compare-and-swap, so a steward that
+//! was replaced without noticing cannot undo what its successor wrote.
+
+use std::fmt;
+
+use tollkeeper_contract::{
+    Broken, Digest, TeamRecord,
+    page::{Entry, Table},
+    shard::{self, Edit},
+};
+
+use crate::shared::{Expected, HostFailure, SharedData, Swap};
+
+use super::KeyTable;
+
+/// Why records could not be written. What was written before stays, and writing them again does no harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteError {
+    /// Somebody else wrote the same shard: there is another steward.
+    Superseded,
+    /// A shard could not be read.
+    Broken,
+    /// The host failed.
+    Host,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Superseded => "another steward wrote the same shard",
+            Self::Broken => "a shard in shared data cannot be read",
+            Self::Host => "a call to the host failed",
+        })
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+impl From<HostFailure> for WriteError {
+    fn from(_: HostFailure) -> Self {
+        Self::Host
+    }
+}
+
+impl From<Broken> for WriteError {
+    fn from(_: Broken) -> Self {
+        Self::Broken
+    }
+}
+
+impl<Shared: SharedData> KeyTable<'_, Shared> {
+    /// Puts and removes records, each in its shard; `entries` are in the order of their cursors, as in an opened page.
+    ///
+    /// # Errors
+    /// When the host fails, a shard cannot be read, or another steward is at work.
+    pub fn apply(&self, entries: &[Entry<'_>]) -> Result<(), WriteError> {
+        for run in entries.chunk_by(|left, right| place(left) == place(right)) {
+            let Some((table, index)) = run.first().map(place) else { continue };
+            let edits: Vec<_> =
+                run.iter().map(|entry| (entry.cursor.digest, entry.record.map_or(Edit::Remove, Edit::Put))).collect();
+            self.edit(table, index, &edits)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a shard hold exactly these records, sorted by digest.
+    pub(super) fn replace(&self, table: Table, index: u16, records: &[(Digest, Vec<u8>)]) -> Result<(), WriteError> {
+        let old = self.shared.get(&self.names.shard(table, index))?.map(|value| value.bytes).unwrap_or_default();
+        let gone = shard::records(&old)?;
+        let gone = gone.iter().filter(|(digest, _)| records.binary_search_by(|(kept, _)| kept.cmp(digest)).is_err());
+        let mut edits: Vec<_> = gone.map(|(digest, _)| (*digest, Edit::Remove)).collect();
+        edits.extend(records.iter().map(|(digest, record)| (*digest, Edit::Put(record.as_slice()))));
+        edits.sort_by_key(|(digest, _)| *digest);
+        self.edit(table, index, &edits)
+    }
+
+    fn edit(&self, table: Table, index: u16, edits: &[(Digest, Edit<'_>)]) -> Result<(), WriteError> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let name = self.names.shard(table, index);
+        let read = self.shared.get(&name)?;
+        let expected = Expected::from_read(read.as_ref());
+        let old = read.map(|value| value.bytes).unwrap_or_default();
+        let new = shard::edit(&old, edits)?;
+        if new != old && self.shared.swap(&name, &new, expected)? == Swap::Conflict {
+            return Err(WriteError::Superseded);
+        }
+        match table {
+            Table::Keys => Ok(()),
+            Table::Teams => self.refresh_cells(&old, edits),
+        }
+    }
+
+    /// Only after the shard: see [`Cell`](super::Cell).
+    fn refresh_cells(&self, old: &[u8], edits: &[(Digest, Edit<'_>)]) -> Result<(), WriteError> {
+        for (digest, edit) in edits {
+            let (team, record) = match edit {
+                Edit::Put(record) => (Some(*record), Some(*record)),
+                Edit::Remove => (shard::find(old, digest)?, None),
+            };
+            // A team that was never there has no cell.
+            let Some(team) = team else { continue };
+            self.refresh_cell(TeamRecord::decode(team)?.id, record)?;
+        }
+        Ok(())
+    }
+}
+
+fn place(entry: &Entry<'_>) -> (Table, u16) {
+    (entry.cursor.table, shard::index(&entry.cursor.digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WriteError;
+    use crate::{
+        shared::memory::Memory,
+        table::{KeyTable, Names},
+        time::Monotonic,
+    };
+    use tollkeeper_contract::{
+        Digest, KeyRecord, KeyState, Kind, Quota,
+        page::{Cursor, Entry, Table},
+    };
+
+    fn record(id: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        KeyRecord {
+            kind: Kind::Application,
+            state: KeyState::Active,
+            not_before: None,
+            expires: None,
+            id,
+            team: "acme",
+            subject: "",
+            scopes: "",
+        }
+        .encode(&mut out);
+        out
+    }
+
+    fn entry<'a>(key: &[u8], record: Option<&'a [u8]>) -> Entry<'a> {
+        Entry { cursor: Cursor { table: Table::Keys, digest: Digest::of(key) }, record }
+    }
+
+    fn table<'a>(shared: &'a Memory, names: &'a Names) -> KeyTable<'a, Memory> {
+        KeyTable { shared, names, default_quota: Quota::new(1, 1).unwrap(), now: Monotonic(0) }
+    }
+
+    #[test]
+    fn a_key_that_was_put_is_found_until_it_is_removed() {
+        let (shared, names, bytes) = (Memory::default(), Names::new("test"), record("k1"));
+        table(&shared, &names).apply(&[entry(b"secret", Some(&bytes))]).unwrap();
+        assert_eq!(table(&shared, &names).find_key(&Digest::of(b"secret")), Ok(Some(bytes)));
+        assert_eq!(table(&shared, &names).find_key(&Digest::of(b"other")), Ok(None));
+        table(&shared, &names).apply(&[entry(b"secret", None)]).unwrap();
+        assert!(shared.names().is_empty(), "a shard without records takes no memory");
+    }
+
+    #[test]
+    fn a_steward_that_was_replaced_gives_up() {
+        let (shared, names, bytes) = (Memory::default(), Names::new("test"), record("k1"));
+        shared.conflict_next(1);
+        assert_eq!(table(&shared, &names).apply(&[entry(b"a", Some(&bytes))]), Err(WriteError::Superseded));
+    }
+
+    #[test]
+    fn a_shard_that_cannot_be_read_is_never_taken_for_an_unknown_key() {
+        let (shared, names, digest) = (Memory::default(), Names::new("test"), Digest::of(b"a"));
+        shared.put(&names.shard_of(Table::Keys, &digest), b"nonsense");
+        assert!(table(&shared, &names).find_key(&digest).is_err());
+    }
+}

@@ -1,0 +1,74 @@
+//! What was used since the last settlement, per key; only known keys can get an entry.
+
+use std::collections::BTreeMap;
+
+use tollkeeper_contract::ledger::Usage;
+
+use crate::time::Now;
+
+/// Usage that has not been handed on.
+#[derive(Debug, Default)]
+pub struct Tally {
+    usage: BTreeMap<String, Usage>,
+}
+
+/// What a request did to the team's bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It was let through.
+    Granted,
+    /// The bucket was empty.
+    Limited,
+}
+
+impl Tally {
+    /// Counts one request of `key`, charged to `team`.
+    pub fn count(&mut self, key: &str, team: &str, what: Use, now: Now) {
+        let (granted, limited) = match what {
+            Use::Granted => (1, 0),
+            Use::Limited => (0, 1),
+        };
+        let usage = Usage { key: key.to_owned(), team: team.to_owned(), granted, limited, last_used: now.unix };
+        self.add(usage);
+    }
+
+    /// Adds what somebody else counted.
+    pub fn add(&mut self, usage: Usage) {
+        match self.usage.get_mut(&usage.key) {
+            Some(known) => known.add(&usage),
+            None => {
+                self.usage.insert(usage.key.clone(), usage);
+            }
+        }
+    }
+
+    /// Takes out up to `most` entries.
+    pub fn take(&mut self, most: usize) -> Vec<Usage> {
+        std::iter::from_fn(|| self.usage.pop_first()).take(most).map(|(_, usage)| usage).collect()
+    }
+
+    /// Whether there is nothing to hand on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.usage.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, Use};
+    use crate::time::{Monotonic, Now};
+
+    #[test]
+    fn requests_of_one_key_are_one_entry() {
+        let at = |unix| Now { unix, monotonic: Monotonic(0) };
+        let mut tally = Tally::default();
+        tally.count("k", "acme", Use::Granted, at(7));
+        tally.count("k", "acme", Use::Limited, at(5));
+        tally.count("other", "acme", Use::Granted, at(1));
+        let usage = tally.take(1);
+        assert_eq!((usage[0].granted, usage[0].limited, usage[0].last_used), (1, 1, 7));
+        assert_eq!(tally.take(9).len(), 1);
+        assert!(tally.is_empty());
+    }
+}

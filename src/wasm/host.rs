@@ -1,0 +1,158 @@
+//! What only the host can do, with a `Result` where it can fail.
+//!
+//! Most goes through the SDK. Some calls are made here, because the SDK's panic where the host says no (a missing
+//! header map), cannot say what the host can take (details and a gRPC status for a local reply), or are not there (the
+//! monotonic clock).
+#![allow(unsafe_code, reason = "calls of the proxy-wasm ABI and WASI have no safe form")]
+
+use std::{collections::hash_map::RandomState, hash::BuildHasher};
+
+use proxy_wasm::{
+    hostcalls,
+    types::{MapType, Status},
+};
+
+use crate::{
+    shared::{Expected, HostFailure, SharedData, Swap, Value, Version},
+    time::{Monotonic, Now},
+    verdict::Reply,
+};
+
+use super::header_map::HeaderMap;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+}
+
+#[link(wasm_import_module = "wasi_snapshot_preview1")]
+unsafe extern "C" {
+    fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u16;
+}
+
+/// WASI's number of the clock that never goes back.
+const MONOTONIC: u32 = 1;
+
+/// Reads both clocks.
+pub(super) fn now() -> Result<Now, HostFailure> {
+    let (mut date, mut monotonic) = (0, 0);
+    // SAFETY: both calls write one `u64` to the place that they are given.
+    let (date_status, monotonic_status) = unsafe {
+        (proxy_get_current_time_nanoseconds(&raw mut date), clock_time_get(MONOTONIC, 1, &raw mut monotonic))
+    };
+    if date_status != 0 || monotonic_status != 0 {
+        return Err(HostFailure);
+    }
+    Ok(Now { unix: date / 1_000_000_000, monotonic: Monotonic(monotonic / 1_000_000) })
+}
+
+/// All headers of the message; the SDK's call would panic where there are none.
+pub(super) fn headers(map: MapType) -> Result<HeaderMap, HostFailure> {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host allocates `size` bytes with this module's allocator and hands them over.
+    unsafe {
+        if proxy_get_header_map_pairs(map as u32, &raw mut data, &raw mut size) != 0 {
+            return Err(HostFailure);
+        }
+        if data.is_null() {
+            return Ok(HeaderMap::new(Vec::new()));
+        }
+        Ok(HeaderMap::new(Vec::from_raw_parts(data, size, size)))
+    }
+}
+
+/// Answers the request instead of the upstream.
+pub(super) fn reply(reply: &Reply, wire: crate::request::Wire) -> Result<(), HostFailure> {
+    // Access logs show it as %RESPONSE_CODE_DETAILS%.
+    let details = format!("tollkeeper:{}", reply.reason);
+    let headers: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    let headers = serialise(&headers)?;
+    // A negative status leaves it to Envoy, which sends none over plain HTTP.
+    let grpc_status = match wire {
+        crate::request::Wire::Http => -1,
+        crate::request::Wire::Grpc => i32::from(reply.grpc_status),
+    };
+    // SAFETY: the host reads the given numbers of bytes before it returns.
+    let status = unsafe {
+        proxy_send_local_response(
+            u32::from(reply.status),
+            details.as_ptr(),
+            details.len(),
+            reply.body.as_ptr(),
+            reply.body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status,
+        )
+    };
+    if status == 0 { Ok(()) } else { Err(HostFailure) }
+}
+
+/// The form that [`HeaderMap`] reads.
+fn serialise(headers: &[(&str, &[u8])]) -> Result<Vec<u8>, HostFailure> {
+    let number = |length: usize| u32::try_from(length).map(u32::to_le_bytes).map_err(|_| HostFailure);
+    let mut out = number(headers.len())?.to_vec();
+    for (name, value) in headers {
+        out.extend_from_slice(&number(name.len())?);
+        out.extend_from_slice(&number(value.len())?);
+    }
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_bytes());
+        out.push(0);
+        out.extend_from_slice(value);
+        out.push(0);
+    }
+    Ok(out)
+}
+
+/// A random number other than 0; the standard library seeds its hash maps from the host's randomness.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(0_u8).max(1)
+}
+
+/// Envoy's shared data.
+#[derive(Debug)]
+pub(super) struct HostSharedData;
+
+impl SharedData for HostSharedData {
+    fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
+        match hostcalls::get_shared_data(name) {
+            Ok((bytes, Some(version))) => {
+                Ok(Some(Value { bytes: bytes.unwrap_or_default(), version: Version(version) }))
+            }
+            Ok((_, None)) => Ok(None),
+            Err(_) => Err(HostFailure),
+        }
+    }
+
+    fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
+        // The host overwrites blindly when told 0, and creates what is missing when told anything else: so a number
+        // that no value has makes an atomic insert.
+        let version = match expected {
+            Expected::Absent => u32::MAX,
+            Expected::Version(Version(version)) => version,
+        };
+        match hostcalls::set_shared_data(name, Some(value), Some(version)) {
+            Ok(()) => Ok(Swap::Done),
+            Err(Status::CasMismatch) => Ok(Swap::Conflict),
+            Err(_) => Err(HostFailure),
+        }
+    }
+}
+
+/// A text that the host knows about this node or plugin.
+pub(super) fn property(path: &[&str]) -> Option<String> {
+    let bytes = hostcalls::get_property(path.to_vec()).ok().flatten()?;
+    String::from_utf8(bytes).ok()
+}

@@ -1,0 +1,20 @@
+//! The only rooms that know proxy-wasm: they read the host, call the gate and the steward, and do what these say.
+//!
+//! Envoy runs one VM per worker and one on the main thread. Each has a root context per configuration, which ticks,
+//! and a context per request.
+
+mod header_map;
+mod host;
+mod metrics;
+mod request_context;
+mod root_context;
+mod settlement;
+
+use proxy_wasm::types::LogLevel;
+
+use root_context::RootContext;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Trace);
+    proxy_wasm::set_root_context(|_| Box::new(RootContext::default()));
+}}

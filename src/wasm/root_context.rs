@@ -1,0 +1,293 @@
+//! One configuration in one VM: takes the configuration, ticks, and carries the steward's calls.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    time::Duration,
+};
+
+use proxy_wasm::{
+    hostcalls,
+    traits::{Context, HttpContext, RootContext as HostRootContext},
+    types::{BufferType, ContextType, MapType},
+};
+use tollkeeper_contract::{NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page, page::NodeToken};
+
+use crate::{
+    config::Config,
+    refusal::Fault,
+    shared::{Expected, SharedData, Swap},
+    steward::{Answer, Call, Errand, Holder, Lease, Settings, Standing, Steward},
+    table::{Meta, Names},
+    time::Monotonic,
+};
+
+use super::{
+    host::{self, HostSharedData},
+    metrics::Metrics,
+    request_context::RequestContext,
+    settlement::Settlement,
+};
+
+/// How often a VM looks after its duties.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What all requests under one configuration share within a VM.
+pub(super) struct Door {
+    pub(super) config: Config,
+    pub(super) names: Names,
+    pub(super) metrics: Metrics,
+    pub(super) settlement: Settlement,
+    token: NodeToken,
+    /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
+    meta: Cell<Option<Meta>>,
+    steward: RefCell<Option<Steward>>,
+    served: Cell<u64>,
+}
+
+impl Door {
+    fn new(config: Config, token: NodeToken) -> Self {
+        Self {
+            names: Names::new(config.instance.as_str()),
+            metrics: Metrics::new(config.instance.as_str()),
+            settlement: Settlement::default(),
+            token,
+            meta: Cell::new(None),
+            steward: RefCell::new(None),
+            served: Cell::new(0),
+            config,
+        }
+    }
+
+    /// Whether requests may be judged by the table at this moment.
+    pub(super) fn table_at(&self, now: Monotonic) -> Result<(), Fault> {
+        let usable = |meta: Option<Meta>| Meta::usable(meta.as_ref(), now, self.config.key_service.max_age);
+        if usable(self.meta.get()).is_ok() {
+            return Ok(());
+        }
+        // It may just have become usable.
+        self.look_at_table();
+        usable(self.meta.get())
+    }
+
+    pub(super) fn revision(&self) -> Option<u64> {
+        self.meta.get().map(|meta| meta.revision)
+    }
+
+    pub(super) fn note_request(&self) {
+        if self.served.replace(1) == 0
+            && let Ok(mut steward) = self.steward.try_borrow_mut()
+            && let Some(steward) = steward.as_mut()
+        {
+            let _ = steward.note_request(&HostSharedData);
+        }
+    }
+
+    fn look_at_table(&self) {
+        if let Ok(meta) = Meta::read(&HostSharedData, &self.names) {
+            self.meta.set(meta);
+        }
+    }
+}
+
+/// One configuration in one VM.
+#[derive(Default)]
+pub(super) struct RootContext {
+    door: Option<Rc<Door>>,
+    calls: HashMap<u32, Errand>,
+    queue: Option<u32>,
+    failing: Option<String>,
+}
+
+impl Context for RootContext {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
+        let (Some(door), Some(errand)) = (self.door.clone(), self.calls.remove(&token)) else { return };
+        let status = if headers == 0 { None } else { read_status() };
+        let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size.min(page::MAX_LENGTH + 1));
+        let body = body.ok().flatten().unwrap_or_default();
+        let answer = match status {
+            None => Answer::Nothing,
+            Some(CallStatus { status, from_service: true }) => Answer::Service { status, body: &body },
+            Some(CallStatus { status, from_service: false }) => Answer::Stranger { status },
+        };
+        self.take_answer(&door, errand, answer);
+        // What was answered may raise the next question: no need to wait for the next tick.
+        self.serve(&door);
+    }
+}
+
+impl HostRootContext for RootContext {
+    /// Envoy tries every configuration in a VM that it throws away, so this has no effects but the configuration.
+    fn on_configure(&mut self, size: usize) -> bool {
+        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
+        let config = match Config::parse(&bytes) {
+            Ok(config) => config,
+            Err(mistakes) => {
+                log::error!("the configuration of tollkeeper is refused:\n{mistakes}");
+                return false;
+            }
+        };
+        let variable = config.key_service.node_token_env.as_str();
+        let Some(token) = std::env::var(variable).ok().and_then(|text| NodeToken::parse(&text)) else {
+            log::error!(
+                "the configuration of tollkeeper is refused:\nkey_service.node_token_env: the environment variable \
+                 {variable} holds no node token ({} visible characters or more); set it for Envoy, and name it in \
+                 vm_config.environment_variables.host_env_keys",
+                NodeToken::MIN_LENGTH
+            );
+            return false;
+        };
+        self.door = Some(Rc::new(Door::new(config, token)));
+        hostcalls::set_tick_period(TICK).is_ok()
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(door) = self.door.clone() {
+            self.serve(&door);
+        }
+    }
+
+    /// The steward's alone: it is the last to have registered the queue.
+    fn on_queue_ready(&mut self, queue: u32) {
+        if let Some(door) = &self.door
+            && self.queue == Some(queue)
+        {
+            collect(door, queue);
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        self.door.clone().map(|door| Box::new(RequestContext::new(door)) as Box<dyn HttpContext>)
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl RootContext {
+    fn serve(&mut self, door: &Door) {
+        let Ok(now) = host::now() else { return };
+        door.look_at_table();
+        if let Some(meta) = door.meta.get() {
+            door.metrics.show(meta.revision, now.monotonic.since(meta.synced) / 1000);
+        }
+        if Lease::is_held(&HostSharedData, &door.names, now.monotonic) == Ok(true) {
+            door.settlement.hand_on(&door.names);
+        }
+        let Ok(mut slot) = door.steward.try_borrow_mut() else { return };
+        let steward = slot.get_or_insert_with(|| new_steward(door));
+        let standing = steward.stand(&HostSharedData, now.monotonic).unwrap_or(Standing::Other);
+        match (standing, self.queue) {
+            (Standing::Steward, None) => self.queue = hostcalls::register_shared_queue(&door.names.ledger()).ok(),
+            (Standing::Steward, Some(queue)) => steward.settle(Settlement::collect(queue)),
+            (Standing::Other, _) => self.queue = None,
+        }
+        let Ok(calls) = steward.calls(&HostSharedData, now, standing) else { return };
+        let failed: Vec<_> = calls.into_iter().filter_map(|call| self.dispatch(door, call)).collect();
+        drop(slot);
+        for errand in failed {
+            self.take_answer(door, errand, Answer::Nothing);
+        }
+    }
+
+    /// Makes a call; gives the errand back if it could not be made.
+    fn dispatch(&mut self, door: &Door, call: Call) -> Option<Errand> {
+        let settings = &door.config.key_service;
+        let authorization = format!("Bearer {}", door.token.expose());
+        let node = node_name(door);
+        let headers = vec![
+            (":method", call.method),
+            (":path", &call.path),
+            (":authority", settings.authority.as_str()),
+            ("authorization", &authorization),
+            (NODE_HEADER, &node),
+            (VERSION_HEADER, env!("CARGO_PKG_VERSION")),
+            ("content-type", "application/json"),
+        ];
+        let cluster = settings.cluster.as_str();
+        match hostcalls::dispatch_http_call(cluster, headers, call.body.as_deref(), vec![], call.timeout) {
+            Ok(token) => {
+                self.calls.insert(token, call.errand);
+                None
+            }
+            Err(_) => Some(call.errand),
+        }
+    }
+
+    fn take_answer(&mut self, door: &Door, errand: Errand, answer: Answer<'_>) {
+        let Ok(now) = host::now() else { return };
+        let Ok(mut steward) = door.steward.try_borrow_mut() else { return };
+        let Some(steward) = steward.as_mut() else { return };
+        let outcome = steward.on_answer(&HostSharedData, errand, answer, now);
+        self.tell(door, outcome.map_err(|error| error.to_string()).err());
+    }
+
+    /// Logs a failure when it begins, changes and ends, not every time.
+    fn tell(&mut self, door: &Door, failure: Option<String>) {
+        if let Some(failure) = &failure {
+            door.metrics.count_sync_failure();
+            if self.failing.as_ref() != Some(failure) {
+                log::warn!("tollkeeper {}: sync failed, the keys stay as they are: {failure}", door.names.meta());
+            }
+        } else if self.failing.is_some() {
+            log::info!("tollkeeper {}: sync works again", door.names.meta());
+        }
+        self.failing = failure;
+    }
+}
+
+struct CallStatus {
+    status: u16,
+    from_service: bool,
+}
+
+fn read_status() -> Option<CallStatus> {
+    let headers = host::headers(MapType::HttpCallResponseHeaders).ok()?;
+    let pairs = headers.pairs().ok()?;
+    let value = |name: &[u8]| pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+    let status = std::str::from_utf8(value(b":status")?).ok()?.parse().ok()?;
+    Some(CallStatus { status, from_service: value(SERVICE_HEADER.as_bytes()) == Some(SERVICE_NAME.as_bytes()) })
+}
+
+fn collect(door: &Door, queue: u32) {
+    if let Ok(mut steward) = door.steward.try_borrow_mut()
+        && let Some(steward) = steward.as_mut()
+    {
+        steward.settle(Settlement::collect(queue));
+    }
+}
+
+fn new_steward(door: &Door) -> Steward {
+    let settings = Settings {
+        poll: door.config.key_service.poll,
+        timeout: door.config.key_service.timeout,
+        token: door.token.clone(),
+        node: node_name(door),
+        default_quota: door.config.quota,
+    };
+    Steward::new(door.names.clone(), Holder(host::random()), settings)
+}
+
+/// This node's name: what the operator calls this Envoy, and a random part, because several may be called the same.
+fn node_name(door: &Door) -> String {
+    let id = host::property(&["node", "id"]).unwrap_or_default();
+    let id: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
+    format!("{id}#{}", process_name(door))
+}
+
+fn process_name(door: &Door) -> String {
+    let name = door.names.process();
+    for _ in 0..8 {
+        let known = HostSharedData.get(&name).ok().flatten();
+        if let Some(text) = known.and_then(|value| String::from_utf8(value.bytes).ok()) {
+            return text;
+        }
+        let fresh = format!("{:08x}", host::random() >> 32);
+        if HostSharedData.swap(&name, fresh.as_bytes(), Expected::Absent) == Ok(Swap::Done) {
+            return fresh;
+        }
+    }
+    "unknown".to_owned()
+}
