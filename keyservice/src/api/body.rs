@@ -141,7 +141,7 @@ pub(super) fn field<T, E: fmt::Display>(name: &str, parsed: Result<T, E>) -> Res
 }
 
 /// Reads the new value of a field that may be cleared.
-pub(super) fn patched<T, U, E: fmt::Display>(
+pub(super) fn clearable<T, U, E: fmt::Display>(
     name: &str,
     patch: Patch<T>,
     parse: impl FnOnce(T) -> Result<U, E>,
@@ -150,5 +150,18 @@ pub(super) fn patched<T, U, E: fmt::Display>(
         Patch::Keep => Ok(Patch::Keep),
         Patch::Clear => Ok(Patch::Clear),
         Patch::Set(value) => field(name, parse(value)).map(Patch::Set),
+    }
+}
+
+/// Reads the new value of a field that always has one.
+pub(super) fn settable<T, U, E: fmt::Display>(
+    name: &str,
+    patch: Patch<T>,
+    parse: impl FnOnce(T) -> Result<U, E>,
+) -> Result<Option<U>, Problem> {
+    match patch {
+        Patch::Keep => Ok(None),
+        Patch::Clear => Err(Problem::field(name, "must not be null; leave it out to keep it as it is")),
+        Patch::Set(value) => field(name, parse(value)).map(Some),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tollkeeper_contract::{InvalidName, KeyId, KeyState, Kind, Scope, Scopes, Subject, TeamId};
 
 use super::{
-    App,
-    body::{MaybeSent, Sent, field, patch, patched},
+    App, Id,
+    body::{MaybeSent, Sent, clearable, field, patch, settable},
     once,
     problem::Problem,
     query::{Params, cut},
@@ -45,8 +45,10 @@ pub(super) struct KeyChangeBody {
     name: Patch<String>,
     #[serde(default, deserialize_with = "patch")]
     subject: Patch<String>,
-    scopes: Option<Vec<String>>,
-    state: Option<String>,
+    #[serde(default, deserialize_with = "patch")]
+    scopes: Patch<Vec<String>>,
+    #[serde(default, deserialize_with = "patch")]
+    state: Patch<String>,
     #[serde(default, deserialize_with = "patch")]
     not_before: Patch<String>,
     #[serde(default, deserialize_with = "patch")]
@@ -94,14 +96,14 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<K
 }
 
 /// `GET /v1/keys/{id}`
-pub(super) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<KeyView>, Problem> {
+pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<KeyView>, Problem> {
     Ok(Json(app.store.key(&known_form(&id)?).await?.into()))
 }
 
 /// `PATCH /v1/keys/{id}`
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     sent: Sent<KeyChangeBody>,
 ) -> Result<Json<KeyView>, Problem> {
     let wanted = key_change(sent.value)?;
@@ -111,7 +113,7 @@ pub(super) async fn change(
 /// `POST /v1/keys/{id}/revoke`
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     MaybeSent(sent): MaybeSent<RevokeBody>,
 ) -> Result<Json<KeyView>, Problem> {
     let reason = sent.and_then(|body| body.reason);
@@ -120,7 +122,7 @@ pub(super) async fn revoke(
 }
 
 /// `DELETE /v1/keys/{id}`
-pub(super) async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id) -> Result<StatusCode, Problem> {
     app.store.delete_key(known_form(&id)?, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,7 +149,7 @@ fn new_key(body: NewKeyBody) -> Result<NewKey, Problem> {
         name: body.name.map(|name| field("name", Name::parse(&name))).transpose()?,
         subject: body.subject.map(|subject| field("subject", Subject::parse(&subject))).transpose()?,
         scopes: field("scopes", scopes(&body.scopes.ok_or_else(missing("scopes"))?))?,
-        state: body.state.as_deref().map(settable_state).transpose()?.unwrap_or(KeyState::Active),
+        state: field("state", body.state.map_or(Ok(KeyState::Active), |state| settable_state(&state)))?,
         not_before: body.not_before.map(|text| field("not_before", Moment::parse(&text))).transpose()?,
         expires: body.expires.map(|text| field("expires", Moment::parse(&text))).transpose()?,
     })
@@ -155,12 +157,12 @@ fn new_key(body: NewKeyBody) -> Result<NewKey, Problem> {
 
 fn key_change(body: KeyChangeBody) -> Result<KeyChange, Problem> {
     Ok(KeyChange {
-        name: patched("name", body.name, |name| Name::parse(&name))?,
-        subject: patched("subject", body.subject, |subject| Subject::parse(&subject))?,
-        scopes: body.scopes.map(|list| field("scopes", scopes(&list))).transpose()?,
-        state: body.state.as_deref().map(settable_state).transpose()?,
-        not_before: patched("not_before", body.not_before, |text| Moment::parse(&text))?,
-        expires: patched("expires", body.expires, |text| Moment::parse(&text))?,
+        name: clearable("name", body.name, |name| Name::parse(&name))?,
+        subject: clearable("subject", body.subject, |subject| Subject::parse(&subject))?,
+        scopes: settable("scopes", body.scopes, |list| scopes(&list))?,
+        state: settable("state", body.state, |state| settable_state(&state))?,
+        not_before: clearable("not_before", body.not_before, |text| Moment::parse(&text))?,
+        expires: clearable("expires", body.expires, |text| Moment::parse(&text))?,
     })
 }
 
@@ -168,12 +170,10 @@ fn scopes(list: &[String]) -> Result<Scopes, InvalidName> {
     Scopes::new(list.iter().map(|scope| Scope::parse(scope)).collect::<Result<Vec<_>, _>>()?)
 }
 
-fn settable_state(text: &str) -> Result<KeyState, Problem> {
+fn settable_state(text: &str) -> Result<KeyState, &'static str> {
     match word::key_state(text) {
         Some(state @ (KeyState::Active | KeyState::Disabled)) => Ok(state),
-        Some(KeyState::Revoked) => {
-            Err(Problem::field("state", "a key is revoked with POST /v1/keys/{id}/revoke, which is final"))
-        }
-        None => Err(Problem::field("state", "must be active or disabled")),
+        Some(KeyState::Revoked) => Err("a key is revoked with POST /v1/keys/{id}/revoke, which is final"),
+        None => Err("must be active or disabled"),
     }
 }

@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue},
-    middleware::{from_fn, from_fn_with_state, map_response},
+    extract::{FromRequestParts, Path, Request},
+    http::{HeaderName, HeaderValue, header, request::Parts},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
     routing::{get, post},
 };
@@ -97,8 +98,21 @@ async fn mark(mut response: Response) -> Response {
 }
 
 /// Keeps answers, one of which shows a key, out of every cache.
-async fn no_store(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
+async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// The id in a path, as it was sent.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // The only text that does not arrive is one that is no UTF-8, which no id is.
+        let path = Path::from_request_parts(parts, state).await.map_err(|_| Problem::unknown_route())?;
+        Ok(Self(path.0))
+    }
 }

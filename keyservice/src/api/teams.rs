@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tollkeeper_contract::{InvalidQuota, Quota, TeamId, TeamState};
 
 use super::{
-    App,
-    body::{Object, Sent, field, patch},
+    App, Id,
+    body::{Object, Sent, field, patch, settable},
     once,
     problem::Problem,
     query::{Params, cut},
@@ -44,8 +44,10 @@ struct QuotaBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TeamChangeBody {
-    name: Option<String>,
-    state: Option<String>,
+    #[serde(default, deserialize_with = "patch")]
+    name: Patch<String>,
+    #[serde(default, deserialize_with = "patch")]
+    state: Patch<String>,
     #[serde(default, deserialize_with = "patch")]
     quota: Patch<Object<QuotaBody>>,
 }
@@ -75,14 +77,14 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<T
 }
 
 /// `GET /v1/teams/{id}`
-pub(super) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<TeamView>, Problem> {
+pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<TeamView>, Problem> {
     Ok(Json(app.store.team(&known_form(&id)?).await?.into()))
 }
 
 /// `PATCH /v1/teams/{id}`
 pub(super) async fn change(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Id(id): Id,
     sent: Sent<TeamChangeBody>,
 ) -> Result<Json<TeamView>, Problem> {
     let wanted = team_change(sent.value)?;
@@ -90,7 +92,7 @@ pub(super) async fn change(
 }
 
 /// `DELETE /v1/teams/{id}`
-pub(super) async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id) -> Result<StatusCode, Problem> {
     app.store.delete_team(known_form(&id)?, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -104,15 +106,15 @@ fn new_team(body: NewTeamBody) -> Result<NewTeam, Problem> {
     let id = body.id.ok_or_else(|| Problem::field("id", "is missing"))?;
     let id = field("id", TeamId::parse(&id))?;
     let name = field("name", Name::parse(body.name.as_deref().unwrap_or(id.as_str())))?;
-    let state = body.state.as_deref().map(team_state).transpose()?.unwrap_or(TeamState::Active);
+    let state = field("state", body.state.map_or(Ok(TeamState::Active), |state| team_state(&state)))?;
     let quota = body.quota.map(quota).transpose()?;
     Ok(NewTeam { id, name, state, quota })
 }
 
 fn team_change(body: TeamChangeBody) -> Result<TeamChange, Problem> {
     Ok(TeamChange {
-        name: body.name.as_deref().map(|name| field("name", Name::parse(name))).transpose()?,
-        state: body.state.as_deref().map(team_state).transpose()?,
+        name: settable("name", body.name, |name| Name::parse(&name))?,
+        state: settable("state", body.state, |state| team_state(&state))?,
         quota: match body.quota {
             Patch::Keep => Patch::Keep,
             Patch::Clear => Patch::Clear,
@@ -121,8 +123,8 @@ fn team_change(body: TeamChangeBody) -> Result<TeamChange, Problem> {
     })
 }
 
-fn team_state(text: &str) -> Result<TeamState, Problem> {
-    field("state", word::team_state(text).ok_or("must be active or disabled"))
+fn team_state(text: &str) -> Result<TeamState, &'static str> {
+    word::team_state(text).ok_or("must be active or disabled")
 }
 
 fn quota(Object(body): Object<QuotaBody>) -> Result<Quota, Problem> {

@@ -53,9 +53,9 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
 
 /// Names and values, one pair a line; pairs without a value are left out.
 pub(crate) fn pairs(pairs: &[(&str, Option<String>)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let there = pairs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    there.map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    let there: Vec<_> = pairs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))).collect();
+    let width = there.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    there.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
 /// A value that may be missing, for a table.
@@ -75,6 +75,6 @@ mod tests {
 
     #[test]
     fn pairs_without_a_value_are_left_out() {
-        assert_eq!(pairs(&[("id", Some("acme".into())), ("expires", None)]), "id       acme\n");
+        assert_eq!(pairs(&[("id", Some("acme".into())), ("expires", None)]), "id  acme\n");
     }
 }

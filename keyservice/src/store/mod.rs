@@ -1,6 +1,6 @@
 //! The database: all SQL of the key service, and the rules that keep its change numbers true.
 //!
-//! * [`Change`](change::Change): the only way to write what nodes see; commit order is revision order
+//! * `change`: the only way to write what nodes see; commit order is revision order
 //! * `teams`, `keys`: what the admin API reads and changes
 //! * `publication`: what nodes read, in pages
 //! * `ledger`: usage, counted once

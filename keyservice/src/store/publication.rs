@@ -218,3 +218,75 @@ fn key_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
     record.encode(&mut bytes);
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_ROWS_PER_CHANGE, Published, Reach, whole_revisions};
+    use tollkeeper_contract::{
+        Digest, KeyRecord, KeyState, Kind, Scopes,
+        page::{Cursor, MAX_LENGTH, Table},
+    };
+
+    const LONG: usize = 60_000;
+
+    /// How many records of that length a page holds.
+    const PER_PAGE: usize = MAX_LENGTH / (LONG + 64);
+
+    /// A record of `length` bytes that was changed at `revision`.
+    fn record(revision: u64, number: usize, length: usize) -> Published {
+        let cursor = Cursor { table: Table::Keys, digest: Digest::of(&number.to_le_bytes()) };
+        Published { cursor, revision, record: Some(vec![0; length]) }
+    }
+
+    /// Which revision a page of these ends with, if it is not all of them.
+    fn end(records: &[Published], reach: Reach) -> Option<u64> {
+        whole_revisions(records, reach).unwrap().1
+    }
+
+    #[test]
+    fn what_fits_goes_into_one_page() {
+        let records = [record(1, 1, 100), record(2, 2, 100)];
+        assert_eq!(end(&records, Reach::All), None);
+        assert_eq!(end(&[], Reach::All), None);
+    }
+
+    #[test]
+    fn a_revision_that_does_not_fit_whole_goes_into_the_next_page() {
+        let mut records: Vec<_> = (1..PER_PAGE).map(|number| record(number as u64, number, LONG)).collect();
+        records.extend([record(100, 100, LONG), record(100, 101, LONG), record(101, 102, 1)]);
+        assert_eq!(end(&records, Reach::All), Some(PER_PAGE as u64 - 1));
+        let page_and_more: Vec<_> = (1..=PER_PAGE + 1).map(|number| record(number as u64, number, LONG)).collect();
+        assert_eq!(end(&page_and_more, Reach::All), Some(PER_PAGE as u64));
+    }
+
+    #[test]
+    fn the_last_revision_of_rows_that_were_cut_is_not_trusted_to_be_whole() {
+        let records = [record(1, 1, 1), record(2, 2, 1), record(2, 3, 1)];
+        assert_eq!(end(&records, Reach::Cut), Some(1));
+    }
+
+    #[test]
+    fn a_revision_that_fits_into_no_page_is_an_error_and_not_skipped() {
+        let records: Vec<_> = (0..=PER_PAGE).map(|number| record(1, number, LONG)).collect();
+        assert!(whole_revisions(&records, Reach::All).is_err());
+    }
+
+    #[test]
+    fn the_greatest_change_of_the_longest_records_fits_into_a_page() {
+        let scopes = "s".repeat(Scopes::MAX * 65);
+        let longest = KeyRecord {
+            kind: Kind::Application,
+            state: KeyState::Active,
+            not_before: None,
+            expires: None,
+            id: &"i".repeat(32),
+            team: &"t".repeat(64),
+            subject: &"s".repeat(128),
+            scopes: &scopes,
+        };
+        let mut bytes = Vec::new();
+        longest.encode(&mut bytes);
+        let change: Vec<_> = (0..MAX_ROWS_PER_CHANGE).map(|number| record(1, number, bytes.len())).collect();
+        assert_eq!(end(&change, Reach::All), None);
+    }
+}

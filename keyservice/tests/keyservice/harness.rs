@@ -1,0 +1,209 @@
+//! Starts the program in a folder of its own, and ends it with the test.
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tollkeeper_contract::page::NodeToken;
+
+pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
+pub(crate) const NODE_TOKEN: &str = "node-token-of-the-tests";
+
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that runs, with its database in a folder.
+pub(crate) struct Service {
+    pub(crate) folder: TempDir,
+    pub(crate) url: String,
+    child: Child,
+    http: reqwest::Client,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyservice"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn serve_in(folder: &Path) -> Command {
+    let mut command = program();
+    command
+        .arg("serve")
+        .current_dir(folder)
+        .env("TOLLKEEPER_LISTEN", "127.0.0.1:0")
+        .env("TOLLKEEPER_ADDRESS_FILE", "address")
+        .env("TOLLKEEPER_LOG", "debug")
+        .env("TOLLKEEPER_ADMIN_TOKEN", ADMIN_TOKEN)
+        .env("TOLLKEEPER_NODE_TOKEN", NODE_TOKEN);
+    command
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(TempDir::new().unwrap()).await
+    }
+
+    /// Starts with what is in the folder already.
+    pub(crate) async fn start_in(folder: TempDir) -> Self {
+        let address = folder.path().join("address");
+        std::fs::remove_file(&address).ok();
+        let log = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
+        let mut child = serve_in(folder.path()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let address = eventually("the service listens", async || {
+            assert!(child.try_wait().unwrap().is_none(), "ended: {}", read(&folder.path().join("log")));
+            std::fs::read_to_string(&address).ok()
+        })
+        .await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { folder, url: format!("http://{}", address.trim()), child, http }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        read(&self.folder.path().join("log"))
+    }
+
+    /// Asks the program to end, and waits until it has.
+    pub(crate) async fn stop(mut self) -> (ExitStatus, TempDir) {
+        self.signal(rustix::process::Signal::TERM);
+        let status = self.ended().await;
+        (status, std::mem::replace(&mut self.folder, TempDir::new().unwrap()))
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        eventually("the service ends", async || self.child.try_wait().unwrap()).await
+    }
+
+    /// A request without any token.
+    pub(crate) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).timeout(PATIENCE)
+    }
+
+    pub(crate) fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(ADMIN_TOKEN)
+    }
+
+    pub(crate) fn node(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(NODE_TOKEN).header("x-tollkeeper-node", "edge-1")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        answer(self.admin(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        answer(self.admin(Method::POST, path).json(&body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        answer(self.admin(Method::PATCH, path).json(&body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        answer(self.admin(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn team(&self, id: &str) -> Value {
+        self.post("/v1/teams", json!({ "id": id })).await.created()
+    }
+
+    /// Makes a key that may read.
+    pub(crate) async fn key(&self, team: &str) -> Value {
+        self.post("/v1/keys", json!({ "team": team, "scopes": ["read"] })).await.created()
+    }
+
+    pub(crate) async fn revision(&self) -> u64 {
+        let metrics = self.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        metric(&metrics, "keyservice_revision")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn created(self) -> Value {
+        assert_eq!(self.status, StatusCode::CREATED, "{}", self.body);
+        self.body
+    }
+
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert!(self.status.is_success(), "{}: {}", self.status, self.body);
+        self.body
+    }
+
+    /// The answer is a problem with this status and reason.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, reason: &str) {
+        assert_eq!((self.status.as_u16(), &self.body["reason"]), (status, &json!(reason)), "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.headers["x-tollkeeper-service"], "keyservice");
+        assert_eq!(self.body["status"], status);
+        for text in ["type", "title", "detail"] {
+            assert!(self.body[text].as_str().is_some_and(|text| !text.is_empty()), "{}", self.body);
+        }
+    }
+}
+
+pub(crate) async fn answer(request: RequestBuilder) -> Answer {
+    let answer = request.send().await.unwrap();
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let bytes = answer.bytes().await.unwrap();
+    let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    Answer { status, headers, body }
+}
+
+/// Asks again and again until there is something, and gives up in the end.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "gave up: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) fn metric(text: &str, name: &str) -> u64 {
+    let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+pub(crate) fn node_token() -> NodeToken {
+    NodeToken::parse(NODE_TOKEN).unwrap()
+}
+
+/// A field that must be a text.
+pub(crate) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no text {field} in {value}"))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}

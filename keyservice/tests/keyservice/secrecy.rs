@@ -1,0 +1,59 @@
+//! Nothing secret is kept or told.
+
+use std::os::unix::fs::PermissionsExt;
+
+use reqwest::Method;
+use serde_json::json;
+use tollkeeper_contract::Digest;
+
+use crate::harness::{ADMIN_TOKEN, NODE_TOKEN, Service, answer, text};
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[tokio::test]
+async fn no_key_and_no_token_is_in_the_database_or_the_log() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let body = json!({ "team": "acme", "scopes": ["read"] });
+    let request = service.admin(Method::POST, "/v1/keys").header("idempotency-key", "a-key-of-the-client");
+    let made = answer(request.json(&body)).await.created();
+    let key = text(&made, "key").to_owned();
+    // What clients put where it does not belong must not reach the log either.
+    service.get(&format!("/v1/keys/{key}")).await.refused(404, "unknown_key");
+    service.get(&format!("/v1/keys?after={key}")).await.refused(400, "invalid_field");
+    service.post("/v1/keys", json!({ "key": key })).await.refused(400, "invalid_field");
+    answer(service.bare(Method::GET, "/v1/keys").bearer_auth(&key)).await.refused(401, "wrong_token");
+    service.node(Method::GET, "/node/v1/snapshot?nonce=1").send().await.unwrap();
+    let log = service.log();
+    assert!(log.contains("\"route\":\"/v1/keys/{id}\""), "{log}");
+    assert!(log.contains("\"node\":\"edge-1\""), "{log}");
+
+    let secret = key.split('_').nth(4).unwrap();
+    let read_all = |folder: &std::path::Path| {
+        let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
+        files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect::<Vec<_>>()
+    };
+    let mut files = read_all(service.folder.path());
+    let (_, folder) = service.stop().await;
+    files.extend(read_all(folder.path()));
+    for (file, bytes) in &files {
+        for hidden in [key.as_str(), secret, ADMIN_TOKEN, NODE_TOKEN, "a-key-of-the-client"] {
+            assert!(!contains(bytes, hidden.as_bytes()), "{hidden} is in {}", file.display());
+        }
+    }
+    // The search itself works: the digest is there.
+    let digest = Digest::of(key.as_bytes());
+    assert!(files.iter().any(|(_, bytes)| contains(bytes, digest.as_bytes())));
+    let mode = std::fs::metadata(folder.path().join("tollkeeper.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others can read the database");
+}
+
+#[tokio::test]
+async fn answers_with_keys_are_not_to_be_cached() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let made = service.post("/v1/keys", json!({ "team": "acme", "scopes": [] })).await;
+    assert_eq!(made.headers["cache-control"], "no-store");
+}
