@@ -212,25 +212,33 @@ impl Edge {
 
     /// Makes a key with more fields of `POST /v1/keys` (and its team, if there is none), and waits until the filter
     /// knows it.
-    pub async fn new_key(&self, team: &str, mut fields: Value) -> NewKey {
-        or_end(self.key_service.create_team(team, team).await);
-        fields["team"] = json!(team);
-        if fields["name"].is_null() {
-            fields["name"] = json!("test");
-        }
-        let key = or_end(self.key_service.create_key(&fields).await);
-        self.knows(&key.key).await;
+    pub async fn new_key(&self, team: &str, fields: Value) -> NewKey {
+        let key = self.new_key_at_once(team, fields).await;
+        self.serves(key.revision).await;
         key
     }
 
-    /// Waits until the filter knows a key. Costs no token: it asks for another team's path.
-    pub async fn knows(&self, key: &str) {
-        let known = wait_until("the filter knows the key", SYNC_LIMIT, async || {
-            let answer = self.get("/api/-/").header("x-api-key", key).send().await.ok()?;
-            let reason = answer.headers().get("x-auth-reason").and_then(|reason| reason.to_str().ok());
-            (!matches!(reason, Some("unknown_key" | "not_synced"))).then_some(())
-        });
-        or_end(known.await.map_err(|late| late.context(self.envoy.log())));
+    /// Like [`Self::new_key`], but returns when the key service has answered, before the filter knows.
+    pub async fn new_key_at_once(&self, team: &str, mut fields: Value) -> NewKey {
+        or_end(self.key_service.create_team(team, team).await);
+        fields["team"] = json!(team);
+        or_end(self.key_service.create_key(&fields).await)
+    }
+
+    /// Waits until the filter serves this revision, which every answer of the admin API about a change carries, or a
+    /// later one.
+    pub async fn serves(&self, revision: u64) {
+        let what = format!("the filter serves revision {revision}");
+        let reached = wait_until(&what, SYNC_LIMIT, async || (self.revision().await? >= revision).then_some(()));
+        or_end(reached.await.map_err(|late| late.context(self.envoy.log())));
+    }
+
+    /// The revision that the filter serves, from its gauge; `None` before the first sync.
+    pub async fn revision(&self) -> Option<u64> {
+        let mut bootstrap = self.bootstrap.clone();
+        let configuration = or_end(bootstrap.filter_configuration());
+        let instance = configuration["instance"].as_str().unwrap_or("default");
+        self.stat(&format!("wasmcustom.tollkeeper.revision.instance.{instance}")).await
     }
 
     /// Starts the key service, if it does not run, where it was before.

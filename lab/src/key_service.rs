@@ -25,6 +25,8 @@ pub struct NewKey {
     pub id: String,
     /// The secret itself.
     pub key: String,
+    /// The revision with which it came to be.
+    pub revision: u64,
 }
 
 impl KeyService {
@@ -60,7 +62,7 @@ impl KeyService {
         Ok(serde_json::from_value(made)?)
     }
 
-    /// Changes fields of a team.
+    /// Changes fields of a team; the answer carries its new `revision`, as that of every change does.
     ///
     /// # Errors
     /// See [`Self::create_team`].
@@ -80,9 +82,18 @@ impl KeyService {
     ///
     /// # Errors
     /// See [`Self::create_team`].
-    pub async fn revoke_key(&self, id: &str) -> Result<()> {
+    pub async fn revoke_key(&self, id: &str) -> Result<Value> {
         let path = format!("/v1/keys/{id}/revoke");
-        self.call(Method::POST, &path, &json!({})).await.with_context(|| format!("revoking key {id}")).map(drop)
+        self.call(Method::POST, &path, &json!({})).await.with_context(|| format!("revoking key {id}"))
+    }
+
+    /// Deletes a key, for ever.
+    ///
+    /// # Errors
+    /// See [`Self::create_team`].
+    pub async fn delete_key(&self, id: &str) -> Result<()> {
+        let path = format!("/v1/keys/{id}");
+        self.call(Method::DELETE, &path, &Value::Null).await.with_context(|| format!("deleting key {id}")).map(drop)
     }
 
     /// A key as the key service shows it.

@@ -17,7 +17,6 @@ use crate::envoy::{self, Envoy, Listeners, ProcessGroup};
 use crate::key_service::KeyService;
 use crate::keyservice_process::{self, KeyServiceProcess};
 use crate::poll::wait_until;
-use crate::run::demo::DemoKeys;
 pub use crate::run::places::Places;
 use crate::run::state::State;
 use crate::upstream::Upstream;
@@ -68,7 +67,7 @@ async fn start(places: &Places) -> Result<Running> {
     let mut envoy = Envoy::start(&bootstrap(places, &state)?, &envoy_launch(&state)?).await?;
     envoy.listener("edge").await?;
     print::progress("Waiting for the filter to fetch its keys");
-    wait_for_sync(places, &keys, &mut envoy).await?;
+    wait_for_sync(&mut envoy).await?;
     print::ready(places, &state, &keys);
     Ok(Running { envoy, key_service, _upstream: upstream })
 }
@@ -106,16 +105,11 @@ fn bootstrap(places: &Places, state: &State) -> Result<Bootstrap> {
     Ok(bootstrap)
 }
 
-/// Until a demo key is let through, or refused for a reason that waiting does not change.
-async fn wait_for_sync(places: &Places, keys: &DemoKeys, envoy: &mut Envoy) -> Result<()> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-    let url = format!("http://{}/api/{}/", places.listener, keys.first.team);
-    let answer = wait_until("the filter has fetched its keys", SYNC_LIMIT, async || {
-        let answer = client.get(&url).header("x-api-key", &keys.first.key).send().await.ok()?;
-        let status = answer.status().as_u16();
-        (!matches!(status, 401 | 503)).then_some(())
-    });
-    answer.await.with_context(|| envoy.process().log_tail())
+/// Until the filter shows which revision it serves. Asked of Envoy, not of the filter: a probe would be counted.
+async fn wait_for_sync(envoy: &mut Envoy) -> Result<()> {
+    const REVISION: &str = "wasmcustom.tollkeeper.revision.instance.edge";
+    let synced = wait_until("the filter has fetched its keys", SYNC_LIMIT, async || envoy.stat(REVISION).await.ok()?);
+    synced.await.map(drop).with_context(|| envoy.process().log_tail())
 }
 
 /// Ends only with an error: when a part has ended by itself.
