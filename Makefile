@@ -22,8 +22,9 @@ export CARGO_TARGET_DIR
 
 # What tests and `lab run` are told about the components. An ENVOY of the user's own wins over the fetched one.
 override TOLLKEEPER_WASM := $(CARGO_TARGET_DIR)/tollkeeper.wasm
-override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/release/keyservice
-LAB := $(CARGO_TARGET_DIR)/release/lab
+# Unoptimised: one build serves the tests and make run, and neither measures these programs.
+override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/debug/keyservice
+LAB := $(CARGO_TARGET_DIR)/debug/lab
 override ENVOY := $(abspath $(ENVOY))
 # Recipes that need Envoy begin with this; $$envoy is then its path.
 FIND_ENVOY = envoy=$$([ -n "$(ENVOY)" ] && echo "$(ENVOY)" || python3 tools/envoy.py .tools/envoy)
@@ -83,7 +84,7 @@ filter: rust-tools programs ## cargo decides whether there is anything to build,
 
 programs: rust-tools
 	@echo "==> Building the key service and the lab"
-	cargo build --release --package keyservice --package lab
+	cargo build --workspace --bins
 
 envoy: python-tools
 	@$(FIND_ENVOY)

@@ -7,6 +7,7 @@ use crate::{
     config::{AuthHeader, AuthHeaders, Config, RateLimitHeaders, Realm, Style, Styles},
     principal::Principal,
     refusal::{Denial, Fault, Refusal},
+    request::Wire,
 };
 
 use tollkeeper_contract::Quota;
@@ -82,7 +83,7 @@ pub struct Reply {
     pub reason: &'static str,
     /// Headers of this answer alone; those of [`response_headers`] come on top.
     pub headers: Vec<(&'static str, String)>,
-    /// `application/problem+json` (RFC 9457).
+    /// `application/problem+json` (RFC 9457); for a gRPC client its message.
     pub body: String,
 }
 
@@ -147,22 +148,30 @@ fn statuses(refusal: Refusal) -> (u16, u8, &'static str) {
 
 /// The answer that a refused client gets.
 #[must_use]
-pub fn reply(refused: &Refused, realm: &Realm) -> Reply {
+pub fn reply(refused: &Refused, realm: &Realm, wire: Wire) -> Reply {
     let (status, grpc_status, title) = statuses(refused.refusal);
     let reason = refused.refusal.word();
-    let mut headers = vec![("content-type", "application/problem+json".to_owned())];
-    headers.push(("cache-control", "no-store".to_owned()));
+    let mut headers = vec![("cache-control", "no-store".to_owned())];
     if status == 401 {
         headers.extend(refused.styles.into_iter().flat_map(|styles| challenges(styles, refused.refusal, realm)));
     }
     if let Some(seconds) = retry_after(refused) {
         headers.push(("retry-after", seconds.to_string()));
     }
-    // RFC 9457 section 4.2.1: with "about:blank" the title is that of the status, and the rest is in the members.
-    let body = json!({
-        "type": "about:blank", "title": title, "status": status, "detail": refused.refusal.sentence(), "reason": reason,
-    });
-    Reply { status, grpc_status, reason, headers, body: body.to_string() }
+    let body = match wire {
+        Wire::Grpc => refused.refusal.sentence().to_owned(),
+        Wire::Http => {
+            headers.push(("content-type", "application/problem+json".to_owned()));
+            problem(refused.refusal, status, title)
+        }
+    };
+    Reply { status, grpc_status, reason, headers, body }
+}
+
+/// RFC 9457 section 4.2.1: with "about:blank" the title is that of the status, and the rest is in the members.
+fn problem(refusal: Refusal, status: u16, title: &str) -> String {
+    let (detail, reason) = (refusal.sentence(), refusal.word());
+    json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "reason": reason }).to_string()
 }
 
 fn retry_after(refused: &Refused) -> Option<u64> {
@@ -271,6 +280,7 @@ mod tests {
         config::{Config, Styles},
         principal::Principal,
         refusal::{Denial, Fault, Refusal},
+        request::Wire,
     };
     use tollkeeper_contract::{KeyRecord, KeyState, Kind, Quota};
 
@@ -325,7 +335,7 @@ mod tests {
     #[test]
     fn a_client_without_a_credential_gets_a_challenge_per_style() {
         let refused = Refused { styles: Some(Styles::all()), ..Denial::MissingCredential.into() };
-        let reply = reply(&refused, &config("").realm);
+        let reply = reply(&refused, &config("").realm, Wire::Http);
         let challenges: Vec<_> = reply.headers.iter().filter(|(name, _)| *name == "www-authenticate").collect();
         assert_eq!((reply.status, challenges.len()), (401, 4));
         assert!(challenges.iter().any(|(_, value)| value == "Bearer realm=\"tollkeeper\""));
@@ -333,19 +343,25 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_is_wrong_in_problem_json() {
-        let reply = reply(&Denial::KeyExpired.into(), &config("").realm);
+        let reply = reply(&Denial::KeyExpired.into(), &config("").realm, Wire::Http);
         let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!((body["status"].as_u64(), body["reason"].as_str()), (Some(401), Some("key_expired")));
         assert_eq!(body["detail"], "The key has expired.");
     }
 
     #[test]
+    fn a_grpc_client_gets_the_sentence_as_its_message() {
+        let reply = reply(&Denial::KeyExpired.into(), &config("").realm, Wire::Grpc);
+        assert_eq!((reply.grpc_status, reply.body.as_str()), (16, "The key has expired."));
+    }
+
+    #[test]
     fn whoever_is_limited_or_meets_a_fault_is_told_when_to_come_back() {
         let allowance = Some(Allowance { quota: Quota::new(1, 60).unwrap(), remaining: 0, until_next: 42 });
         let limited = Refused { allowance, ..Denial::QuotaExhausted.into() };
-        assert!(reply(&limited, &config("").realm).headers.contains(&("retry-after", "42".to_owned())));
+        assert!(reply(&limited, &config("").realm, Wire::Http).headers.contains(&("retry-after", "42".to_owned())));
         let fault = Fault::NotSynced.into();
-        assert!(reply(&fault, &config("").realm).headers.contains(&("retry-after", "1".to_owned())));
+        assert!(reply(&fault, &config("").realm, Wire::Http).headers.contains(&("retry-after", "1".to_owned())));
     }
 
     #[test]

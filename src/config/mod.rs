@@ -75,7 +75,7 @@ settings! {
         /// What the client is told about itself: `all`, `off`, or a list of headers.
         response_headers: AuthHeaders = "all",
         /// What the upstream is told about the client: `all`, `off`, or a list of headers.
-        request_headers: AuthHeaders = "all",
+        request_headers: AuthHeaders = ["x-auth-team", "x-auth-key-id", "x-auth-scopes"],
         /// What happens where no route matches. `authenticate`: a key is needed. `refuse`: nothing passes.
         unmatched: Unmatched = "authenticate",
         /// What the requests to some paths need; the first route that matches wins.

@@ -65,7 +65,7 @@ impl RequestContext {
     }
 
     fn refuse(&self, refused: &Refused, wire: Wire) -> Action {
-        let reply = verdict::reply(refused, &self.door.config.realm);
+        let reply = verdict::reply(refused, &self.door.config.realm, wire);
         // Without a reply the request stays paused until it times out: late, but never let through.
         if host::reply(&reply, wire).is_err() {
             log::error!("the host did not take the answer to a refused request");
