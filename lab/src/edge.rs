@@ -297,6 +297,11 @@ impl Edge {
         self.envoy.log()
     }
 
+    /// The tokens of this installation: to look for them where they must not be.
+    pub fn tokens(&self) -> &Tokens {
+        self.key_service_process.tokens()
+    }
+
     /// The key service's log up to now.
     pub fn key_service_log(&self) -> String {
         self.key_service_process.log()

@@ -1,0 +1,82 @@
+//! Traffic that flows while something happens, and what came of it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use lab::edge::Edge;
+use reqwest::Client;
+use tokio::task::JoinSet;
+
+/// Requests from several clients, one after the other, until it is told to stop.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    clients: JoinSet<Outcomes>,
+}
+
+/// How often each outcome came: status, and reason if there was one.
+pub(crate) type Outcomes = BTreeMap<String, u64>;
+
+impl Load {
+    /// `clients` clients that send GETs for `path` with this key.
+    pub(crate) fn start(edge: &Edge, clients: u32, path: &str, key: &str) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let url = format!("http://{}{path}", edge.address());
+        let mut running = JoinSet::new();
+        for _ in 0..clients {
+            running.spawn(client(url.clone(), key.to_owned(), Arc::clone(&stop), Arc::clone(&sent)));
+        }
+        Self { stop, sent, clients: running }
+    }
+
+    /// Waits until `count` more requests have been answered.
+    pub(crate) async fn flows(&self, edge: &Edge, count: u64) {
+        let goal = self.sent.load(Ordering::Relaxed) + count;
+        edge.wait_until("traffic flows", Duration::from_secs(60), async || {
+            (self.sent.load(Ordering::Relaxed) >= goal).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the traffic and says what came of all of it.
+    pub(crate) async fn stop(mut self) -> Outcomes {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Outcomes::new();
+        while let Some(outcomes) = self.clients.join_next().await {
+            for (outcome, count) in outcomes.unwrap() {
+                *all.entry(outcome).or_default() += count;
+            }
+        }
+        all
+    }
+}
+
+async fn client(url: String, key: String, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>) -> Outcomes {
+    let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+    let mut outcomes = Outcomes::new();
+    while !stop.load(Ordering::Relaxed) {
+        let outcome = match client.get(&url).header("x-api-key", &key).send().await {
+            Ok(answer) => {
+                let reason = answer.headers().get("x-auth-reason").map(|reason| reason.to_str().unwrap().to_owned());
+                let status = answer.status().as_u16();
+                let _ = answer.bytes().await;
+                reason.map_or(status.to_string(), |reason| format!("{status} {reason}"))
+            }
+            Err(error) => format!("no answer: {error}"),
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+        sent.fetch_add(1, Ordering::Relaxed);
+    }
+    outcomes
+}
+
+/// Every request came to this.
+pub(crate) fn assert_only(outcomes: &Outcomes, expected: &str) {
+    assert!(outcomes.len() == 1 && outcomes.contains_key(expected), "expected only {expected}: {outcomes:?}");
+}

@@ -1,0 +1,76 @@
+//! Another configuration while traffic flows.
+
+use lab::{edge::Edge, envoy::Pushed};
+use serde_json::json;
+
+use crate::load::{Load, assert_only};
+
+async fn left(edge: &Edge, key: &str) -> u64 {
+    let answer = edge.get("/api/acme/x").header("x-api-key", key).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let header = answer.headers()["ratelimit"].to_str().unwrap().to_owned();
+    header.split(['=', ';']).nth(2).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configurations_pushed_under_load_answer_no_request_wrongly_and_keep_table_and_buckets() {
+    let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
+    let (acme, busy) = (edge.key("acme", &["read"]).await, edge.key("busy", &["read"]).await);
+    let slow = json!({"quota": {"limit": 1000, "window_seconds": 2_678_400}});
+    edge.key_service().patch_team("acme", &slow).await.unwrap();
+    let fast = json!({"quota": {"limit": 1_000_000, "window_seconds": 1}});
+    let team = edge.key_service().patch_team("busy", &fast).await.unwrap();
+    edge.serves(team["revision"].as_u64().unwrap()).await;
+    let valid = Load::start(&edge, 3, "/api/busy/x", &busy);
+    let unknown = Load::start(&edge, 1, "/api/busy/x", "nobody-knows-this-key");
+    let mut expected = left(&edge, &acme).await;
+
+    for round in 0..10 {
+        let pushed = edge.push_filter(|filter| filter["realm"] = json!(format!("round {round}"))).await;
+        assert_eq!(pushed, Pushed::Accepted);
+        expected -= 1;
+        assert_eq!(left(&edge, &acme).await, expected, "round {round}: the bucket goes on where it was");
+        valid.flows(&edge, 50).await;
+    }
+
+    assert_only(&valid.stop().await, "200");
+    assert_only(&unknown.stop().await, "401 unknown_key");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one_serves_on() {
+    let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
+    let key = edge.key("acme", &["read"]).await;
+    let load = Load::start(&edge, 2, "/api/acme/x", "nobody-knows-this-key");
+    let before = left(&edge, &key).await;
+
+    let pushed = edge
+        .push_filter(|filter| {
+            filter["quotta"] = json!({});
+            filter["quota"]["limit"] = json!(0);
+            filter["routes"][0]["path"] = json!("no-slash");
+        })
+        .await;
+    assert_eq!(pushed, Pushed::Rejected);
+    let log = edge.envoy_log();
+    for place in ["quotta", "quota.limit", "routes[0].path"] {
+        assert!(log.contains(&format!("{place}: ")), "the log names {place}: {log}");
+    }
+
+    load.flows(&edge, 50).await;
+    assert_eq!(left(&edge, &key).await, before - 1);
+    assert_only(&load.stop().await, "401 unknown_key");
+
+    let after = edge.new_key("acme", json!({"scopes": ["read"]})).await;
+    let answer = edge.get("/api/acme/x").header("x-api-key", &after.key).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "keys keep arriving");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_configuration_takes_effect() {
+    let mut edge = Edge::synced_start(|setup| setup).await;
+    assert_eq!(edge.get("/elsewhere").send().await.unwrap().status(), 401);
+    edge.push_filter(|filter| filter["unmatched"] = json!("refuse")).await;
+    let answer = edge.get("/elsewhere").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["x-auth-reason"]), (403, &"no_route".parse().unwrap()));
+}
