@@ -266,11 +266,10 @@ fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitH
     }
 }
 
-/// Whether an upstream may not set this response header, because the filter does.
+/// Whether the upstream's header of this name must go: it speaks for the filter, or the filter says it itself.
 #[must_use]
-pub fn is_ours_in_response(name: &[u8]) -> bool {
-    crate::request::is_identity_header(name)
-        || [b"ratelimit".as_slice(), b"ratelimit-policy"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+pub fn is_overruled(name: &[u8], ours: &[Header]) -> bool {
+    crate::request::is_identity_header(name) || ours.iter().any(|(our, _)| our.as_bytes() == name)
 }
 
 #[cfg(test)]

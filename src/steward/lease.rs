@@ -113,6 +113,11 @@ impl Candidate {
             return Ok(());
         }
         self.calling = Calling::Serving;
+        self.resign(shared, names)
+    }
+
+    /// Frees the lease, if this VM holds it.
+    pub(super) fn resign(&self, shared: &impl SharedData, names: &Names) -> Result<(), HostFailure> {
         let name = names.steward();
         let Some(value) = shared.get(&name)? else { return Ok(()) };
         let Some(lease) = Lease::decode(&value.bytes).filter(|lease| lease.holder == self.me) else { return Ok(()) };

@@ -79,6 +79,14 @@ impl Steward {
         self.candidate.yield_to_idle(shared, &self.names)
     }
 
+    /// This VM's configuration ends: somebody else can take over at once.
+    ///
+    /// # Errors
+    /// When the host fails; the lease then ends by itself.
+    pub fn resign(&self, shared: &impl SharedData) -> Result<(), HostFailure> {
+        self.candidate.resign(shared, &self.names)
+    }
+
     /// Takes over what workers have settled.
     pub fn settle(&mut self, tally: Tally) {
         self.outbox.add(tally);

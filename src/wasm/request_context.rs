@@ -102,15 +102,15 @@ impl HttpContext for RequestContext {
 
     /// Runs for the upstream's answers and for local replies alike, our own included.
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if let Ok(headers) = host::headers(MapType::HttpResponseHeaders)
-            && let Ok(pairs) = headers.pairs()
+        let judged = self.verdict.as_ref();
+        let ours = judged.map(|verdict| verdict::response_headers(verdict, &self.door.config, self.door.revision()));
+        let ours = ours.unwrap_or_default();
+        if let Ok(theirs) = host::headers(MapType::HttpResponseHeaders)
+            && let Ok(pairs) = theirs.pairs()
         {
-            remove(MapType::HttpResponseHeaders, pairs.into_iter().map(|(name, _)| name));
+            overrule(pairs.into_iter().map(|(name, _)| name), &ours);
         }
-        if let Some(verdict) = &self.verdict {
-            let headers = verdict::response_headers(verdict, &self.door.config, self.door.revision());
-            let _ = add(MapType::HttpResponseHeaders, headers);
-        }
+        let _ = add(MapType::HttpResponseHeaders, ours);
         Action::Continue
     }
 }
@@ -123,10 +123,11 @@ fn strip(request: &Request<'_>) -> Result<(), ()> {
     Ok(())
 }
 
-fn remove<'a>(map: MapType, names: impl Iterator<Item = &'a [u8]>) {
-    for name in names.filter(|name| verdict::is_ours_in_response(name)) {
+/// Removes what the upstream must not say.
+fn overrule<'a>(names: impl Iterator<Item = &'a [u8]>, ours: &[Header]) {
+    for name in names.filter(|name| verdict::is_overruled(name, ours)) {
         if let Ok(name) = std::str::from_utf8(name) {
-            let _ = hostcalls::remove_map_value(map, name);
+            let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
         }
     }
 }

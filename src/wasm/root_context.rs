@@ -100,6 +100,15 @@ pub(super) struct RootContext {
     failing: Option<String>,
 }
 
+impl Drop for Door {
+    /// Runs when Envoy ends the configuration and its last request is over.
+    fn drop(&mut self) {
+        if let Some(steward) = self.steward.get_mut() {
+            let _ = steward.resign(&HostSharedData);
+        }
+    }
+}
+
 impl Context for RootContext {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _: usize) {
         let (Some(door), Some(errand)) = (self.door.clone(), self.calls.remove(&token)) else { return };
@@ -180,7 +189,10 @@ impl RootContext {
         let steward = slot.get_or_insert_with(|| new_steward(door));
         let standing = steward.stand(&HostSharedData, now.monotonic).unwrap_or(Standing::Other);
         match (standing, self.queue) {
-            (Standing::Steward, None) => self.queue = hostcalls::register_shared_queue(&door.names.ledger()).ok(),
+            (Standing::Steward, None) => {
+                log::info!("tollkeeper {}: this VM is steward now", door.names.meta());
+                self.queue = hostcalls::register_shared_queue(&door.names.ledger()).ok();
+            }
             (Standing::Steward, Some(queue)) => steward.settle(Settlement::collect(queue)),
             (Standing::Other, _) => self.queue = None,
         }

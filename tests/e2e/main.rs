@@ -1,4 +1,5 @@
 //! What clients, upstreams and operators see, on a real Envoy with a real key service.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where it stands")]
 
 mod connections;
 mod exactness;
@@ -7,4 +8,5 @@ mod load;
 mod observability;
 mod outage;
 mod reload;
+mod stewardship;
 mod usage;

@@ -74,3 +74,16 @@ async fn a_changed_configuration_takes_effect() {
     let answer = edge.get("/elsewhere").send().await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["x-auth-reason"]), (403, &"no_route".parse().unwrap()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_push_a_revocation_arrives_as_before() {
+    let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
+    for round in 0..3 {
+        let key = edge.new_key("acme", json!({"scopes": ["read"]})).await;
+        edge.push_filter(|filter| filter["realm"] = json!(format!("round {round}"))).await;
+        let revoked = edge.key_service().revoke_key(&key.id).await.unwrap();
+        edge.serves(revoked["revision"].as_u64().unwrap()).await;
+        let answer = edge.get("/api/acme/x").header("x-api-key", &key.key).send().await.unwrap();
+        assert_eq!(answer.headers()["x-auth-reason"], "key_revoked", "round {round}");
+    }
+}
