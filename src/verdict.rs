@@ -332,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_documents_every_reason_with_its_status() {
+        let reference = include_str!("../docs/REFERENCE.md");
+        let denials = Denial::ALL.iter().map(|denial| Refusal::Denial(*denial));
+        for refusal in denials.chain(Fault::ALL.iter().map(|fault| Refusal::Fault(*fault))) {
+            let (status, grpc_status, _) = statuses(refusal);
+            let row = format!("| `{}` | {status} | {grpc_status} |", refusal.word());
+            assert!(reference.contains(&row), "docs/REFERENCE.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn a_client_without_a_credential_gets_a_challenge_per_style() {
         let refused = Refused { styles: Some(Styles::all()), ..Denial::MissingCredential.into() };
         let reply = reply(&refused, &config("").realm, Wire::Http);

@@ -120,7 +120,8 @@ impl<const MIN: u32, const MAX: u32> Setting for Whole<MIN, MAX> {
         let Json::Number(given) = json else {
             return Err(wrong_kind(json, expected, place, mistakes));
         };
-        // A protobuf Struct knows floating-point numbers only, so 300.0 is 300.
+        // Kubernetes controllers pass settings through a protobuf Struct, which knows floating-point numbers only:
+        // 300.0 is 300.
         let number = given.as_f64().unwrap_or(f64::INFINITY);
         if number.fract() != 0.0 {
             return Err(mistakes.note(place, format_args!("{given} is not whole; use {expected}")));

@@ -62,9 +62,7 @@ static_resources:
         vm_config: {code: {local: {filename: /etc/envoy/tollkeeper.wasm}}}
         configuration:
           "@type": type.googleapis.com/google.protobuf.Struct
-          value:
-            key_service: {cluster: keyservice}
-            rate_limit_headers: off
+          value: {key_service: {cluster: keyservice}}
     - config:
         name: tollkeeper
         vm_config: {}
@@ -78,15 +76,18 @@ static_resources:
     assert_eq!(code, 1);
     assert_eq!(
         errors,
-        "-: at static_resources.listeners[0].filters[1].config.configuration: rate_limit_headers: \
-         is a boolean; use one of draft, off (in quotes, if this is YAML)\n\
+        "-: at static_resources.listeners[0].filters[1].config.configuration: @type: \
+         Envoy hands a Struct to the filter in protobuf's binary form; use a google.protobuf.StringValue \
+         with the settings as JSON\n\
          -: at static_resources.listeners[0].filters[2].config.configuration: realm: \
          is given more than once; keep one\n\
          -: at static_resources.listeners[0].filters[2].config.configuration: realm: \
          is a number; use 1 to 64 printable ASCII characters without \" and \\\n"
     );
 
-    let mended = envoy.replace(": off", ": 'off'").replace("1, \"realm\": 2", "\"x\"");
+    let mended = envoy.replace("1, \"realm\": 2", "\"x\"").replace("Struct", "StringValue");
+    let mended =
+        mended.replace("{key_service: {cluster: keyservice}}", r#"'{"key_service": {"cluster": "keyservice"}}'"#);
     assert_eq!(check(&mended), (0, "-: good: 2 configuration(s)\n".to_owned(), String::new()));
 }
 

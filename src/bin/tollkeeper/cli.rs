@@ -37,7 +37,7 @@ enum Command {
 
 const CHECK_CONFIG: &str = "\
 In an Envoy or Kubernetes file, these are checked where they belong to tollkeeper:
-  - the `configuration` of a Wasm plugin (google.protobuf.Struct or StringValue)
+  - the `configuration` of a Wasm plugin (a google.protobuf.StringValue of JSON)
   - the `pluginConfig` of an Istio WasmPlugin
   - the `config` of a `wasm` entry in an Envoy Gateway EnvoyExtensionPolicy
 A plugin belongs to tollkeeper if its name, root id or code mentions tollkeeper, or its

@@ -120,13 +120,16 @@ fn as_it_is(value: &Value) -> Result<Vec<u8>, String> {
 fn unpack(any: &Value) -> Result<Vec<u8>, String> {
     let kind = any.get("@type").and_then(Value::as_str).unwrap_or_default();
     match (kind.rsplit('/').next(), any.get("value")) {
-        (Some("google.protobuf.Struct"), Some(value @ Value::Object(_))) => as_it_is(value),
         (Some("google.protobuf.StringValue"), Some(Value::String(text))) => Ok(text.clone().into_bytes()),
-        (Some("google.protobuf.Struct"), _) => Err("value: must be an object; put the settings there".to_owned()),
+        (Some("google.protobuf.Struct"), _) => Err(
+            "@type: Envoy hands a Struct to the filter in protobuf's binary form; use a google.protobuf.StringValue \
+             with the settings as JSON"
+                .to_owned(),
+        ),
         (Some("google.protobuf.StringValue"), _) => {
             Err("value: must be a string; put the settings there as JSON".to_owned())
         }
-        _ => Err("@type: is not read here; use type.googleapis.com/google.protobuf.Struct or .StringValue".to_owned()),
+        _ => Err("@type: is not read here; use type.googleapis.com/google.protobuf.StringValue".to_owned()),
     }
 }
 
