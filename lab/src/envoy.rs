@@ -197,6 +197,8 @@ fn command(launch: &Launch, configuration: &Path, admin_file: &Path) -> Command 
         .arg("--admin-address-path")
         .arg(admin_file)
         .args(["--concurrency", &launch.workers.to_string()])
+        // A configuration that was replaced ends within a test, not ten minutes later.
+        .args(["--drain-time-s", "1"])
         // Hot restart uses shared memory under a fixed number, which two Envoys would fight over.
         .arg("--disable-hot-restart")
         // Its first hundred lines list what is compiled in, which hides what matters.

@@ -79,12 +79,13 @@ impl Steward {
         self.candidate.yield_to_idle(shared, &self.names)
     }
 
-    /// This VM's configuration ends: somebody else can take over at once.
+    /// This VM's configuration ends: somebody else can take over at once, also what is not reported yet.
     ///
     /// # Errors
     /// When the host fails; the lease then ends by itself.
-    pub fn resign(&self, shared: &impl SharedData) -> Result<(), HostFailure> {
-        self.candidate.resign(shared, &self.names)
+    pub fn resign(&mut self, shared: &impl SharedData) -> Result<Tally, HostFailure> {
+        self.candidate.resign(shared, &self.names)?;
+        Ok(self.outbox.give_up())
     }
 
     /// Takes over what workers have settled.

@@ -53,6 +53,11 @@ impl Outbox {
         }
     }
 
+    /// What no report has taken yet. A report under way is left to its answer: it may have been counted.
+    pub(super) fn give_up(&mut self) -> Tally {
+        std::mem::take(&mut self.pending)
+    }
+
     pub(super) fn next_call(&mut self, now: Monotonic) -> Option<Call> {
         let (Stage::From(due) | Stage::Until(due)) = self.stage;
         if now < due {

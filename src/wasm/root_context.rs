@@ -103,9 +103,10 @@ pub(super) struct RootContext {
 impl Drop for Door {
     /// Runs when Envoy ends the configuration and its last request is over.
     fn drop(&mut self) {
-        if let Some(steward) = self.steward.get_mut() {
-            let _ = steward.resign(&HostSharedData);
+        if let Some(Ok(unreported)) = self.steward.get_mut().as_mut().map(|steward| steward.resign(&HostSharedData)) {
+            self.settlement.add(unreported);
         }
+        self.settlement.hand_on(&self.names);
     }
 }
 

@@ -43,6 +43,12 @@ impl Settlement {
         }
     }
 
+    /// Takes over what a steward has not reported.
+    pub(super) fn add(&self, mut unreported: Tally) {
+        let Ok(mut tally) = self.tally.try_borrow_mut() else { return };
+        unreported.take(usize::MAX).into_iter().for_each(|usage| tally.add(usage));
+    }
+
     /// Puts everything into the queue. Only while there is a steward to empty it: the queue has no bound of its own,
     /// while what is kept here is one entry per key.
     pub(super) fn hand_on(&self, names: &Names) {

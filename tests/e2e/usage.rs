@@ -57,6 +57,17 @@ async fn usage_is_counted_once_though_the_key_service_dies_in_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn usage_is_counted_though_configurations_are_pushed_in_between() {
+    let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
+    let key = edge.new_key("acme", json!({"scopes": ["read"]})).await;
+    for round in 0..6 {
+        send(&edge, "/api/acme/x", &key.key, 10).await;
+        edge.push_filter(|filter| filter["realm"] = json!(format!("round {round}"))).await;
+    }
+    shows(&edge, &format!("/v1/keys/{}", key.id), 60, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refused_requests_are_no_use_of_a_key() {
     let edge = Edge::synced_start(|setup| setup).await;
     let key = edge.new_key("acme", json!({"scopes": ["read"]})).await;
