@@ -61,7 +61,14 @@ async fn client(url: String, key: String, stop: Arc<AtomicBool>, sent: Arc<Atomi
     let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
     let mut outcomes = Outcomes::new();
     while !stop.load(Ordering::Relaxed) {
-        let outcome = match client.get(&url).header("x-api-key", &key).send().await {
+        let request = || client.get(&url).header("x-api-key", &key).send();
+        let answer = match request().await {
+            // A kept connection that Envoy closes at this very moment: every client sends a GET again then
+            // (RFC 9112 section 9.3.1).
+            Err(error) if !error.is_timeout() => request().await,
+            answer => answer,
+        };
+        let outcome = match answer {
             Ok(answer) => {
                 let reason = answer.headers().get("x-auth-reason").map(|reason| reason.to_str().unwrap().to_owned());
                 let status = answer.status().as_u16();
