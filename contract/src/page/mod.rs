@@ -8,15 +8,19 @@
 //! Span: `1`, `after` (table `u8` and digest, or zeros for the start), revision `u64`, rest `u8`; or `2`, after `u64`,
 //! to `u64`, rest `u8`. Entry: table `u8`, digest, `1` and the record behind its length in 16 bits, or `0`.
 
+mod layout;
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::{
-    Digest, KeyRecord, TeamRecord,
+    Digest,
     bytes::{Broken, Reader, put_block},
 };
+
+use layout::{put_span, read_entry, read_span};
 
 /// The most bytes in a page, its seal included.
 pub const MAX_LENGTH: usize = 1 << 20;
@@ -281,182 +285,5 @@ fn check_order(span: Span, entries: &mut [Entry<'_>]) -> Result<(), Broken> {
     if entries.is_sorted_by(|left, right| left.cursor < right.cursor) { Ok(()) } else { Err(Broken) }
 }
 
-fn put_span(out: &mut Vec<u8>, span: Span) {
-    let rest = match span {
-        Span::Snapshot { after, revision, rest } => {
-            out.push(1);
-            out.push(after.map_or(0, |cursor| cursor.table.code()));
-            out.extend_from_slice(&after.map_or([0; Digest::LENGTH], |cursor| *cursor.digest.as_bytes()));
-            out.extend_from_slice(&revision.to_le_bytes());
-            rest
-        }
-        Span::Changes { after, to, rest } => {
-            out.push(2);
-            out.extend_from_slice(&after.to_le_bytes());
-            out.extend_from_slice(&to.to_le_bytes());
-            rest
-        }
-    };
-    out.push(match rest {
-        Rest::Done => 0,
-        Rest::More => 1,
-    });
-}
-
-fn read_span(reader: &mut Reader<'_>) -> Result<Span, Broken> {
-    match reader.u8()? {
-        1 => {
-            let (table, digest) = (reader.u8()?, Digest::from_bytes(reader.array()?));
-            let after = match table {
-                0 => None,
-                code => Some(Cursor { table: Table::from_code(code)?, digest }),
-            };
-            Ok(Span::Snapshot { after, revision: reader.u64()?, rest: read_rest(reader)? })
-        }
-        2 => Ok(Span::Changes { after: reader.u64()?, to: reader.u64()?, rest: read_rest(reader)? }),
-        _ => Err(Broken),
-    }
-}
-
-fn read_rest(reader: &mut Reader<'_>) -> Result<Rest, Broken> {
-    match reader.u8()? {
-        0 => Ok(Rest::Done),
-        1 => Ok(Rest::More),
-        _ => Err(Broken),
-    }
-}
-
-fn read_entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, Broken> {
-    let table = Table::from_code(reader.u8()?)?;
-    let digest = Digest::from_bytes(reader.array()?);
-    let record = match reader.u8()? {
-        0 => None,
-        1 => Some(reader.block()?),
-        _ => return Err(Broken),
-    };
-    if let Some(record) = record {
-        check_record(table, &digest, record)?;
-    }
-    Ok(Entry { cursor: Cursor { table, digest }, record })
-}
-
-fn check_record(table: Table, digest: &Digest, record: &[u8]) -> Result<(), Broken> {
-    match table {
-        Table::Keys => KeyRecord::decode(record).map(|_| ()),
-        Table::Teams => {
-            let team = TeamRecord::decode(record)?;
-            if Digest::of(team.id.as_bytes()) == *digest { Ok(()) } else { Err(Broken) }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{Cursor, Entry, NodeToken, Page, PageWriter, Rest, ServiceId, Span, Table, open};
-    use crate::{Digest, TeamRecord, TeamState};
-
-    const SERVICE: ServiceId = ServiceId([7; 16]);
-
-    fn token() -> NodeToken {
-        NodeToken::parse("a-token-for-nodes\n").unwrap()
-    }
-
-    fn team(id: &str) -> (Cursor, Vec<u8>) {
-        let mut record = Vec::new();
-        TeamRecord { id, state: TeamState::Active, quota: None }.encode(&mut record);
-        (Cursor { table: Table::Teams, digest: Digest::of(id.as_bytes()) }, record)
-    }
-
-    fn sealed(entries: &[(Cursor, Vec<u8>)], span: Span) -> Vec<u8> {
-        let mut writer = PageWriter::new();
-        for (cursor, record) in entries {
-            writer.push(Entry { cursor: *cursor, record: Some(record) }).unwrap();
-        }
-        writer.seal(SERVICE, 5, span, &token())
-    }
-
-    fn sorted() -> Vec<(Cursor, Vec<u8>)> {
-        let mut entries = vec![team("acme"), team("globex"), team("initech")];
-        entries.sort_by_key(|(cursor, _)| *cursor);
-        entries
-    }
-
-    const WHOLE: Span = Span::Snapshot { after: None, revision: 3, rest: Rest::Done };
-
-    #[test]
-    fn a_page_comes_back_as_it_went() {
-        let entries = sorted();
-        let bytes = sealed(&entries, WHOLE);
-        let expected = entries.iter().map(|(cursor, record)| Entry { cursor: *cursor, record: Some(record) }).collect();
-        assert_eq!(open(&bytes, &token()), Ok(Page { service: SERVICE, nonce: 5, span: WHOLE, entries: expected }));
-    }
-
-    #[test]
-    fn a_page_that_was_cut_or_altered_anywhere_is_refused() {
-        let bytes = sealed(&sorted(), WHOLE);
-        for at in 0..bytes.len() {
-            assert!(open(&bytes[..at], &token()).is_err(), "cut at {at}");
-            let mut altered = bytes.clone();
-            altered[at] ^= 1;
-            assert!(open(&altered, &token()).is_err(), "altered at {at}");
-        }
-    }
-
-    #[test]
-    fn a_page_under_another_token_is_refused() {
-        let other = NodeToken::parse("another-token-for-nodes").unwrap();
-        assert!(open(&sealed(&sorted(), WHOLE), &other).is_err());
-    }
-
-    #[test]
-    fn a_snapshot_page_out_of_order_is_refused() {
-        let mut entries = sorted();
-        entries.reverse();
-        assert!(open(&sealed(&entries, WHOLE), &token()).is_err());
-    }
-
-    #[test]
-    fn a_snapshot_page_that_starts_before_its_place_is_refused() {
-        let entries = sorted();
-        let span = Span::Snapshot { after: Some(entries[0].0), revision: 3, rest: Rest::Done };
-        assert!(open(&sealed(&entries, span), &token()).is_err());
-        assert!(open(&sealed(&entries[1..], span), &token()).is_ok());
-    }
-
-    #[test]
-    fn changes_that_go_back_or_repeat_a_record_are_refused() {
-        let back = Span::Changes { after: 4, to: 3, rest: Rest::Done };
-        assert!(open(&sealed(&sorted(), back), &token()).is_err());
-        let forth = Span::Changes { after: 3, to: 4, rest: Rest::Done };
-        assert!(open(&sealed(&[team("acme"), team("acme")], forth), &token()).is_err());
-    }
-
-    #[test]
-    fn a_team_under_a_foreign_digest_is_refused() {
-        let (_, record) = team("acme");
-        let (cursor, _) = team("globex");
-        assert!(open(&sealed(&[(cursor, record)], WHOLE), &token()).is_err());
-    }
-
-    #[test]
-    fn a_full_page_says_so_and_stays_within_its_length() {
-        let (cursor, record) = team("acme");
-        let mut writer = PageWriter::new();
-        while writer.push(Entry { cursor, record: Some(&record) }).is_ok() {}
-        assert!(writer.seal(SERVICE, 5, WHOLE, &token()).len() <= super::MAX_LENGTH);
-    }
-
-    #[test]
-    fn a_token_is_long_enough_and_cannot_be_printed() {
-        assert!(NodeToken::parse("short").is_none());
-        assert!(NodeToken::parse("with space in between").is_none());
-        assert_eq!(format!("{:?}", token()), "NodeToken(…)");
-    }
-
-    #[test]
-    fn a_cursor_comes_back_from_a_query() {
-        let (cursor, _) = team("acme");
-        assert_eq!(Cursor::from_hex(&cursor.to_hex()), Some(cursor));
-        assert_eq!(Cursor::from_hex("é0"), None);
-    }
-}
+mod tests;

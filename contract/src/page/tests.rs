@@ -1,0 +1,109 @@
+//! Pages that are whole and genuine, and all that are not.
+
+use super::{Cursor, Entry, NodeToken, Page, PageWriter, Rest, ServiceId, Span, Table, open};
+use crate::{Digest, TeamRecord, TeamState};
+
+const SERVICE: ServiceId = ServiceId([7; 16]);
+
+fn token() -> NodeToken {
+    NodeToken::parse("a-token-for-nodes\n").unwrap()
+}
+
+fn team(id: &str) -> (Cursor, Vec<u8>) {
+    let mut record = Vec::new();
+    TeamRecord { id, state: TeamState::Active, quota: None }.encode(&mut record);
+    (Cursor { table: Table::Teams, digest: Digest::of(id.as_bytes()) }, record)
+}
+
+fn sealed(entries: &[(Cursor, Vec<u8>)], span: Span) -> Vec<u8> {
+    let mut writer = PageWriter::new();
+    for (cursor, record) in entries {
+        writer.push(Entry { cursor: *cursor, record: Some(record) }).unwrap();
+    }
+    writer.seal(SERVICE, 5, span, &token())
+}
+
+fn sorted() -> Vec<(Cursor, Vec<u8>)> {
+    let mut entries = vec![team("acme"), team("globex"), team("initech")];
+    entries.sort_by_key(|(cursor, _)| *cursor);
+    entries
+}
+
+const WHOLE: Span = Span::Snapshot { after: None, revision: 3, rest: Rest::Done };
+
+#[test]
+fn a_page_comes_back_as_it_went() {
+    let entries = sorted();
+    let bytes = sealed(&entries, WHOLE);
+    let expected = entries.iter().map(|(cursor, record)| Entry { cursor: *cursor, record: Some(record) }).collect();
+    assert_eq!(open(&bytes, &token()), Ok(Page { service: SERVICE, nonce: 5, span: WHOLE, entries: expected }));
+}
+
+#[test]
+fn a_page_that_was_cut_or_altered_anywhere_is_refused() {
+    let bytes = sealed(&sorted(), WHOLE);
+    for at in 0..bytes.len() {
+        assert!(open(&bytes[..at], &token()).is_err(), "cut at {at}");
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        assert!(open(&altered, &token()).is_err(), "altered at {at}");
+    }
+}
+
+#[test]
+fn a_page_under_another_token_is_refused() {
+    let other = NodeToken::parse("another-token-for-nodes").unwrap();
+    assert!(open(&sealed(&sorted(), WHOLE), &other).is_err());
+}
+
+#[test]
+fn a_snapshot_page_out_of_order_is_refused() {
+    let mut entries = sorted();
+    entries.reverse();
+    assert!(open(&sealed(&entries, WHOLE), &token()).is_err());
+}
+
+#[test]
+fn a_snapshot_page_that_starts_before_its_place_is_refused() {
+    let entries = sorted();
+    let span = Span::Snapshot { after: Some(entries[0].0), revision: 3, rest: Rest::Done };
+    assert!(open(&sealed(&entries, span), &token()).is_err());
+    assert!(open(&sealed(&entries[1..], span), &token()).is_ok());
+}
+
+#[test]
+fn changes_that_go_back_or_repeat_a_record_are_refused() {
+    let back = Span::Changes { after: 4, to: 3, rest: Rest::Done };
+    assert!(open(&sealed(&sorted(), back), &token()).is_err());
+    let forth = Span::Changes { after: 3, to: 4, rest: Rest::Done };
+    assert!(open(&sealed(&[team("acme"), team("acme")], forth), &token()).is_err());
+}
+
+#[test]
+fn a_team_under_a_foreign_digest_is_refused() {
+    let (_, record) = team("acme");
+    let (cursor, _) = team("globex");
+    assert!(open(&sealed(&[(cursor, record)], WHOLE), &token()).is_err());
+}
+
+#[test]
+fn a_full_page_says_so_and_stays_within_its_length() {
+    let (cursor, record) = team("acme");
+    let mut writer = PageWriter::new();
+    while writer.push(Entry { cursor, record: Some(&record) }).is_ok() {}
+    assert!(writer.seal(SERVICE, 5, WHOLE, &token()).len() <= super::MAX_LENGTH);
+}
+
+#[test]
+fn a_token_is_long_enough_and_cannot_be_printed() {
+    assert!(NodeToken::parse("short").is_none());
+    assert!(NodeToken::parse("with space in between").is_none());
+    assert_eq!(format!("{:?}", token()), "NodeToken(…)");
+}
+
+#[test]
+fn a_cursor_comes_back_from_a_query() {
+    let (cursor, _) = team("acme");
+    assert_eq!(Cursor::from_hex(&cursor.to_hex()), Some(cursor));
+    assert_eq!(Cursor::from_hex("é0"), None);
+}

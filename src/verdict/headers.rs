@@ -1,0 +1,81 @@
+//! What the client and the upstream read about the caller.
+
+use crate::{
+    config::{AuthHeader, AuthHeaders, Config, RateLimitHeaders},
+    principal::Principal,
+};
+
+use super::{Allowance, Grant, Header, Verdict};
+
+/// The headers that every answer to the client carries, whoever made it.
+#[must_use]
+pub fn response_headers(verdict: &Verdict, config: &Config, revision: Option<u64>) -> Vec<Header> {
+    let mut headers = Vec::with_capacity(12);
+    let chosen = config.response_headers;
+    match verdict {
+        Verdict::Public => identity(&mut headers, chosen, AuthHeader::Status, || "public".to_owned()),
+        Verdict::Granted(grant) => {
+            identity_of(&mut headers, chosen, &grant.principal, revision);
+            rate_limit(&mut headers, grant.allowance, config.rate_limit_headers);
+        }
+        Verdict::Refused(refused) => {
+            identity(&mut headers, chosen, AuthHeader::Status, || verdict.word().to_owned());
+            identity(&mut headers, chosen, AuthHeader::Reason, || verdict.reason().to_owned());
+            if let Some(allowance) = refused.allowance {
+                rate_limit(&mut headers, allowance, config.rate_limit_headers);
+            }
+        }
+    }
+    headers
+}
+
+/// The headers that tell the upstream whom it serves.
+#[must_use]
+pub fn request_headers(grant: &Grant, config: &Config, revision: Option<u64>) -> Vec<Header> {
+    let mut headers = Vec::with_capacity(10);
+    identity_of(&mut headers, config.request_headers, &grant.principal, revision);
+    headers
+}
+
+fn identity(headers: &mut Vec<Header>, chosen: AuthHeaders, header: AuthHeader, value: impl FnOnce() -> String) {
+    if chosen.contains(header) {
+        headers.push((header.name(), value()));
+    }
+}
+
+fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, revision: Option<u64>) {
+    identity(headers, chosen, AuthHeader::Status, || "granted".to_owned());
+    identity(headers, chosen, AuthHeader::Method, || who.style.as_str().to_owned());
+    identity(headers, chosen, AuthHeader::Kind, || who.kind.as_str().to_owned());
+    identity(headers, chosen, AuthHeader::Team, || who.team.clone());
+    identity(headers, chosen, AuthHeader::KeyId, || who.key_id.clone());
+    identity(headers, chosen, AuthHeader::Scopes, || who.scopes.clone());
+    if !who.subject.is_empty() {
+        identity(headers, chosen, AuthHeader::Subject, || who.subject.clone());
+    }
+    if let Some(expires) = who.expires {
+        identity(headers, chosen, AuthHeader::Expires, || expires.to_string());
+    }
+    if let Some(revision) = revision {
+        identity(headers, chosen, AuthHeader::Revision, || revision.to_string());
+    }
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): `r` requests are left, and in `t`
+/// seconds there is one more.
+fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitHeaders) {
+    let Allowance { quota, remaining, until_next } = allowance;
+    match style {
+        RateLimitHeaders::Off => {}
+        RateLimitHeaders::Draft => {
+            headers.push(("ratelimit-policy", format!("\"team\";q={};w={}", quota.limit(), quota.window())));
+            headers.push(("ratelimit", format!("\"team\";r={remaining};t={until_next}")));
+        }
+    }
+}
+
+/// Whether the upstream's header of this name must go: it speaks for the filter, or the filter says it itself.
+#[must_use]
+pub fn is_overruled(name: &[u8], ours: &[Header]) -> bool {
+    crate::request::is_identity_header(name) || ours.iter().any(|(our, _)| our.as_bytes() == name)
+}

@@ -1,0 +1,111 @@
+//! Grant, denial or fault to what the client, the upstream and the operator get to see.
+//!
+//! `reply` is the only file with status codes.
+
+mod headers;
+mod reply;
+
+use tollkeeper_contract::Quota;
+
+use crate::{bucket::Bucket, config::Styles, principal::Principal, refusal::Refusal};
+
+pub use headers::{is_overruled, request_headers, response_headers};
+pub use reply::{Reply, reply};
+
+/// What is decided about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The route needs no credential.
+    Public,
+    /// The credential may do this.
+    Granted(Grant),
+    /// It goes no further.
+    Refused(Refused),
+}
+
+/// The permit to go on: there is no way to the upstream of a protected route without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Who the credential proved to be.
+    pub principal: Principal,
+    /// What is left of the team's quota.
+    pub allowance: Allowance,
+    /// Request headers that the upstream must not see.
+    pub withheld: Vec<&'static str>,
+}
+
+/// A refusal with what is known about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// Who the credential proved to be, if it got that far: for the operator, not for the client.
+    pub principal: Option<Box<Principal>>,
+    /// What is left of the team's quota, if that is why.
+    pub allowance: Option<Allowance>,
+    /// The styles that the route takes, for the challenges of a 401.
+    pub styles: Option<Styles>,
+}
+
+impl<R: Into<Refusal>> From<R> for Refused {
+    fn from(refusal: R) -> Self {
+        Self { refusal: refusal.into(), principal: None, allowance: None, styles: None }
+    }
+}
+
+/// A team's quota and what is left of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// The team's quota.
+    pub quota: Quota,
+    /// Whole tokens left.
+    pub remaining: u64,
+    /// Seconds until there is one more, rounded up; 0 when there are as many as can be.
+    pub until_next: u64,
+}
+
+impl Allowance {
+    /// What is left in `bucket`.
+    #[must_use]
+    pub fn of(quota: Quota, bucket: &Bucket) -> Self {
+        Self { quota, remaining: bucket.remaining(), until_next: bucket.until_next().div_ceil(1000) }
+    }
+}
+
+/// A request header or response header to be set.
+pub type Header = (&'static str, String);
+
+impl Verdict {
+    /// The word in `x-auth-status`, in metrics and logs.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Granted(_) => "granted",
+            Self::Refused(Refused { refusal: Refusal::Denial(_), .. }) => "denied",
+            Self::Refused(Refused { refusal: Refusal::Fault(_), .. }) => "fault",
+        }
+    }
+
+    /// The reason word; `ok` if there is nothing to give a reason for.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Public | Self::Granted(_) => "ok",
+            Self::Refused(refused) => refused.refusal.word(),
+        }
+    }
+
+    /// Who the credential proved to be.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Public => None,
+            Self::Granted(grant) => Some(&grant.principal),
+            Self::Refused(refused) => refused.principal.as_deref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

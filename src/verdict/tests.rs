@@ -1,0 +1,127 @@
+//! What everybody gets to see.
+
+use super::{Allowance, Grant, Refused, Verdict, reply, reply::statuses, request_headers, response_headers};
+use crate::{
+    config::{Config, Styles},
+    principal::Principal,
+    refusal::{Denial, Fault, Refusal},
+    request::Wire,
+};
+use tollkeeper_contract::{KeyRecord, KeyState, Kind, Quota};
+
+fn config(more: &str) -> Config {
+    Config::parse(format!(r#"{{"key_service":{{"cluster":"keyservice"}}{more}}}"#).as_bytes()).unwrap()
+}
+
+fn principal() -> Principal {
+    let record = KeyRecord {
+        kind: Kind::Application,
+        state: KeyState::Active,
+        not_before: None,
+        expires: Some(1_800_000_000),
+        id: "k1",
+        team: "acme",
+        subject: "",
+        scopes: "read write",
+    };
+    Principal::new(crate::config::Style::Token, &record)
+}
+
+fn granted() -> Verdict {
+    let allowance = Allowance { quota: Quota::new(300, 300).unwrap(), remaining: 299, until_next: 1 };
+    Verdict::Granted(Grant { principal: principal(), allowance, withheld: vec![] })
+}
+
+#[test]
+fn a_denial_is_4xx_and_a_fault_is_503() {
+    for denial in Denial::ALL {
+        assert!((400..500).contains(&statuses(Refusal::Denial(*denial)).0), "{denial:?}");
+    }
+    for fault in Fault::ALL {
+        assert_eq!(statuses(Refusal::Fault(*fault)).0, 503, "{fault:?}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_word_of_its_own_and_a_sentence() {
+    let denials = Denial::ALL.iter().map(|denial| Refusal::Denial(*denial));
+    let refusals: Vec<_> = denials.chain(Fault::ALL.iter().map(|fault| Refusal::Fault(*fault))).collect();
+    let words: std::collections::BTreeSet<_> = refusals.iter().map(|refusal| refusal.word()).collect();
+    assert_eq!(words.len(), refusals.len());
+    for refusal in refusals {
+        // The sentence stands in a quoted string of a challenge.
+        assert!(refusal.sentence().ends_with('.') && !refusal.sentence().contains(['"', '\\', '\n']), "{refusal:?}");
+    }
+}
+
+#[test]
+fn the_reference_documents_every_reason_with_its_status() {
+    let reference = include_str!("../../docs/REFERENCE.md");
+    let denials = Denial::ALL.iter().map(|denial| Refusal::Denial(*denial));
+    for refusal in denials.chain(Fault::ALL.iter().map(|fault| Refusal::Fault(*fault))) {
+        let (status, grpc_status, _) = statuses(refusal);
+        let row = format!("| `{}` | {status} | {grpc_status} |", refusal.word());
+        assert!(reference.contains(&row), "docs/REFERENCE.md lacks {row}");
+    }
+}
+
+#[test]
+fn a_client_without_a_credential_gets_a_challenge_per_style() {
+    let refused = Refused { styles: Some(Styles::all()), ..Denial::MissingCredential.into() };
+    let reply = reply(&refused, &config("").realm, Wire::Http);
+    let challenges: Vec<_> = reply.headers.iter().filter(|(name, _)| *name == "www-authenticate").collect();
+    assert_eq!((reply.status, challenges.len()), (401, 4));
+    assert!(challenges.iter().any(|(_, value)| value == "Bearer realm=\"tollkeeper\""));
+}
+
+#[test]
+fn a_refusal_says_what_is_wrong_in_problem_json() {
+    let reply = reply(&Denial::KeyExpired.into(), &config("").realm, Wire::Http);
+    let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!((body["status"].as_u64(), body["reason"].as_str()), (Some(401), Some("key_expired")));
+    assert_eq!(body["detail"], "The key has expired.");
+}
+
+#[test]
+fn a_grpc_client_gets_the_sentence_as_its_message() {
+    let reply = reply(&Denial::KeyExpired.into(), &config("").realm, Wire::Grpc);
+    assert_eq!((reply.grpc_status, reply.body.as_str()), (16, "The key has expired."));
+}
+
+#[test]
+fn whoever_is_limited_or_meets_a_fault_is_told_when_to_come_back() {
+    let allowance = Some(Allowance { quota: Quota::new(1, 60).unwrap(), remaining: 0, until_next: 42 });
+    let limited = Refused { allowance, ..Denial::QuotaExhausted.into() };
+    assert!(reply(&limited, &config("").realm, Wire::Http).headers.contains(&("retry-after", "42".to_owned())));
+    let fault = Fault::NotSynced.into();
+    assert!(reply(&fault, &config("").realm, Wire::Http).headers.contains(&("retry-after", "1".to_owned())));
+}
+
+#[test]
+fn the_caller_reads_what_was_understood() {
+    let headers = response_headers(&granted(), &config(""), Some(9));
+    let value = |name| headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str());
+    assert_eq!(value("x-auth-status"), Some("granted"));
+    assert_eq!(value("x-auth-team"), Some("acme"));
+    assert_eq!(value("x-auth-expires"), Some("1800000000"));
+    assert_eq!(value("x-auth-revision"), Some("9"));
+    assert_eq!(value("x-auth-subject"), None);
+    assert_eq!(value("ratelimit-policy"), Some("\"team\";q=300;w=300"));
+    assert_eq!(value("ratelimit"), Some("\"team\";r=299;t=1"));
+}
+
+#[test]
+fn headers_can_be_switched_off() {
+    let off = config(r#","response_headers":"off","request_headers":["x-auth-team"],"rate_limit_headers":"off""#);
+    assert_eq!(response_headers(&granted(), &off, Some(9)), []);
+    let Verdict::Granted(grant) = granted() else { panic!() };
+    assert_eq!(request_headers(&grant, &off, Some(9)), [("x-auth-team", "acme".to_owned())]);
+}
+
+#[test]
+fn a_refused_client_learns_nothing_about_the_key() {
+    let refused = Refused { principal: Some(Box::new(principal())), ..Denial::TeamMismatch.into() };
+    let headers = response_headers(&Verdict::Refused(refused), &config(""), Some(9));
+    let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["x-auth-status", "x-auth-reason"]);
+}
