@@ -48,10 +48,11 @@ impl fmt::Display for AmbiguousPath {
 
 impl std::error::Error for AmbiguousPath {}
 
-/// `.` and `..`, also in front of path parameters, which some servers cut off first.
+/// `.` and `..`, also in front of path parameters, which some servers cut off first, and of `;`, `?` and `#` in their
+/// encoded form, at which a server cuts that follows one that decodes.
 fn is_dot_segment(segment: &[u8]) -> bool {
-    let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-    matches!(name, b"." | b"..")
+    let ([b'.', b'.', behind @ ..] | [b'.', behind @ ..]) = segment else { return false };
+    matches!(behind, [] | [b';', ..] | [b'%', b'3', b'b' | b'B' | b'f' | b'F', ..] | [b'%', b'2', b'3', ..])
 }
 
 fn has_one_reading(segment: &[u8]) -> bool {
@@ -88,9 +89,18 @@ mod tests {
 
     #[test]
     fn a_plain_path_is_taken_as_it_is() {
-        for path in
-            ["/", "/api/acme/reports", "/a/", "/a;v=1/b", "/caf%C3%A9", "/a%20b", "/...", "/a:b@c!$&'()*+,=", "/%3F"]
-        {
+        for path in [
+            "/",
+            "/api/acme/reports",
+            "/a/",
+            "/a;v=1/b",
+            "/caf%C3%A9",
+            "/a%20b",
+            "/...",
+            "/a:b@c!$&'()*+,=",
+            "/%3F",
+            "/.a%3B",
+        ] {
             assert_eq!(Path::parse(path.as_bytes()).map(Path::as_bytes), Ok(path.as_bytes()), "{path}");
         }
     }
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_path_with_two_readings_is_refused() {
-        let ambiguous: [&[u8]; 28] = [
+        let ambiguous: [&[u8]; 31] = [
             b"",
             b"*",
             b"a",
@@ -116,6 +126,9 @@ mod tests {
             b"/a/..",
             b"/..;/a",
             b"/a/.;x=1/b",
+            b"/a/..%3b/b",
+            b"/a/.%3Bx/b",
+            b"/a/..%23/b",
             b"/a\\b",
             b"/a%2fb",
             b"/a%2Fb",
