@@ -61,11 +61,28 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
     timeout(LIMIT, talk).await.with_context(|| format!("{address} did not close the connection"))?
 }
 
+/// Sends the bytes of one request over a new connection and returns the answer as soon as it is whole. Envoy leaves a
+/// connection open for another second after its last answer.
+///
+/// # Errors
+/// When the connection fails, or the answer is not whole after 20 s.
+pub async fn answer(address: SocketAddr, request: &[u8]) -> Result<RawAnswer> {
+    let without_body = request.starts_with(b"HEAD ");
+    let talk = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(request).await?;
+        let mut answer = Vec::new();
+        while !is_whole(&answer, without_body) && stream.read_buf(&mut answer).await? > 0 {}
+        Ok(parse(&answer))
+    };
+    timeout(LIMIT, talk).await.with_context(|| format!("{address} did not finish its answer"))?
+}
+
 /// Sends one request without a body, with exactly these header bytes in this order (plus `host` and
 /// `connection: close` in front), over a new connection.
 ///
 /// # Errors
-/// When the connection fails, or is still open after 20 s.
+/// See [`answer`].
 pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &[u8])]) -> Result<RawAnswer> {
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n").into_bytes();
     for (name, value) in headers {
@@ -75,7 +92,7 @@ pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &[(
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
-    Ok(parse(&exchange(address, &bytes).await?))
+    answer(address, &bytes).await
 }
 
 /// Takes an answer apart.
@@ -89,6 +106,16 @@ pub fn parse(answer: &[u8]) -> RawAnswer {
         headers: lines.filter_map(header).collect(),
         body: rest.get(4..).unwrap_or_default().to_vec(),
     }
+}
+
+/// An answer that does not say how long it is is whole when the connection ends.
+fn is_whole(answer: &[u8], without_body: bool) -> bool {
+    if !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+        return false;
+    }
+    let answer = parse(answer);
+    let length = answer.header("content-length").and_then(|length| length.parse().ok());
+    without_body || length.is_some_and(|length: usize| answer.body.len() >= length)
 }
 
 fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
@@ -111,6 +138,16 @@ mod tests {
         assert_eq!(answer.status, 401);
         assert_eq!(answer.headers, [("x-a".to_owned(), b"1".to_vec()), ("x-a".to_owned(), b"\xff".to_vec())]);
         assert_eq!(answer.text(), "no");
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_it_is_as_long_as_it_says() {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+        assert!(!is_whole(&head[..head.len() - 1], true));
+        assert!(is_whole(head, true));
+        assert!(!is_whole(&[head, b"a".as_slice()].concat(), false));
+        assert!(is_whole(&[head, b"ab".as_slice()].concat(), false));
+        assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\nab", false));
     }
 
     #[test]
