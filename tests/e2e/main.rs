@@ -1,12 +1,24 @@
 //! What clients, upstreams and operators see, on a real Envoy with a real key service.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where it stands")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where it stands"
+)]
 
 mod connections;
 mod exactness;
+mod hostile;
+mod identity_headers;
 mod live_changes;
 mod load;
 mod observability;
 mod outage;
+mod protocols;
 mod reload;
+mod routes;
+mod scene;
 mod stewardship;
+mod styles;
 mod usage;
