@@ -15,7 +15,7 @@ impl<'a> Path<'a> {
     /// # Errors
     /// When it does not begin with `/`, or has an empty segment before its last, a dot segment (also encoded or with
     /// parameters), a backslash, a fragment, a byte outside visible ASCII, an encoded slash, backslash, percent sign,
-    /// control character or unreserved character (RFC 3986 section 2.3), or a percent sign that encodes nothing.
+    /// control character or unreserved character (RFC 3986 section 2.3), or escapes that encode nothing or no UTF-8.
     pub fn parse(target: &'a [u8]) -> Result<Self, AmbiguousPath> {
         let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         let Some(inner) = path.strip_prefix(b"/") else { return Err(AmbiguousPath) };
@@ -57,18 +57,37 @@ fn is_dot_segment(segment: &[u8]) -> bool {
 
 fn has_one_reading(segment: &[u8]) -> bool {
     let mut rest = segment;
+    let mut run = EncodedRun::default();
     while let Some((byte, behind)) = rest.split_first() {
         rest = match byte {
             b'%' => match encoded(behind) {
-                Some((value, behind)) if is_meant_to_be_encoded(value) => behind,
+                Some((value, behind)) if is_meant_to_be_encoded(value) => {
+                    run.push(value);
+                    behind
+                }
                 _ => return false,
             },
+            _ if !run.ends_as_utf8() => return false,
             b'\\' | b'#' => return false,
             byte if byte.is_ascii_graphic() => behind,
             _ => return false,
         };
     }
-    true
+    run.ends_as_utf8()
+}
+
+/// Escapes in a row. Together they must be UTF-8: lenient decoders read `%c0%ae`, which is none, as a dot.
+#[derive(Default)]
+struct EncodedRun(Vec<u8>);
+
+impl EncodedRun {
+    fn push(&mut self, value: u8) {
+        self.0.push(value);
+    }
+
+    fn ends_as_utf8(&mut self) -> bool {
+        std::str::from_utf8(&std::mem::take(&mut self.0)).is_ok()
+    }
 }
 
 fn encoded(digits: &[u8]) -> Option<(u8, &[u8])> {
@@ -100,6 +119,7 @@ mod tests {
             "/a:b@c!$&'()*+,=",
             "/%3F",
             "/.a%3B",
+            "/%E2%82%AC%20x",
         ] {
             assert_eq!(Path::parse(path.as_bytes()).map(Path::as_bytes), Ok(path.as_bytes()), "{path}");
         }
@@ -112,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_path_with_two_readings_is_refused() {
-        let ambiguous: [&[u8]; 31] = [
+        let ambiguous: [&[u8]; 36] = [
             b"",
             b"*",
             b"a",
@@ -144,6 +164,11 @@ mod tests {
             b"/a%252fb",
             b"/a#b",
             b"/caf\xc3\xa9",
+            b"/%c0%ae%c0%ae/a",
+            b"/%e0%80%ae",
+            b"/%ff",
+            b"/%C3/%A9",
+            b"/%C3x%A9",
         ];
         for path in ambiguous {
             assert!(Path::parse(path).is_err(), "{}", String::from_utf8_lossy(path));
