@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tollkeeper_contract::page::NodeToken;
+use tollkeeper_contract::page::{NodeToken, token_text};
 
 use crate::{api::Tokens, domain::AdminToken};
 
@@ -56,10 +56,11 @@ pub enum LogFormat {
 pub fn tokens(variable: impl Fn(&str) -> Option<String>) -> Result<Tokens, SettingError> {
     let admin = admin_token(&variable)?;
     let node = secret(NODE_TOKEN, &variable)?;
-    let node = NodeToken::parse(&node).ok_or(SettingError::Weak(NODE_TOKEN))?;
-    if node.expose() == admin.expose() {
+    // The texts are compared: what follows from them differs even if they are the same.
+    if token_text(&node) == Some(admin.expose()) {
         return Err(SettingError::Same);
     }
+    let node = NodeToken::parse(&node).ok_or(SettingError::Weak(NODE_TOKEN))?;
     Ok(Tokens { admin, node })
 }
 

@@ -2,18 +2,16 @@
 //!
 //! A node that starts takes a **snapshot**, page after page in the order of tables and digests, and then follows the
 //! **changes**. A page says what it answers (the position asked for, and a number that the node chose), and is sealed
-//! with HMAC-SHA256 under the node token: a cut, altered, replayed or foreign answer cannot pass for one.
+//! with HMAC-SHA256 under a key that both sides derive from the node token: a cut, altered, replayed or foreign answer cannot pass for one.
 //!
 //! Layout, little endian: `"TKP1"`, service id (16 bytes), nonce `u64`, span, count `u32`, entries, seal (32 bytes).
 //! Span: `1`, `after` (table `u8` and digest, or zeros for the start), revision `u64`, rest `u8`; or `2`, after `u64`,
 //! to `u64`, rest `u8`. Entry: table `u8`, digest, `1` and the record behind its length in 16 bits, or `0`.
 
 mod layout;
+mod token;
 
-use std::fmt;
-
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::{
     Digest,
@@ -22,41 +20,13 @@ use crate::{
 
 use layout::{put_span, read_entry, read_span};
 
+pub use token::{NodeToken, token_text};
+
 /// The most bytes in a page, its seal included.
 pub const MAX_LENGTH: usize = 1 << 20;
 
 const MAGIC: [u8; 4] = *b"TKP1";
 const SEAL: usize = 32;
-
-/// The secret that a node shows to the key service, and under which pages are sealed; it cannot be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NodeToken(String);
-
-impl NodeToken {
-    /// The fewest characters in a token.
-    pub const MIN_LENGTH: usize = 16;
-
-    /// Reads a token: at least [`NodeToken::MIN_LENGTH`] visible ASCII characters; surrounding white space, such as
-    /// a file's last line end, does not count.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let good = text.len() >= Self::MIN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
-        good.then(|| Self(text.to_owned()))
-    }
-
-    /// The token, for the header that carries it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for NodeToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NodeToken(…)")
-    }
-}
 
 /// Which database a page comes from: made once, when the database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,7 +124,7 @@ pub enum Span {
 pub struct Entry<'a> {
     /// Where it belongs.
     pub cursor: Cursor,
-    /// The encoded [`KeyRecord`] or [`TeamRecord`]; `None` when it is gone.
+    /// The encoded [`KeyRecord`](crate::KeyRecord) or [`TeamRecord`](crate::TeamRecord); `None` when it is gone.
     pub record: Option<&'a [u8]>,
 }
 
@@ -223,9 +193,8 @@ impl PageWriter {
         put_span(&mut out, span);
         out.extend_from_slice(&self.count.to_le_bytes());
         out.extend_from_slice(&self.bytes);
-        if let Some(mac) = mac(token, &out) {
-            out.extend_from_slice(&mac.finalize().into_bytes());
-        }
+        let seal = token.seal(&out).finalize().into_bytes();
+        out.extend_from_slice(&seal);
         out
     }
 }
@@ -245,7 +214,7 @@ pub fn open<'a>(bytes: &'a [u8], token: &NodeToken) -> Result<Page<'a>, Broken> 
         return Err(Broken);
     }
     let (content, seal) = bytes.split_last_chunk::<SEAL>().ok_or(Broken)?;
-    mac(token, content).ok_or(Broken)?.verify_slice(seal).map_err(|_| Broken)?;
+    token.seal(content).verify_slice(seal).map_err(|_| Broken)?;
     let mut reader = Reader::new(content);
     if reader.array()? != MAGIC {
         return Err(Broken);
@@ -258,13 +227,6 @@ pub fn open<'a>(bytes: &'a [u8], token: &NodeToken) -> Result<Page<'a>, Broken> 
     reader.end()?;
     check_order(span, &mut entries)?;
     Ok(Page { service, nonce, span, entries })
-}
-
-fn mac(token: &NodeToken, content: &[u8]) -> Option<Hmac<Sha256>> {
-    // HMAC takes keys of any length, so this is always there.
-    let mut mac = Hmac::<Sha256>::new_from_slice(token.0.as_bytes()).ok()?;
-    mac.update(content);
-    Some(mac)
 }
 
 fn check_order(span: Span, entries: &mut [Entry<'_>]) -> Result<(), Broken> {

@@ -1,5 +1,8 @@
 //! Pages that are whole and genuine, and all that are not.
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use super::{Cursor, Entry, NodeToken, Page, PageWriter, Rest, ServiceId, Span, Table, open};
 use crate::{Digest, TeamRecord, TeamState};
 
@@ -16,11 +19,15 @@ fn team(id: &str) -> (Cursor, Vec<u8>) {
 }
 
 fn sealed(entries: &[(Cursor, Vec<u8>)], span: Span) -> Vec<u8> {
+    sealed_under(&token(), entries, span)
+}
+
+fn sealed_under(token: &NodeToken, entries: &[(Cursor, Vec<u8>)], span: Span) -> Vec<u8> {
     let mut writer = PageWriter::new();
     for (cursor, record) in entries {
         writer.push(Entry { cursor: *cursor, record: Some(record) }).unwrap();
     }
-    writer.seal(SERVICE, 5, span, &token())
+    writer.seal(SERVICE, 5, span, token)
 }
 
 fn sorted() -> Vec<(Cursor, Vec<u8>)> {
@@ -54,6 +61,19 @@ fn a_page_that_was_cut_or_altered_anywhere_is_refused() {
 fn a_page_under_another_token_is_refused() {
     let other = NodeToken::parse("another-token-for-nodes").unwrap();
     assert!(open(&sealed(&sorted(), WHOLE), &other).is_err());
+}
+
+#[test]
+fn a_page_forged_from_what_a_node_shows_is_refused() {
+    let eavesdropper = NodeToken::parse(token().shown()).unwrap();
+    assert!(open(&sealed_under(&eavesdropper, &sorted(), WHOLE), &token()).is_err());
+    // Nor is what is shown the very key of the seal, as digits or as bytes.
+    let page = sealed(&sorted(), WHOLE);
+    let (content, seal) = page.split_at(page.len() - super::SEAL);
+    for key in [token().shown().as_bytes(), Digest::from_hex(token().shown()).unwrap().as_bytes()] {
+        let forged = Hmac::<Sha256>::new_from_slice(key).unwrap().chain_update(content).finalize().into_bytes();
+        assert_ne!(&forged[..], seal);
+    }
 }
 
 #[test]
@@ -99,6 +119,27 @@ fn a_token_is_long_enough_and_cannot_be_printed() {
     assert!(NodeToken::parse("short").is_none());
     assert!(NodeToken::parse("with space in between").is_none());
     assert_eq!(format!("{:?}", token()), "NodeToken(…)");
+}
+
+#[test]
+fn a_node_shows_what_is_derived_from_the_token_and_not_the_token() {
+    // Computed with Python's hmac module.
+    let expected = "8f18b4703232db1983d7b272c10b32e99f78e17fbe2dbc38c577271f0982358c";
+    assert_eq!(token().shown(), expected);
+    assert!(token().shows(expected.as_bytes()));
+    for other in ["", "a-token-for-nodes", &expected[1..], &format!("{expected}0"), &expected.to_uppercase()] {
+        assert!(!token().shows(other.as_bytes()), "{other}");
+    }
+}
+
+#[test]
+fn a_page_is_sealed_under_a_key_of_its_own() {
+    // Computed with Python's hmac module.
+    let key = Digest::from_hex("678aaf39d4f5a4b14e85ee7011a10ae7ca8f7e338f86b398700e93d617dc7c12").unwrap();
+    let page = sealed(&sorted(), WHOLE);
+    let (content, seal) = page.split_at(page.len() - super::SEAL);
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap().chain_update(content);
+    assert!(mac.verify_slice(seal).is_ok());
 }
 
 #[test]

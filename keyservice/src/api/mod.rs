@@ -33,7 +33,7 @@ use problem::Problem;
 pub struct Tokens {
     /// Opens `/v1`.
     pub admin: AdminToken,
-    /// Opens `/node/v1`, and seals its pages.
+    /// Opens `/node/v1` to those who show what is derived from it, and seals its pages.
     pub node: NodeToken,
 }
 

@@ -103,7 +103,7 @@ impl Service {
     }
 
     pub(crate) fn node(&self, method: Method, path: &str) -> RequestBuilder {
-        self.bare(method, path).bearer_auth(NODE_TOKEN).header("x-tollkeeper-node", "edge-1")
+        self.bare(method, path).bearer_auth(node_token().shown()).header("x-tollkeeper-node", "edge-1")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

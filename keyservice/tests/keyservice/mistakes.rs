@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_TOKEN, Answer, NODE_TOKEN, Service, answer, text};
+use crate::harness::{ADMIN_TOKEN, Answer, NODE_TOKEN, Service, answer, node_token, text};
 
 #[track_caller]
 fn names_field(answer: &Answer, field: &str, request: &Value) {
@@ -184,11 +184,12 @@ async fn paths_and_methods_that_do_not_exist_are_told_apart() {
 #[tokio::test]
 async fn each_api_opens_with_its_own_token_only() {
     let service = Service::start().await;
+    let node = node_token();
     for (path, own, other) in [
-        ("/v1/teams", ADMIN_TOKEN, NODE_TOKEN),
-        ("/v1/nothing", ADMIN_TOKEN, NODE_TOKEN),
-        ("/node/v1/snapshot?nonce=1", NODE_TOKEN, ADMIN_TOKEN),
-        ("/node/v1/nothing", NODE_TOKEN, ADMIN_TOKEN),
+        ("/v1/teams", ADMIN_TOKEN, node.shown()),
+        ("/v1/nothing", ADMIN_TOKEN, node.shown()),
+        ("/node/v1/snapshot?nonce=1", node.shown(), ADMIN_TOKEN),
+        ("/node/v1/nothing", node.shown(), ADMIN_TOKEN),
     ] {
         let request = || service.bare(Method::GET, path);
         let bare = answer(request()).await;
@@ -202,5 +203,18 @@ async fn each_api_opens_with_its_own_token_only() {
         answer(request().bearer_auth(own).header("authorization", "Bearer x")).await.refused(401, "missing_token");
         let right = request().header("authorization", format!("bearer {own}")).send().await.unwrap();
         assert_ne!(right.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_node_token_itself_opens_nothing() {
+    let service = Service::start().await;
+    for (method, path) in [
+        (Method::GET, "/node/v1/snapshot?nonce=1"),
+        (Method::GET, "/node/v1/changes?after=0&nonce=1"),
+        (Method::POST, "/node/v1/ledger"),
+        (Method::GET, "/v1/teams"),
+    ] {
+        answer(service.bare(method, path).bearer_auth(NODE_TOKEN)).await.refused(401, "wrong_token");
     }
 }
