@@ -43,6 +43,9 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     }
 
     fn route(&self, request: &Request<'_>) -> Result<Verdict, Refused> {
+        if !has_one_case(request.method) {
+            return Err(Denial::AmbiguousMethod.into());
+        }
         let path = Path::parse(request.target).map_err(|_| Denial::AmbiguousPath)?;
         let matched = self.config.routes.find(request.method, path.as_bytes()).ok_or(Denial::NoRoute)?;
         match matched.access {
@@ -82,6 +85,13 @@ impl<Shared: SharedData> Gate<'_, Shared> {
             }
         }
     }
+}
+
+/// Methods are case-sensitive (RFC 9110 section 9.1), but some upstreams take `get` for GET, and the routes for GET
+/// would not be for it.
+fn has_one_case(method: &[u8]) -> bool {
+    let allowed = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_');
+    !method.is_empty() && method.iter().all(allowed)
 }
 
 fn withheld(protection: &Protection) -> Vec<&'static str> {
@@ -193,6 +203,22 @@ mod tests {
         assert_eq!(door.judge(&request).reason(), Denial::MissingCredential.word());
         let request = Request { api_key: Field::Once(b"good"), ..request };
         assert_eq!(door.judge(&request).reason(), Denial::MissingScope.word());
+    }
+
+    #[test]
+    fn a_method_that_is_not_in_upper_case_is_refused_before_its_route_is_sought() {
+        let door = Door::new();
+        let api_key = Field::Once(b"good");
+        for target in [b"/api/acme/x".as_slice(), b"/open/x", b"/elsewhere"] {
+            for method in [b"get".as_slice(), b"Get", b"", b"GET ", b"G\xcbT", b"GET\0", b"G!"] {
+                let request = Request { method, target, api_key, ..Request::default() };
+                assert_eq!(door.judge(&request).reason(), Denial::AmbiguousMethod.word(), "{method:?}");
+            }
+        }
+        for method in [b"GET".as_slice(), b"M-SEARCH", b"X_2"] {
+            let request = Request { method, target: b"/open/x", ..Request::default() };
+            assert_eq!(door.judge(&request), Verdict::Public, "{method:?}");
+        }
     }
 
     #[test]

@@ -36,6 +36,8 @@ reasons! {
         AmbiguousCredential = "ambiguous_credential",
         /// The path can be read in more than one way; send it normalized and without needless escapes.
         AmbiguousPath = "ambiguous_path",
+        /// The method is not in upper case; methods are case-sensitive.
+        AmbiguousMethod = "ambiguous_method",
         /// No credential was sent.
         MissingCredential = "missing_credential",
         /// The credential is not one: it was cut, mistyped, or has characters that no credential has.

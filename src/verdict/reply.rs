@@ -28,7 +28,9 @@ pub struct Reply {
 pub(super) fn statuses(refusal: Refusal) -> (u16, u8, &'static str) {
     match refusal {
         Refusal::Denial(denial) => match denial {
-            Denial::DuplicateHeader | Denial::AmbiguousCredential | Denial::AmbiguousPath => (400, 3, "Bad Request"),
+            Denial::DuplicateHeader | Denial::AmbiguousCredential | Denial::AmbiguousPath | Denial::AmbiguousMethod => {
+                (400, 3, "Bad Request")
+            }
             Denial::MissingCredential
             | Denial::MalformedCredential
             | Denial::UnsupportedScheme
