@@ -7,6 +7,7 @@ use super::{
     template::{End, Segment, Template},
     values::text,
 };
+use crate::path::Path;
 
 /// The longest template, in bytes.
 const LONGEST: usize = 1024;
@@ -31,7 +32,7 @@ impl Setting for Template {
 
     #[cfg(not(target_arch = "wasm32"))]
     fn schema() -> serde_json::Value {
-        let literal = r"[A-Za-z0-9._~!$&'()*+,;=:@-]+";
+        let literal = r"[A-Za-z0-9._~!$&'()*+,=:@-]+";
         let parameter = r"\{[A-Za-z][A-Za-z0-9_-]*\}";
         let segment = format!("({literal}|{parameter})");
         serde_json::json!({
@@ -83,9 +84,6 @@ fn read_segment(text: &str) -> Result<Segment, &'static str> {
         return read_parameter(name);
     }
     match text {
-        "." | ".." => {
-            return Err("is a dot segment, which no request keeps; write the path without it");
-        }
         "..." => {
             return Err("matches further segments and can only stand at the end; move it there");
         }
@@ -101,7 +99,12 @@ fn read_segment(text: &str) -> Result<Segment, &'static str> {
         return Err("mixes a parameter with other text; a parameter must be a whole segment");
     }
     if !text.bytes().all(is_literal_byte) {
-        return Err("has a character that a path here cannot have; use A-Z a-z 0-9 - . _ ~ ! $ & ' ( ) * + , ; = : @");
+        return Err("has a character that a path here cannot have; use A-Z a-z 0-9 - . _ ~ ! $ & ' ( ) * + , = : @");
+    }
+    if Path::parse(format!("/{text}").as_bytes()).is_err() {
+        return Err(
+            "can be read in more than one way, so no request with it is let through; write the path without it",
+        );
     }
     Ok(Segment::Literal(text.as_bytes().into()))
 }
@@ -122,7 +125,7 @@ fn read_parameter(name: &str) -> Result<Segment, &'static str> {
     Err("is no parameter; name it by a letter and then letters, digits, \"_\" and \"-\"")
 }
 
-/// RFC 3986 `pchar` without percent-encoding: such paths have one spelling only.
+/// RFC 3986 `pchar` without percent-encoding and `;`: such paths have one spelling only.
 fn is_literal_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
 }
