@@ -136,10 +136,11 @@ fn the_first_route_that_matches_wins_and_inherits_what_it_does_not_say() {
 // The schema.
 
 /// Mistakes that a schema cannot know.
-const BEYOND_A_SCHEMA: [&str; 13] = [
+const BEYOND_A_SCHEMA: [&str; 14] = [
     "authority_not_derivable",
     "duplicate_field",
     "max_age_shorter_than_poll",
+    "max_age_shorter_than_poll_and_timeout",
     "path_with_colon_parameter",
     "path_with_dot_segments",
     "path_with_early_dots",

@@ -40,6 +40,12 @@ impl Json {
         })
     }
 
+    /// The field `name`, if this is an object that has it.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let Self::Object(fields) = self else { return None };
+        fields.iter().find(|(given, _)| given == name).map(|(_, value)| value)
+    }
+
     fn from_text(bytes: &[u8]) -> serde_json::Result<Self> {
         let mut text = serde_json::Deserializer::from_slice(bytes);
         let json = Below { levels: MAX_DEPTH }.deserialize(&mut text)?;

@@ -22,7 +22,8 @@ pub struct KeyService {
     pub timeout: Duration,
     /// How long the service may hold a request for changes, 1 s to 300 s.
     pub poll: Duration,
-    /// How long the table serves without a successful sync, 10 s to a year; longer than `poll`.
+    /// How long the table serves without a successful sync, 10 s to a year; longer than `poll` and `timeout`
+    /// together.
     pub max_age: Duration,
 }
 
@@ -39,7 +40,7 @@ settings! {
         timeout_ms: Whole<100, 60_000> = 5_000,
         /// How long the key service may hold a request for changes, in seconds.
         poll_seconds: Whole<1, 300> = 20,
-        /// How long the keys serve without a successful sync, in seconds; must be more than `poll_seconds`.
+        /// How long the keys serve without a successful sync, in seconds; must be more than `poll_seconds` and `timeout_ms` together.
         max_age_seconds: Whole<10, 31_536_000> = 86_400,
     }
 }
@@ -47,12 +48,18 @@ settings! {
 impl Setting for KeyService {
     fn read(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) -> Result<Self, Noted> {
         let settings = KeyServiceSettings::read(json, place, mistakes)?;
-        let (poll, max_age) = (settings.poll_seconds.get(), settings.max_age_seconds.get());
-        // A quiet poll would outlive the table, and every request be refused meanwhile.
-        let ages = if max_age > poll {
-            Ok(Duration::from_secs(max_age.into()))
+        let timeout = Duration::from_millis(settings.timeout_ms.get().into());
+        let poll = Duration::from_secs(settings.poll_seconds.get().into());
+        let max_age = Duration::from_secs(settings.max_age_seconds.get().into());
+        // A quiet poll with a slow answer would outlive the table, and every request be refused meanwhile.
+        let max_age = if max_age > poll.saturating_add(timeout) {
+            Ok(max_age)
         } else {
-            let what = format_args!("{max_age} is not more than poll_seconds, {poll}; use more, or a shorter poll");
+            let (age, poll, timeout) = (max_age.as_secs(), poll.as_secs(), timeout.as_millis());
+            let what = format_args!(
+                "{age} s is not more than poll_seconds, {poll} s, and timeout_ms, {timeout} ms, together; \
+                 use more, or a shorter poll"
+            );
             Err(mistakes.note(&place.field("max_age_seconds"), what))
         };
         let authority = match settings.authority {
@@ -65,9 +72,9 @@ impl Setting for KeyService {
             cluster: settings.cluster,
             authority: authority?,
             node_token_env: settings.node_token_env,
-            timeout: Duration::from_millis(settings.timeout_ms.get().into()),
-            poll: Duration::from_secs(poll.into()),
-            max_age: ages?,
+            timeout,
+            poll,
+            max_age: max_age?,
         })
     }
 

@@ -76,7 +76,7 @@ settings! {
         response_headers: AuthHeaders = "all",
         /// What the upstream is told about the client: `all`, `off`, or a list of headers.
         request_headers: AuthHeaders = ["x-auth-team", "x-auth-key-id", "x-auth-scopes"],
-        /// What happens where no route matches. `authenticate`: a key is needed. `refuse`: nothing passes.
+        /// What happens where no route matches. `authenticate`: a key is needed, of whatever team. `refuse`: nothing passes. Must be given as soon as a route's path names `{team}`.
         unmatched: Unmatched = "authenticate",
         /// What the requests to some paths need; the first route that matches wins.
         routes: RouteList = [],
@@ -90,8 +90,11 @@ impl Config {
     /// Every mistake in it, each with its place.
     pub fn parse(bytes: &[u8]) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::none();
-        let read =
-            Json::parse(bytes, &mut mistakes).and_then(|json| Settings::read(&json, &Place::Whole, &mut mistakes));
+        let read = Json::parse(bytes, &mut mistakes).and_then(|json| {
+            let settings = Settings::read(&json, &Place::Whole, &mut mistakes);
+            route_list::note_unmatched(&json, &mut mistakes);
+            settings
+        });
         mistakes.settle(read).map(Self::from)
     }
 
@@ -99,7 +102,7 @@ impl Config {
     #[cfg(not(target_arch = "wasm32"))]
     #[must_use]
     pub fn json_schema() -> serde_json::Value {
-        schema::document(Settings::schema())
+        schema::document(route_list::with_unmatched(Settings::schema()))
     }
 }
 

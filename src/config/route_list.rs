@@ -141,6 +141,39 @@ fn note_meaningless(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) {
     }
 }
 
+/// Notes that a configuration whose routes part the teams does not say what becomes of the other requests, whatever
+/// else is wrong with it: a key of any team would open every path and method that the routes forgot.
+pub(super) fn note_unmatched(configuration: &Json, mistakes: &mut Mistakes) {
+    if configuration.field("unmatched").is_some() {
+        return;
+    }
+    let Some(Json::List(routes)) = configuration.field("routes") else { return };
+    let Some(index) = routes.iter().position(names_team) else { return };
+    let what = format_args!(
+        "must be given, because routes[{index}].path names {{team}}: \"refuse\", \
+         or \"authenticate\" if a key of any team may open what no route matches"
+    );
+    mistakes.note(&Place::Whole.field("unmatched"), what);
+}
+
+fn names_team(route: &Json) -> bool {
+    matches!(route.field("path"), Some(Json::Text(path)) if path.split('/').any(|segment| segment == "{team}"))
+}
+
+/// Adds to the schema of the whole configuration what [`note_unmatched`] notes.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn with_unmatched(mut schema: serde_json::Value) -> serde_json::Value {
+    let path = serde_json::json!({ "type": "string", "pattern": r"/\{team\}(/|$)" });
+    let route = serde_json::json!({ "type": "object", "properties": { "path": path }, "required": ["path"] });
+    let routes = serde_json::json!({ "type": "array", "contains": route });
+    if let serde_json::Value::Object(schema) = &mut schema {
+        let parted = serde_json::json!({ "properties": { "routes": routes }, "required": ["routes"] });
+        schema.insert("if".to_owned(), parted);
+        schema.insert("then".to_owned(), serde_json::json!({ "required": ["unmatched"] }));
+    }
+    schema
+}
+
 /// Notes each route that is left no request by those before it.
 fn note_unreachable(routes: &[(usize, RouteSettings)], place: &Place<'_>, mistakes: &mut Mistakes) {
     for (position, (index, route)) in routes.iter().enumerate() {

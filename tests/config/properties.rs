@@ -63,6 +63,7 @@ fn document() -> impl Strategy<Value = Value> {
         Just("path"),
         Just("methods"),
         Just("access"),
+        Just("unmatched"),
         Just("scopes"),
         Just("response_headers"),
         Just("instance"),
@@ -110,7 +111,9 @@ proptest! {
 
     #[test]
     fn any_bytes_are_matched_without_a_panic(template in template(), path in vec(any::<u8>(), 0..40)) {
-        let config = config(&json!({ "key_service": { "cluster": "k" }, "routes": [{ "path": template }] }));
+        let config = config(&json!({
+            "key_service": { "cluster": "k" }, "unmatched": "authenticate", "routes": [{ "path": template }],
+        }));
         let team = config.routes.find(b"\xff", &path).unwrap().team;
         prop_assert!(team.is_none_or(|team| !team.is_empty() && !team.contains(&b'/')));
     }
@@ -119,7 +122,9 @@ proptest! {
     fn a_route_is_called_unreachable_only_if_no_path_reaches_it(
         first in template(), second in template(), path in path(),
     ) {
-        let both = json!({ "key_service": { "cluster": "k" }, "routes": [{ "path": first }, { "path": second }] });
+        let both = json!({
+            "key_service": { "cluster": "k" }, "unmatched": "refuse", "routes": [{ "path": first }, { "path": second }],
+        });
         if messages(both.to_string().as_bytes()).contains("routes[1]: can never match") {
             prop_assert!(naive(&second, &path).is_none() || naive(&first, &path).is_some());
         }
