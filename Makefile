@@ -58,7 +58,7 @@ test: programs filter envoy
 		cargo nextest run --workspace $(ARGS)
 	else
 		echo "==> Tests, with cargo test"
-		cargo test --workspace --lib --bins --tests $(ARGS)
+		cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
 	fi
 
 check: rust-tools

@@ -124,4 +124,43 @@ pub(crate) mod memory {
             Ok(Swap::Done)
         }
     }
+
+    type Planned<'a> = (usize, Box<dyn FnOnce() + 'a>);
+
+    /// Lets somebody else act at the moment before the n-th access.
+    pub(crate) struct Interleaved<'a> {
+        shared: &'a Memory,
+        act: RefCell<Option<Planned<'a>>>,
+    }
+
+    impl<'a> Interleaved<'a> {
+        pub(crate) fn new(shared: &'a Memory, moment: usize, act: impl FnOnce() + 'a) -> Self {
+            Self { shared, act: RefCell::new(Some((moment, Box::new(act)))) }
+        }
+
+        pub(crate) fn has_acted(&self) -> bool {
+            self.act.borrow().is_none()
+        }
+
+        fn step(&self) {
+            let planned = self.act.borrow_mut().take();
+            match planned {
+                Some((0, act)) => act(),
+                Some((left, act)) => *self.act.borrow_mut() = Some((left - 1, act)),
+                None => {}
+            }
+        }
+    }
+
+    impl SharedData for Interleaved<'_> {
+        fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
+            self.step();
+            self.shared.get(name)
+        }
+
+        fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
+            self.step();
+            self.shared.swap(name, value, expected)
+        }
+    }
 }

@@ -42,6 +42,11 @@ impl Tally {
         }
     }
 
+    /// Adds everything that somebody else counted.
+    pub fn add_all(&mut self, other: Self) {
+        other.usage.into_values().for_each(|usage| self.add(usage));
+    }
+
     /// Takes out up to `most` entries.
     pub fn take(&mut self, most: usize) -> Vec<Usage> {
         std::iter::from_fn(|| self.usage.pop_first()).take(most).map(|(_, usage)| usage).collect()

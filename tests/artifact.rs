@@ -105,7 +105,9 @@ fn the_module_exports_only_the_callbacks_that_it_uses() {
         "proxy_on_memory_allocate",
         "proxy_on_queue_ready",
         "proxy_on_request_headers",
+        "proxy_on_request_trailers",
         "proxy_on_response_headers",
+        "proxy_on_response_trailers",
         "proxy_on_tick",
         "proxy_on_vm_start",
     ];

@@ -33,6 +33,7 @@ pub struct Setup {
     key_service: AtStart,
     edits: Vec<Edit>,
     environment: Vec<(String, String)>,
+    drain: Duration,
 }
 
 type Edit = Box<dyn FnOnce(&mut Bootstrap) -> Result<()>>;
@@ -86,6 +87,13 @@ impl Setup {
         self
     }
 
+    /// How long connections under a replaced configuration may live on; ten minutes unless said otherwise.
+    #[must_use]
+    pub fn drains_within(mut self, time: Duration) -> Self {
+        self.drain = time;
+        self
+    }
+
     /// Leaves the key service down until [`Edge::start_key_service`].
     #[must_use]
     pub fn without_key_service(mut self) -> Self {
@@ -98,8 +106,13 @@ impl Edge {
     /// Starts everything: `Edge::start(|setup| setup.workers(4)).await`. The filter may not have synced yet, see
     /// [`Self::synced`].
     pub async fn start(configure: impl FnOnce(Setup) -> Setup) -> Self {
-        let setup =
-            configure(Setup { workers: 2, key_service: AtStart::Running, edits: Vec::new(), environment: Vec::new() });
+        let setup = configure(Setup {
+            workers: 2,
+            key_service: AtStart::Running,
+            edits: Vec::new(),
+            environment: Vec::new(),
+            drain: envoy::DEFAULT_DRAIN,
+        });
         let directory = or_end(tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(Into::into));
         let mut edge = match Self::try_start(setup, directory.path()).await {
             Ok(edge) => edge,
@@ -135,6 +148,7 @@ impl Edge {
             environment,
             group: ProcessGroup::Shared,
             listeners: Listeners::Watched,
+            drain: setup.drain,
         };
         let envoy = Envoy::start(&bootstrap, &launch).await?;
         let address = envoy.listener(LISTENER).await?;
@@ -249,6 +263,17 @@ impl Edge {
     /// Ends the key service at once, as a crash would.
     pub fn kill_key_service(&mut self) {
         or_end(self.key_service_process.kill());
+    }
+
+    /// While the key service is dead: starts it where Envoy does not find it, lets `change` use its admin API, and
+    /// ends it again.
+    pub async fn out_of_reach<T>(&self, change: impl AsyncFnOnce(&KeyService) -> T) -> T {
+        let mut elsewhere = self.key_service_process.elsewhere(or_end(reserve()));
+        or_end(elsewhere.start().await);
+        let admin = or_end(KeyService::new(elsewhere.address(), elsewhere.tokens().admin.clone()));
+        let changed = change(&admin).await;
+        or_end(elsewhere.kill());
+        changed
     }
 
     /// Ends the key service at once and starts it again.

@@ -34,7 +34,12 @@ pub struct Launch {
     pub group: ProcessGroup,
     /// Where listeners come from.
     pub listeners: Listeners,
+    /// How long connections under a replaced configuration may live on (`--drain-time-s`).
+    pub drain: Duration,
 }
+
+/// Envoy's own default for [`Launch::drain`].
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(600);
 
 /// Whose signals from the terminal a child gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,8 +202,7 @@ fn command(launch: &Launch, configuration: &Path, admin_file: &Path) -> Command 
         .arg("--admin-address-path")
         .arg(admin_file)
         .args(["--concurrency", &launch.workers.to_string()])
-        // A configuration that was replaced ends within a test, not ten minutes later.
-        .args(["--drain-time-s", "1"])
+        .args(["--drain-time-s", &launch.drain.as_secs().to_string()])
         // Hot restart uses shared memory under a fixed number, which two Envoys would fight over.
         .arg("--disable-hot-restart")
         // Its first hundred lines list what is compiled in, which hides what matters.

@@ -76,6 +76,11 @@ impl KeyServiceProcess {
         self.launch.address
     }
 
+    /// A second one over the same data, elsewhere.
+    pub fn elsewhere(&self, address: SocketAddr) -> Self {
+        Self::stopped(Launch { address, ..self.launch.clone() })
+    }
+
     /// The tokens that it takes.
     pub fn tokens(&self) -> &Tokens {
         &self.launch.tokens
@@ -101,6 +106,9 @@ impl KeyServiceProcess {
             .env("TOLLKEEPER_LISTEN", launch.address.to_string())
             .env("TOLLKEEPER_ADDRESS_FILE", launch.directory.join("keyservice.address"))
             .env("TOLLKEEPER_DATABASE", &launch.database)
+            // What the user's shell has for commands is not for this one.
+            .env_remove("TOLLKEEPER_ADMIN_TOKEN_FILE")
+            .env_remove("TOLLKEEPER_NODE_TOKEN_FILE")
             .env("TOLLKEEPER_ADMIN_TOKEN", launch.tokens.admin.expose())
             .env("TOLLKEEPER_NODE_TOKEN", launch.tokens.node.expose());
         launch.group.apply(&mut command);

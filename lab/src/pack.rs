@@ -10,7 +10,7 @@ use walrus::{ExportId, Module, ModuleConfig, passes};
 use crate::access;
 
 /// What the host must find. Each entry lists the names that serve the same purpose; exactly one of them is there.
-const EXPORTS: [&[&str]; 13] = [
+const EXPORTS: [&[&str]; 15] = [
     &["memory"],
     &["_initialize", "_start"],
     &["proxy_abi_version_0_2_1"],
@@ -20,7 +20,9 @@ const EXPORTS: [&[&str]; 13] = [
     &["proxy_on_tick"],
     &["proxy_on_context_create"],
     &["proxy_on_request_headers"],
+    &["proxy_on_request_trailers"],
     &["proxy_on_response_headers"],
+    &["proxy_on_response_trailers"],
     &["proxy_on_http_call_response"],
     &["proxy_on_queue_ready"],
     &["proxy_on_delete"],
@@ -107,7 +109,9 @@ mod tests {
         (func (export "proxy_on_tick"))
         (func (export "proxy_on_context_create"))
         (func (export "proxy_on_request_headers"))
+        (func (export "proxy_on_request_trailers"))
         (func (export "proxy_on_response_headers"))
+        (func (export "proxy_on_response_trailers"))
         (func (export "proxy_on_http_call_response"))
         (func (export "proxy_on_queue_ready"))
         (func (export "proxy_on_delete"))"#;

@@ -91,6 +91,7 @@ fn envoy_launch(state: &State) -> Result<envoy::Launch> {
         environment: vec![("TOLLKEEPER_NODE_TOKEN".to_owned(), state.tokens.node.expose().into())],
         group: ProcessGroup::Own,
         listeners: Listeners::Static,
+        drain: envoy::DEFAULT_DRAIN,
     })
 }
 

@@ -2,8 +2,12 @@
 //!
 //! Envoy runs one VM per worker and one on the main thread, which never serves a request and is therefore the one
 //! that should do this work. No VM can ask which thread it is on, but each knows whether it has served a request:
-//! those that have hand the lease over, and take it only when nobody else has for a while. So a steward whose VM has
-//! trapped is replaced in any case.
+//! those that have hand the lease over, do not renew it, and take it only when nobody else has for a while. So a
+//! steward whose VM has trapped is replaced in any case.
+//!
+//! A configuration that was replaced lives on until its last connection is drained, ten minutes by default. The lease
+//! says what its holder's configuration is and when it was born, and a later one takes over at once: it may know better
+//! how to reach the key service.
 
 use crate::{
     shared::{Expected, HostFailure, SharedData, Swap},
@@ -19,6 +23,13 @@ const RENEW_BELOW: u64 = 2000;
 
 /// How long a VM that serves requests leaves a free lease to others, in milliseconds.
 const RESTRAINT: u64 = 1000;
+
+/// The same for a lease that was its own: long enough for another VM to tick.
+const OWN_RESTRAINT: u64 = 300;
+
+/// All VMs get a configuration within this time, in milliseconds: a VM with the same one that is born later belongs to
+/// a later push, for example of a newer module.
+const ONE_PUSH: u64 = 1000;
 
 /// A VM, by a random number other than 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +50,27 @@ pub enum Standing {
 pub struct Lease {
     holder: Holder,
     until: Monotonic,
+    generation: Generation,
 }
+
+/// A configuration in the order of pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation {
+    /// A number that differs from that of every other configuration.
+    pub configuration: u64,
+    /// When this VM first ticked with it.
+    pub born: Monotonic,
+}
+
+impl Generation {
+    fn is_after(self, other: Self) -> bool {
+        let later = self.born > other.born && self.configuration != other.configuration;
+        later || self.born >= other.born.after(ONE_PUSH)
+    }
+}
+
+/// The holder of a lease that was handed over.
+const NOBODY: Holder = Holder(0);
 
 impl Lease {
     /// Whether somebody is steward.
@@ -48,17 +79,23 @@ impl Lease {
     /// When the host fails.
     pub fn is_held(shared: &impl SharedData, names: &Names, now: Monotonic) -> Result<bool, HostFailure> {
         let lease = shared.get(&names.steward())?.and_then(|value| Self::decode(&value.bytes));
-        Ok(lease.is_some_and(|lease| lease.until > now))
+        Ok(lease.is_some_and(|lease| lease.until > now && lease.holder != NOBODY))
     }
 
     fn encode(self) -> Vec<u8> {
-        [self.holder.0.to_le_bytes(), self.until.0.to_le_bytes()].concat()
+        let Generation { configuration, born } = self.generation;
+        [self.holder.0, self.until.0, configuration, born.0].into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (numbers, []) = bytes.as_chunks() else { return None };
-        let [holder, until] = numbers else { return None };
-        Some(Self { holder: Holder(u64::from_le_bytes(*holder)), until: Monotonic(u64::from_le_bytes(*until)) })
+        let [holder, until, configuration, born] = numbers else { return None };
+        let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        Some(Self {
+            holder: Holder(number(holder)),
+            until: Monotonic(number(until)),
+            generation: Generation { configuration: number(configuration), born: Monotonic(number(born)) },
+        })
     }
 }
 
@@ -74,12 +111,13 @@ enum Calling {
 #[derive(Debug)]
 pub(super) struct Candidate {
     me: Holder,
+    generation: Generation,
     calling: Calling,
 }
 
 impl Candidate {
-    pub(super) fn new(me: Holder) -> Self {
-        Self { me, calling: Calling::Idle }
+    pub(super) fn new(me: Holder, generation: Generation) -> Self {
+        Self { me, generation, calling: Calling::Idle }
     }
 
     pub(super) fn stand(
@@ -91,20 +129,25 @@ impl Candidate {
         let name = names.steward();
         let read = shared.get(&name)?;
         let expected = Expected::from_read(read.as_ref());
-        let lease = read.and_then(|value| Lease::decode(&value.bytes));
-        if let Some(lease) = lease {
-            if lease.holder == self.me && lease.until.since(now) > RENEW_BELOW {
+        if let Some(lease) = read.and_then(|value| Lease::decode(&value.bytes)) {
+            if lease.holder == self.me && now < self.renews_from(lease) {
                 return Ok(Standing::Steward);
             }
-            if lease.holder != self.me && now < self.may_claim_from(lease) {
+            if now < self.may_claim_from(lease) {
                 return Ok(Standing::Other);
             }
         }
-        let mine = Lease { holder: self.me, until: now.after(TERM) };
+        let mine = Lease { holder: self.me, until: now.after(TERM), generation: self.generation };
         match shared.swap(&name, &mine.encode(), expected)? {
             Swap::Done => Ok(Standing::Steward),
             Swap::Conflict => Ok(Standing::Other),
         }
+    }
+
+    /// Whether this VM is steward at this very moment, as [`Fenced`](super::fence::Fenced) needs to know.
+    pub(super) fn holds(me: Holder, shared: &impl SharedData, names: &Names) -> Result<bool, HostFailure> {
+        let lease = shared.get(&names.steward())?.and_then(|value| Lease::decode(&value.bytes));
+        Ok(lease.is_some_and(|lease| lease.holder == me))
     }
 
     /// Hands the lease over at the first request that this VM serves.
@@ -122,16 +165,26 @@ impl Candidate {
         let Some(value) = shared.get(&name)? else { return Ok(()) };
         let Some(lease) = Lease::decode(&value.bytes).filter(|lease| lease.holder == self.me) else { return Ok(()) };
         // A conflict means that somebody else has taken it already, which is just as well.
-        let free = Lease { holder: Holder(0), ..lease };
+        let free = Lease { holder: NOBODY, ..lease };
         let _ = shared.swap(&name, &free.encode(), Expected::Version(value.version))?;
         Ok(())
     }
 
-    fn may_claim_from(&self, lease: Lease) -> Monotonic {
-        // Handed over: free at once for those that do not serve requests.
-        let free_from = if lease.holder == Holder(0) { Monotonic(0) } else { lease.until };
+    /// Until when a lease of this VM's own is good as it is.
+    fn renews_from(&self, lease: Lease) -> Monotonic {
         match self.calling {
-            Calling::Idle => free_from,
+            Calling::Idle => Monotonic(lease.until.0.saturating_sub(RENEW_BELOW)),
+            Calling::Serving => lease.until,
+        }
+    }
+
+    fn may_claim_from(&self, lease: Lease) -> Monotonic {
+        let at_once = Monotonic(0);
+        match self.calling {
+            Calling::Idle if lease.holder == self.me || lease.holder == NOBODY => at_once,
+            Calling::Idle if self.generation.is_after(lease.generation) => at_once,
+            Calling::Idle => lease.until,
+            Calling::Serving if lease.holder == self.me => lease.until.after(OWN_RESTRAINT),
             Calling::Serving => lease.until.after(RESTRAINT),
         }
     }
@@ -139,8 +192,12 @@ impl Candidate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, Holder, Lease, Standing};
+    use super::{Candidate, Generation, Holder, Lease, Standing};
     use crate::{shared::memory::Memory, table::Names, time::Monotonic};
+
+    fn candidate(holder: u64, born: u64) -> Candidate {
+        Candidate::new(Holder(holder), Generation { configuration: 7, born: Monotonic(born) })
+    }
 
     fn stand(candidate: &Candidate, shared: &Memory, now: u64) -> Standing {
         candidate.stand(shared, &Names::new("test"), Monotonic(now)).unwrap()
@@ -149,7 +206,7 @@ mod tests {
     #[test]
     fn there_is_one_steward_and_another_when_it_falls_silent() {
         let shared = Memory::default();
-        let (one, other) = (Candidate::new(Holder(1)), Candidate::new(Holder(2)));
+        let (one, other) = (candidate(1, 0), candidate(2, 0));
         assert_eq!(stand(&one, &shared, 0), Standing::Steward);
         assert_eq!(stand(&other, &shared, 100), Standing::Other);
         assert_eq!(stand(&one, &shared, 1500), Standing::Steward, "renewed");
@@ -161,7 +218,7 @@ mod tests {
     #[test]
     fn a_vm_that_serves_requests_hands_over_to_one_that_does_not() {
         let (shared, names) = (Memory::default(), Names::new("test"));
-        let (mut worker, main) = (Candidate::new(Holder(1)), Candidate::new(Holder(2)));
+        let (mut worker, main) = (candidate(1, 0), candidate(2, 0));
         assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
         worker.yield_to_idle(&shared, &names).unwrap();
         assert_eq!(stand(&worker, &shared, 10), Standing::Other);
@@ -171,7 +228,7 @@ mod tests {
     #[test]
     fn a_vm_that_serves_requests_steps_in_when_nobody_else_does() {
         let (shared, names) = (Memory::default(), Names::new("test"));
-        let (mut worker, main) = (Candidate::new(Holder(1)), Candidate::new(Holder(2)));
+        let (mut worker, main) = (candidate(1, 0), candidate(2, 0));
         assert_eq!(stand(&main, &shared, 0), Standing::Steward);
         worker.yield_to_idle(&shared, &names).unwrap();
         assert_eq!(stand(&worker, &shared, 3500), Standing::Other);
@@ -180,9 +237,50 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_that_stepped_in_gives_the_others_a_turn_whenever_its_lease_ends() {
+        let (shared, names) = (Memory::default(), Names::new("test"));
+        let (mut worker, main) = (candidate(1, 0), candidate(2, 0));
+        worker.yield_to_idle(&shared, &names).unwrap();
+        assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 2999), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 3000), Standing::Other);
+        assert_eq!(stand(&main, &shared, 3100), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 3300), Standing::Other);
+    }
+
+    #[test]
+    fn a_vm_that_stepped_in_goes_on_when_there_is_no_other() {
+        let (shared, names) = (Memory::default(), Names::new("test"));
+        let mut worker = candidate(1, 0);
+        worker.yield_to_idle(&shared, &names).unwrap();
+        assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 3299), Standing::Other);
+        assert_eq!(stand(&worker, &shared, 3300), Standing::Steward);
+    }
+
+    #[test]
+    fn a_later_configuration_takes_over_at_once_and_an_earlier_one_never() {
+        let shared = Memory::default();
+        let (old, same, new) = (candidate(1, 0), candidate(2, 999), candidate(3, 60_000));
+        assert_eq!(stand(&old, &shared, 60_000), Standing::Steward);
+        assert_eq!(stand(&same, &shared, 60_050), Standing::Other, "another VM of the same configuration");
+        assert_eq!(stand(&new, &shared, 60_100), Standing::Steward);
+        assert_eq!(stand(&old, &shared, 60_200), Standing::Other);
+    }
+
+    #[test]
+    fn another_configuration_takes_over_however_soon_it_comes() {
+        let (shared, old) = (Memory::default(), candidate(1, 0));
+        let new = Candidate::new(Holder(2), Generation { configuration: 8, born: Monotonic(300) });
+        assert_eq!(stand(&old, &shared, 300), Standing::Steward);
+        assert_eq!(stand(&new, &shared, 300), Standing::Steward);
+        assert_eq!(stand(&old, &shared, 400), Standing::Other);
+    }
+
+    #[test]
     fn whoever_loses_the_race_is_not_steward() {
         let shared = Memory::default();
         shared.conflict_next(1);
-        assert_eq!(stand(&Candidate::new(Holder(1)), &shared, 0), Standing::Other);
+        assert_eq!(stand(&candidate(1, 0), &shared, 0), Standing::Other);
     }
 }

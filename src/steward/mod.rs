@@ -3,6 +3,7 @@
 //! Every VM could be steward; a lease in shared data says which one is. State machines without I/O: [`Steward`] says
 //! which calls to make and is told their answers.
 
+mod fence;
 mod lease;
 mod outbox;
 mod question;
@@ -12,7 +13,8 @@ use std::time::Duration;
 
 use tollkeeper_contract::{Quota, page::NodeToken};
 
-pub use lease::{Holder, Lease, Standing};
+pub use lease::{Generation, Holder, Lease, Standing};
+pub use outbox::Unsettled;
 pub use question::{Answer, Call, Errand};
 pub use sync::SyncError;
 
@@ -20,9 +22,9 @@ use crate::{
     shared::{HostFailure, SharedData},
     table::{Meta, Names},
     time::{Monotonic, Now},
-    usage::Tally,
 };
 
+use fence::Fenced;
 use lease::Candidate;
 use outbox::Outbox;
 use sync::Sync;
@@ -46,20 +48,32 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Steward {
     names: Names,
+    holder: Holder,
     candidate: Candidate,
     sync: Sync,
     outbox: Outbox,
 }
 
+/// What an answer led to.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The table is what the key service says.
+    Synced,
+    /// Nothing that concerns the table.
+    Nothing,
+}
+
 impl Steward {
     /// A VM that may become steward; `holder` must differ from that of every other VM.
     #[must_use]
-    pub fn new(names: Names, holder: Holder, settings: Settings) -> Self {
+    pub fn new(names: Names, holder: Holder, generation: Generation, settings: Settings) -> Self {
         Self {
-            candidate: Candidate::new(holder),
+            candidate: Candidate::new(holder, generation),
             outbox: Outbox::new(&settings, holder),
-            sync: Sync::new(settings),
+            sync: Sync::new(settings, holder),
             names,
+            holder,
         }
     }
 
@@ -83,21 +97,26 @@ impl Steward {
     ///
     /// # Errors
     /// When the host fails; the lease then ends by itself.
-    pub fn resign(&mut self, shared: &impl SharedData) -> Result<Tally, HostFailure> {
+    pub fn resign(&mut self, shared: &impl SharedData) -> Result<Unsettled, HostFailure> {
         self.candidate.resign(shared, &self.names)?;
         Ok(self.outbox.give_up())
     }
 
-    /// Takes over what workers have settled.
-    pub fn settle(&mut self, tally: Tally) {
-        self.outbox.add(tally);
+    /// Takes over what workers have settled, and what a steward before has left.
+    pub fn settle(&mut self, unsettled: Unsettled) {
+        self.outbox.add(unsettled);
     }
 
     /// The calls to make now; `standing` is what [`Steward::stand`] has just said.
     ///
     /// # Errors
     /// When the host fails.
-    pub fn calls(&mut self, shared: &impl SharedData, now: Now, standing: Standing) -> Result<Vec<Call>, HostFailure> {
+    pub fn calls(
+        &mut self,
+        shared: &impl SharedData,
+        now: Monotonic,
+        standing: Standing,
+    ) -> Result<Vec<Call>, HostFailure> {
         let sync = match standing {
             Standing::Steward => self.sync.next_call(Meta::read(shared, &self.names)?.as_ref(), now),
             Standing::Other => {
@@ -105,7 +124,7 @@ impl Steward {
                 None
             }
         };
-        Ok(sync.into_iter().chain(self.outbox.next_call(now.monotonic)).collect())
+        Ok(sync.into_iter().chain(self.outbox.next_call(now)).collect())
     }
 
     /// Takes in the answer to a call.
@@ -118,20 +137,15 @@ impl Steward {
         errand: Errand,
         answer: Answer<'_>,
         now: Now,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Progress, SyncError> {
         match errand {
-            Errand::Report { seq } => {
-                self.outbox.on_answer(seq, &answer, now.monotonic);
-                Ok(())
+            Errand::Report { epoch, seq } => {
+                self.outbox.on_answer((epoch, seq), &answer, now.monotonic);
+                Ok(Progress::Nothing)
             }
             Errand::Sync { nonce } => {
-                // Somebody else may have become steward while the answer was under way.
-                let standing = self.stand(shared, now.monotonic)?;
-                if standing == Standing::Other {
-                    self.sync.abandon();
-                    return Ok(());
-                }
-                self.sync.on_answer(shared, &self.names, nonce, answer, now)
+                let fenced = Fenced { shared, names: &self.names, holder: self.holder };
+                self.sync.on_answer(&fenced, &self.names, nonce, answer, now.monotonic)
             }
         }
     }

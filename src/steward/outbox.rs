@@ -1,6 +1,7 @@
-//! Reports usage to the key service, each batch exactly once: a batch keeps its number until it is acknowledged.
+//! Reports usage to the key service, each batch exactly once: a batch keeps its number until it is acknowledged, also
+//! when another steward has to send it.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use tollkeeper_contract::ledger::{MAX_USAGE, Report};
 
@@ -11,6 +12,15 @@ use super::{Answer, Call, Errand, Holder, Settings, question::Patience};
 /// The least time between two reports, in milliseconds.
 const INTERVAL: u64 = 500;
 
+/// Usage on its way to the key service.
+#[derive(Debug, Default)]
+pub struct Unsettled {
+    /// Counts that no report has taken yet.
+    pub tally: Tally,
+    /// Reports that are not acknowledged: they may have been counted, so they must keep their numbers.
+    pub reports: Vec<Report>,
+}
+
 #[derive(Debug)]
 pub(super) struct Outbox {
     node: String,
@@ -18,8 +28,8 @@ pub(super) struct Outbox {
     timeout: Duration,
     seq: u64,
     pending: Tally,
-    /// The batch that is not acknowledged yet, encoded.
-    batch: Option<Vec<u8>>,
+    /// Not acknowledged yet; the first is sent, again and again.
+    reports: VecDeque<Report>,
     stage: Stage,
     patience: Patience,
 }
@@ -41,21 +51,20 @@ impl Outbox {
             timeout: settings.timeout,
             seq: 0,
             pending: Tally::default(),
-            batch: None,
+            reports: VecDeque::new(),
             stage: Stage::From(Monotonic(0)),
             patience: Patience::default(),
         }
     }
 
-    pub(super) fn add(&mut self, mut tally: Tally) {
-        for usage in tally.take(usize::MAX) {
-            self.pending.add(usage);
-        }
+    pub(super) fn add(&mut self, unsettled: Unsettled) {
+        self.pending.add_all(unsettled.tally);
+        self.reports.extend(unsettled.reports);
     }
 
-    /// What no report has taken yet. A report under way is left to its answer: it may have been counted.
-    pub(super) fn give_up(&mut self) -> Tally {
-        std::mem::take(&mut self.pending)
+    /// Everything that is not acknowledged.
+    pub(super) fn give_up(&mut self) -> Unsettled {
+        Unsettled { tally: std::mem::take(&mut self.pending), reports: self.reports.drain(..).collect() }
     }
 
     pub(super) fn next_call(&mut self, now: Monotonic) -> Option<Call> {
@@ -63,12 +72,15 @@ impl Outbox {
         if now < due {
             return None;
         }
-        let body = self.batch.take().or_else(|| self.next_batch())?;
-        self.batch = Some(body.clone());
+        if self.reports.is_empty() && !self.pending.is_empty() {
+            self.begin_report();
+        }
+        let report = self.reports.front()?;
+        let body = serde_json::to_vec(report).ok()?;
         let lost = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(2000);
         self.stage = Stage::Until(now.after(lost));
         Some(Call {
-            errand: Errand::Report { seq: self.seq },
+            errand: Errand::Report { epoch: report.epoch, seq: report.seq },
             method: "POST",
             path: "/node/v1/ledger".to_owned(),
             body: Some(body),
@@ -76,43 +88,43 @@ impl Outbox {
         })
     }
 
-    fn next_batch(&mut self) -> Option<Vec<u8>> {
-        if self.pending.is_empty() {
-            return None;
-        }
+    fn begin_report(&mut self) {
         self.seq = self.seq.saturating_add(1);
         let usage = self.pending.take(MAX_USAGE);
-        serde_json::to_vec(&Report { node: self.node.clone(), epoch: self.epoch, seq: self.seq, usage }).ok()
+        self.reports.push_back(Report { node: self.node.clone(), epoch: self.epoch, seq: self.seq, usage });
     }
 
-    pub(super) fn on_answer(&mut self, seq: u64, answer: &Answer<'_>, now: Monotonic) {
-        if seq != self.seq {
+    pub(super) fn on_answer(&mut self, number: (u64, u64), answer: &Answer<'_>, now: Monotonic) {
+        if self.reports.front().is_none_or(|report| (report.epoch, report.seq) != number) {
             return;
         }
         match answer {
             Answer::Service { status: 204, .. } => {
-                self.batch = None;
                 self.patience.restore();
-                self.stage = Stage::From(now.after(INTERVAL));
+                self.settled(now);
             }
-            // A batch that the key service calls wrong will not be right next time.
+            // A report that the key service calls wrong will not be right next time.
             Answer::Service { status: 400 | 413 | 422, .. } => {
                 log::error!("the key service refused a usage report as malformed; its counts are lost");
-                self.batch = None;
-                self.stage = Stage::From(now.after(INTERVAL));
+                self.settled(now);
             }
             Answer::Service { .. } | Answer::Stranger { .. } | Answer::Nothing => {
                 self.stage = Stage::From(now.after(self.patience.after_failure()));
             }
         }
     }
+
+    fn settled(&mut self, now: Monotonic) {
+        self.reports.pop_front();
+        self.stage = Stage::From(now.after(INTERVAL));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Outbox;
+    use super::{Outbox, Unsettled};
     use crate::{
-        steward::{Answer, Errand, Holder, Settings},
+        steward::{Answer, Holder, Settings},
         time::{Monotonic, Now},
         usage::{Tally, Use},
     };
@@ -121,11 +133,11 @@ mod tests {
 
     const DONE: Answer<'_> = Answer::Service { status: 204, body: b"" };
 
-    fn outbox() -> Outbox {
+    fn outbox(holder: u64) -> Outbox {
         let token = NodeToken::parse("a-token-for-nodes").unwrap();
         let second = Duration::from_secs(1);
         let (node, default_quota) = ("n".to_owned(), Quota::new(1, 1).unwrap());
-        Outbox::new(&Settings { poll: second, timeout: second, token, node, default_quota }, Holder(1 << 20))
+        Outbox::new(&Settings { poll: second, timeout: second, token, node, default_quota }, Holder(holder << 11))
     }
 
     fn used(outbox: &mut Outbox, times: u32) {
@@ -133,7 +145,7 @@ mod tests {
         for _ in 0..times {
             tally.count("k", "acme", Use::Granted, Now { unix: 5, monotonic: Monotonic(0) });
         }
-        outbox.add(tally);
+        outbox.add(Unsettled { tally, reports: vec![] });
     }
 
     fn report(outbox: &mut Outbox, now: u64) -> Option<Report> {
@@ -142,22 +154,22 @@ mod tests {
 
     #[test]
     fn a_batch_that_was_not_acknowledged_is_sent_again_as_it_was() {
-        let mut outbox = outbox();
+        let mut outbox = outbox(1);
         assert_eq!(report(&mut outbox, 0), None);
         used(&mut outbox, 3);
         let first = report(&mut outbox, 0).unwrap();
         used(&mut outbox, 1);
         assert_eq!(report(&mut outbox, 50), None, "one at a time");
-        outbox.on_answer(1, &Answer::Nothing, Monotonic(60));
+        outbox.on_answer((1, 1), &Answer::Nothing, Monotonic(60));
         assert_eq!(report(&mut outbox, 160), Some(first));
-        outbox.on_answer(1, &DONE, Monotonic(170));
+        outbox.on_answer((1, 1), &DONE, Monotonic(170));
         let second = report(&mut outbox, 670).unwrap();
         assert_eq!((second.seq, second.usage[0].granted), (2, 1));
     }
 
     #[test]
     fn a_batch_whose_answer_never_comes_is_sent_again() {
-        let mut outbox = outbox();
+        let mut outbox = outbox(1);
         used(&mut outbox, 1);
         let first = report(&mut outbox, 0).unwrap();
         assert_eq!(report(&mut outbox, 2999), None);
@@ -166,20 +178,26 @@ mod tests {
 
     #[test]
     fn a_late_answer_to_an_older_batch_acknowledges_nothing() {
-        let mut outbox = outbox();
+        let mut outbox = outbox(1);
         used(&mut outbox, 1);
         report(&mut outbox, 0).unwrap();
-        outbox.on_answer(1, &DONE, Monotonic(10));
+        outbox.on_answer((1, 1), &DONE, Monotonic(10));
         used(&mut outbox, 1);
         let second = report(&mut outbox, 600).unwrap();
-        outbox.on_answer(1, &DONE, Monotonic(610));
+        outbox.on_answer((1, 1), &DONE, Monotonic(610));
         assert_eq!(report(&mut outbox, 3600), Some(second));
     }
 
     #[test]
-    fn the_errand_names_the_batch() {
-        let mut outbox = outbox();
-        used(&mut outbox, 1);
-        assert_eq!(outbox.next_call(Monotonic(0)).unwrap().errand, Errand::Report { seq: 1 });
+    fn a_successor_sends_what_was_not_acknowledged_under_its_old_number() {
+        let (mut old, mut new) = (outbox(1), outbox(2));
+        used(&mut old, 3);
+        let first = report(&mut old, 0).unwrap();
+        used(&mut old, 1);
+        new.add(old.give_up());
+        assert_eq!(report(&mut new, 0), Some(first));
+        new.on_answer((1, 1), &DONE, Monotonic(10));
+        let rest = report(&mut new, 600).unwrap();
+        assert_eq!((rest.epoch, rest.seq, rest.usage[0].granted), (2, 1, 1));
     }
 }

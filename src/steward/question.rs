@@ -27,7 +27,9 @@ pub enum Errand {
     },
     /// A report of usage.
     Report {
-        /// The report's number.
+        /// Whose report it is.
+        epoch: u64,
+        /// Its number.
         seq: u64,
     },
 }

@@ -14,10 +14,10 @@ use tollkeeper_contract::{
 use crate::{
     shared::{Expected, HostFailure, SharedData, Swap},
     table::{KeyTable, Meta, Names, SnapshotWriter, WriteError},
-    time::{Monotonic, Now},
+    time::Monotonic,
 };
 
-use super::{Answer, Call, Errand, Settings, question::Patience};
+use super::{Answer, Call, Errand, Holder, Progress, Settings, question::Patience};
 
 #[derive(Debug)]
 pub(super) struct Sync {
@@ -82,6 +82,13 @@ pub enum SyncError {
     Write(WriteError),
 }
 
+impl SyncError {
+    /// Whether the same question may well be answered a moment later: a snapshot then goes on where it is.
+    fn is_passing(self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Status(429 | 500..=599))
+    }
+}
+
 impl fmt::Display for SyncError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,12 +138,13 @@ impl From<Broken> for SyncError {
 }
 
 impl Sync {
-    pub(super) fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings, holder: Holder) -> Self {
         Self {
             settings,
             snapshot: None,
             asked: None,
-            last_nonce: 0,
+            // Random, so that no node ever asks what another one did.
+            last_nonce: holder.0,
             not_before: Monotonic(0),
             patience: Patience::default(),
         }
@@ -149,16 +157,15 @@ impl Sync {
     }
 
     /// The next question, if it is time for one.
-    pub(super) fn next_call(&mut self, meta: Option<&Meta>, now: Now) -> Option<Call> {
-        if self.asked.is_some_and(|asked| now.monotonic < asked.until) || now.monotonic < self.not_before {
+    pub(super) fn next_call(&mut self, meta: Option<&Meta>, now: Monotonic) -> Option<Call> {
+        if self.asked.is_some_and(|asked| now < asked.until) || now < self.not_before {
             return None;
         }
         let (question, wait) = self.next_question(meta);
         let timeout = wait.saturating_add(self.settings.timeout);
-        // The date makes it differ from those of earlier processes, the step from the one before.
-        let nonce = now.unix.saturating_mul(1_000_000).max(self.last_nonce.saturating_add(1));
+        let nonce = self.last_nonce.wrapping_add(1);
         let lost = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(2000);
-        self.asked = Some(Asked { nonce, question, until: now.monotonic.after(lost) });
+        self.asked = Some(Asked { nonce, question, until: now.after(lost) });
         self.last_nonce = nonce;
         Some(Call {
             errand: Errand::Sync { nonce },
@@ -186,21 +193,23 @@ impl Sync {
         names: &Names,
         nonce: u64,
         answer: Answer<'_>,
-        now: Now,
-    ) -> Result<(), SyncError> {
-        let Some(asked) = self.asked.take_if(|asked| asked.nonce == nonce) else { return Ok(()) };
-        let taken = self.take_in(shared, names, asked, answer, now.monotonic);
-        match taken {
+        now: Monotonic,
+    ) -> Result<Progress, SyncError> {
+        let Some(asked) = self.asked.take_if(|asked| asked.nonce == nonce) else { return Ok(Progress::Nothing) };
+        match self.take_in(shared, names, asked, answer, now) {
             Ok(()) => {
                 self.patience.restore();
-                self.not_before = now.monotonic;
+                self.not_before = now;
+                Ok(Progress::Synced)
             }
-            Err(_) => {
-                self.snapshot = None;
-                self.not_before = now.monotonic.after(self.patience.after_failure());
+            Err(error) => {
+                if !error.is_passing() {
+                    self.snapshot = None;
+                }
+                self.not_before = now.after(self.patience.after_failure());
+                Err(error)
             }
         }
-        taken
     }
 
     fn take_in(

@@ -8,11 +8,11 @@ use tollkeeper_contract::{
     page::{Cursor, Entry, NodeToken, PageWriter, Rest, ServiceId, Span, Table},
 };
 
-use super::{Answer, Call, Errand, Holder, Settings, Standing, Steward, SyncError};
+use super::{Answer, Call, Errand, Generation, Holder, Settings, Standing, Steward, SyncError};
 use crate::{
     refusal::Fault,
-    shared::memory::Memory,
-    table::{KeyTable, Meta, Names},
+    shared::memory::{Interleaved, Memory},
+    table::{KeyTable, Meta, Names, WriteError},
     time::{Monotonic, Now},
 };
 
@@ -133,12 +133,12 @@ impl Node {
     fn ask(&mut self) -> Option<Call> {
         let now = self.now();
         let standing = self.steward.stand(&self.shared, now.monotonic).unwrap();
-        self.steward.calls(&self.shared, now, standing).unwrap().into_iter().next()
+        self.steward.calls(&self.shared, now.monotonic, standing).unwrap().into_iter().next()
     }
 
     fn tell(&mut self, errand: Errand, status: u16, body: &[u8]) -> Result<(), SyncError> {
         let now = self.now();
-        self.steward.on_answer(&self.shared, errand, Answer::Service { status, body }, now)
+        self.steward.on_answer(&self.shared, errand, Answer::Service { status, body }, now).map(|_| ())
     }
 
     /// One question and its answer.
@@ -186,7 +186,9 @@ impl Node {
 fn steward(names: &Names, holder: u64) -> Steward {
     let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
     let (node, default_quota) = ("n".to_owned(), Quota::new(1, 1).unwrap());
-    Steward::new(names.clone(), Holder(holder), Settings { poll, timeout, token: token(), node, default_quota })
+    let settings = Settings { poll, timeout, token: token(), node, default_quota };
+    let generation = Generation { configuration: 0, born: Monotonic(0) };
+    Steward::new(names.clone(), Holder(holder), generation, settings)
 }
 
 #[test]
@@ -346,10 +348,62 @@ fn a_steward_that_was_replaced_while_it_waited_writes_nothing() {
     node.sync(&service);
 
     let new = std::mem::replace(&mut node.steward, old);
-    node.tell(call.errand, status, &stale).unwrap();
+    assert_eq!(node.tell(call.errand, status, &stale), Err(SyncError::Write(WriteError::Superseded)));
     assert_eq!(node.key_id(2), None, "a removed key must not come back");
     node.steward = new;
     node.assert_mirrors(&service);
+}
+
+#[test]
+fn a_steward_that_is_replaced_at_any_moment_of_its_writing_undoes_nothing() {
+    for moment in 0..20 {
+        let (mut service, mut node) = (Service::new(), Node::new());
+        service.put_key(1, "k");
+        node.sync(&service);
+        service.put_key(1, "changed");
+        let call = node.ask().unwrap();
+        let (status, stale) = service.answer(&call);
+        service.remove_key(1);
+
+        let old = std::mem::replace(&mut node.steward, steward(&node.names, 2));
+        let mut old_node = Node { steward: old, ..Node::new() };
+        std::mem::swap(&mut node.shared, &mut old_node.shared);
+        let shared = &old_node.shared;
+        let successor = || {
+            // Another VM takes over and applies everything, while the old one is stalled.
+            let mut successor = Node { clock: Cell::new(node.clock.get() + 10_000), ..Node::new() };
+            successor.steward = steward(&node.names, 2);
+            for _ in 0..4 {
+                let now = successor.now();
+                let standing = successor.steward.stand(shared, now.monotonic).unwrap();
+                for call in successor.steward.calls(shared, now.monotonic, standing).unwrap() {
+                    let (status, body) = service.answer(&call);
+                    let answer = Answer::Service { status, body: &body };
+                    let _ = successor.steward.on_answer(shared, call.errand, answer, now);
+                }
+            }
+        };
+        let interleaved = Interleaved::new(shared, moment, successor);
+        let answer = Answer::Service { status, body: &stale };
+        let now = Now { unix: 0, monotonic: Monotonic(node.clock.get()) };
+        let _ = old_node.steward.on_answer(&interleaved, call.errand, answer, now);
+        if interleaved.has_acted() {
+            assert_eq!(old_node.key_id(1), None, "replaced before access {moment}");
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_goes_on_where_it_was_when_an_answer_fails_to_come() {
+    let (mut service, mut node) = (Service::new(), Node::new());
+    (0..10).for_each(|name| service.put_key(name, "k"));
+    node.step(&service).unwrap();
+    let call = node.ask().unwrap();
+    assert!(call.path.contains("after="), "{}", call.path);
+    assert!(node.tell(call.errand, 503, b"").is_err());
+    node.clock.set(node.clock.get() + 2000);
+    let again = node.ask().unwrap();
+    assert_eq!(again.path.split('&').next(), call.path.split('&').next());
 }
 
 #[test]
@@ -360,7 +414,7 @@ fn only_the_steward_asks() {
     let now = node.now();
     let standing = other.stand(&node.shared, now.monotonic).unwrap();
     assert_eq!(standing, Standing::Other);
-    assert_eq!(other.calls(&node.shared, now, standing).unwrap(), []);
+    assert_eq!(other.calls(&node.shared, now.monotonic, standing).unwrap(), []);
 }
 
 proptest! {

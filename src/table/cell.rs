@@ -155,11 +155,13 @@ mod tests {
     use super::Charge;
     use crate::{
         refusal::{Denial, Fault, Refusal},
-        shared::{Expected, HostFailure, SharedData, Swap, Value, memory::Memory},
+        shared::{
+            SharedData,
+            memory::{Interleaved, Memory},
+        },
         table::{KeyTable, Names},
         time::Monotonic,
     };
-    use std::cell::RefCell;
     use tollkeeper_contract::{
         Digest, Quota, TeamRecord, TeamState,
         page::{Cursor, Entry, Table},
@@ -268,46 +270,15 @@ mod tests {
         assert_eq!(take(&shared), Err(Fault::TableUnreadable.into()));
     }
 
-    /// Lets the steward act at the moment before the n-th access to shared data.
-    struct Interleaved<'a> {
-        shared: &'a Memory,
-        act: RefCell<Option<Planned<'a>>>,
-    }
-
-    type Planned<'a> = (usize, Box<dyn FnOnce() + 'a>);
-
-    impl Interleaved<'_> {
-        fn step(&self) {
-            let mut act = self.act.borrow_mut();
-            match act.take() {
-                Some((0, change)) => change(),
-                Some((left, change)) => *act = Some((left - 1, change)),
-                None => {}
-            }
-        }
-    }
-
-    impl SharedData for Interleaved<'_> {
-        fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
-            self.step();
-            self.shared.get(name)
-        }
-
-        fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
-            self.step();
-            self.shared.swap(name, value, expected)
-        }
-    }
-
     #[test]
     fn a_record_that_changes_at_any_moment_of_the_first_request_is_in_the_cell_afterwards() {
         for moment in 0..6 {
             let shared = Memory::default();
             write(&shared, TeamState::Active, None);
             let change = || write(&shared, TeamState::Disabled, None);
-            let interleaved = Interleaved { shared: &shared, act: RefCell::new(Some((moment, Box::new(change)))) };
+            let interleaved = Interleaved::new(&shared, moment, change);
             let _ = take(&interleaved);
-            if interleaved.act.borrow().is_none() {
+            if interleaved.has_acted() {
                 assert_eq!(take(&shared), Err(Denial::TeamDisabled.into()), "changed before access {moment}");
             }
         }

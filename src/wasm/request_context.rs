@@ -11,14 +11,14 @@ use proxy_wasm::{
 use crate::{
     gate::Gate,
     refusal::Fault,
-    request::{Request, Wire},
+    request::{Request, Wire, is_identity_header},
     table::KeyTable,
     verdict::{self, Grant, Header, Refused, Verdict},
 };
 
 use super::{
+    door::Door,
     host::{self, HostSharedData},
-    root_context::Door,
 };
 
 /// One request.
@@ -43,17 +43,27 @@ impl RequestContext {
         verdict
     }
 
-    /// Whatever goes wrong here must not let the request through.
-    fn enforce(&self, verdict: &Verdict, request: &Request<'_>) -> Action {
-        let passed = match verdict {
+    /// Does what the verdict says; gives the verdict that holds then. Whatever goes wrong must not let the request
+    /// through.
+    fn enforce(&self, verdict: Verdict, request: &Request<'_>) -> (Verdict, Action) {
+        let passed = match &verdict {
             Verdict::Public => strip(request),
             Verdict::Granted(grant) => strip(request).and_then(|()| self.introduce(grant)),
-            Verdict::Refused(refused) => return self.refuse(refused, request.wire),
+            Verdict::Refused(refused) => {
+                let action = self.refuse(refused, request.wire);
+                return (verdict, action);
+            }
         };
         match passed {
-            Ok(()) => Action::Continue,
-            Err(()) => self.refuse(&Fault::HostFailure.into(), request.wire),
+            Ok(()) => (verdict, Action::Continue),
+            Err(()) => self.fail(request.wire),
         }
+    }
+
+    fn fail(&self, wire: Wire) -> (Verdict, Action) {
+        let refused = Refused::from(Fault::HostFailure);
+        let action = self.refuse(&refused, wire);
+        (Verdict::Refused(refused), action)
     }
 
     /// Tells the upstream whom it serves, and keeps the credential from it.
@@ -84,15 +94,9 @@ impl HttpContext for RequestContext {
         let (verdict, action) = match pairs {
             Some(pairs) => {
                 let request = Request::read(pairs);
-                let verdict = self.judge(&request);
-                let action = self.enforce(&verdict, &request);
-                (verdict, action)
+                self.enforce(self.judge(&request), &request)
             }
-            None => {
-                let refused = Refused::from(Fault::HostFailure);
-                let action = self.refuse(&refused, Wire::Http);
-                (Verdict::Refused(refused), action)
-            }
+            None => self.fail(Wire::Http),
         };
         self.door.metrics.count(&verdict);
         publish(&verdict);
@@ -100,16 +104,28 @@ impl HttpContext for RequestContext {
         action
     }
 
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let withheld = match &self.verdict {
+            Some(Verdict::Granted(grant)) => grant.withheld.as_slice(),
+            Some(Verdict::Public | Verdict::Refused(_)) | None => &[],
+        };
+        purge(MapType::HttpRequestTrailers, |name| {
+            is_identity_header(name) || withheld.iter().any(|withheld| withheld.as_bytes() == name)
+        });
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        purge(MapType::HttpResponseTrailers, is_identity_header);
+        Action::Continue
+    }
+
     /// Runs for the upstream's answers and for local replies alike, our own included.
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         let judged = self.verdict.as_ref();
         let ours = judged.map(|verdict| verdict::response_headers(verdict, &self.door.config, self.door.revision()));
         let ours = ours.unwrap_or_default();
-        if let Ok(theirs) = host::headers(MapType::HttpResponseHeaders)
-            && let Ok(pairs) = theirs.pairs()
-        {
-            overrule(pairs.into_iter().map(|(name, _)| name), &ours);
-        }
+        purge(MapType::HttpResponseHeaders, |name| verdict::is_overruled(name, &ours));
         let _ = add(MapType::HttpResponseHeaders, ours);
         Action::Continue
     }
@@ -123,11 +139,13 @@ fn strip(request: &Request<'_>) -> Result<(), ()> {
     Ok(())
 }
 
-/// Removes what the upstream must not say.
-fn overrule<'a>(names: impl Iterator<Item = &'a [u8]>, ours: &[Header]) {
-    for name in names.filter(|name| verdict::is_overruled(name, ours)) {
+/// Removes every header that is `unwanted`.
+fn purge(map: MapType, unwanted: impl Fn(&[u8]) -> bool) {
+    let Ok(headers) = host::headers(map) else { return };
+    let Ok(pairs) = headers.pairs() else { return };
+    for (name, _) in pairs.iter().filter(|(name, _)| unwanted(name)) {
         if let Ok(name) = std::str::from_utf8(name) {
-            let _ = hostcalls::remove_map_value(MapType::HttpResponseHeaders, name);
+            let _ = hostcalls::remove_map_value(map, name);
         }
     }
 }

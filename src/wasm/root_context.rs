@@ -1,95 +1,28 @@
 //! One configuration in one VM: takes the configuration, ticks, and carries the steward's calls.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::HashMap, rc::Rc, time::Duration};
 
 use proxy_wasm::{
     hostcalls,
     traits::{Context, HttpContext, RootContext as HostRootContext},
     types::{BufferType, ContextType, MapType},
 };
-use tollkeeper_contract::{NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page, page::NodeToken};
+use tollkeeper_contract::{Digest, NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page, page::NodeToken};
 
 use crate::{
     config::Config,
-    refusal::Fault,
-    shared::{Expected, SharedData, Swap},
-    steward::{Answer, Call, Errand, Holder, Lease, Settings, Standing, Steward},
-    table::{Meta, Names},
-    time::Monotonic,
+    steward::{Answer, Call, Errand, Lease, Progress, Standing},
 };
 
 use super::{
+    door::Door,
     host::{self, HostSharedData},
-    metrics::Metrics,
     request_context::RequestContext,
     settlement::Settlement,
 };
 
 /// How often a VM looks after its duties.
 const TICK: Duration = Duration::from_millis(100);
-
-/// What all requests under one configuration share within a VM.
-pub(super) struct Door {
-    pub(super) config: Config,
-    pub(super) names: Names,
-    pub(super) metrics: Metrics,
-    pub(super) settlement: Settlement,
-    token: NodeToken,
-    /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
-    meta: Cell<Option<Meta>>,
-    steward: RefCell<Option<Steward>>,
-    served: Cell<u64>,
-}
-
-impl Door {
-    fn new(config: Config, token: NodeToken) -> Self {
-        Self {
-            names: Names::new(config.instance.as_str()),
-            metrics: Metrics::new(config.instance.as_str()),
-            settlement: Settlement::default(),
-            token,
-            meta: Cell::new(None),
-            steward: RefCell::new(None),
-            served: Cell::new(0),
-            config,
-        }
-    }
-
-    /// Whether requests may be judged by the table at this moment.
-    pub(super) fn table_at(&self, now: Monotonic) -> Result<(), Fault> {
-        let usable = |meta: Option<Meta>| Meta::usable(meta.as_ref(), now, self.config.key_service.max_age);
-        if usable(self.meta.get()).is_ok() {
-            return Ok(());
-        }
-        // It may just have become usable.
-        self.look_at_table();
-        usable(self.meta.get())
-    }
-
-    pub(super) fn revision(&self) -> Option<u64> {
-        self.meta.get().map(|meta| meta.revision)
-    }
-
-    pub(super) fn note_request(&self) {
-        if self.served.replace(1) == 0
-            && let Ok(mut steward) = self.steward.try_borrow_mut()
-            && let Some(steward) = steward.as_mut()
-        {
-            let _ = steward.note_request(&HostSharedData);
-        }
-    }
-
-    fn look_at_table(&self) {
-        if let Ok(meta) = Meta::read(&HostSharedData, &self.names) {
-            self.meta.set(meta);
-        }
-    }
-}
 
 /// One configuration in one VM.
 #[derive(Default)]
@@ -98,16 +31,7 @@ pub(super) struct RootContext {
     calls: HashMap<u32, Errand>,
     queue: Option<u32>,
     failing: Option<String>,
-}
-
-impl Drop for Door {
-    /// Runs when Envoy ends the configuration and its last request is over.
-    fn drop(&mut self) {
-        if let Some(Ok(unreported)) = self.steward.get_mut().as_mut().map(|steward| steward.resign(&HostSharedData)) {
-            self.settlement.add(unreported);
-        }
-        self.settlement.hand_on(&self.names);
-    }
+    standing: Option<Standing>,
 }
 
 impl Context for RootContext {
@@ -148,7 +72,7 @@ impl HostRootContext for RootContext {
             );
             return false;
         };
-        self.door = Some(Rc::new(Door::new(config, token)));
+        self.door = Some(Rc::new(Door::new(config, fingerprint(&bytes), token)));
         hostcalls::set_tick_period(TICK).is_ok()
     }
 
@@ -187,17 +111,19 @@ impl RootContext {
             door.settlement.hand_on(&door.names);
         }
         let Ok(mut slot) = door.steward.try_borrow_mut() else { return };
-        let steward = slot.get_or_insert_with(|| new_steward(door));
+        let steward = slot.get_or_insert_with(|| door.new_steward(now.monotonic));
         let standing = steward.stand(&HostSharedData, now.monotonic).unwrap_or(Standing::Other);
-        match (standing, self.queue) {
-            (Standing::Steward, None) => {
+        let before = self.standing.replace(standing);
+        match standing {
+            // Registering again makes this VM the one that is told of messages.
+            Standing::Steward if before != Some(Standing::Steward) => {
                 log::info!("tollkeeper {}: this VM is steward now", door.names.meta());
                 self.queue = hostcalls::register_shared_queue(&door.names.ledger()).ok();
             }
-            (Standing::Steward, Some(queue)) => steward.settle(Settlement::collect(queue)),
-            (Standing::Other, _) => self.queue = None,
+            Standing::Steward => self.queue.into_iter().for_each(|queue| steward.settle(Settlement::collect(queue))),
+            Standing::Other => self.queue = None,
         }
-        let Ok(calls) = steward.calls(&HostSharedData, now, standing) else { return };
+        let Ok(calls) = steward.calls(&HostSharedData, now.monotonic, standing) else { return };
         let failed: Vec<_> = calls.into_iter().filter_map(|call| self.dispatch(door, call)).collect();
         drop(slot);
         for errand in failed {
@@ -208,14 +134,13 @@ impl RootContext {
     /// Makes a call; gives the errand back if it could not be made.
     fn dispatch(&mut self, door: &Door, call: Call) -> Option<Errand> {
         let settings = &door.config.key_service;
-        let authorization = format!("Bearer {}", door.token.expose());
-        let node = node_name(door);
+        let authorization = format!("Bearer {}", door.token.shown());
         let headers = vec![
             (":method", call.method),
             (":path", &call.path),
             (":authority", settings.authority.as_str()),
             ("authorization", &authorization),
-            (NODE_HEADER, &node),
+            (NODE_HEADER, door.node_name()),
             (VERSION_HEADER, env!("CARGO_PKG_VERSION")),
             ("content-type", "application/json"),
         ];
@@ -233,8 +158,11 @@ impl RootContext {
         let Ok(now) = host::now() else { return };
         let Ok(mut steward) = door.steward.try_borrow_mut() else { return };
         let Some(steward) = steward.as_mut() else { return };
-        let outcome = steward.on_answer(&HostSharedData, errand, answer, now);
-        self.tell(door, outcome.map_err(|error| error.to_string()).err());
+        match steward.on_answer(&HostSharedData, errand, answer, now) {
+            Ok(Progress::Nothing) => {}
+            Ok(Progress::Synced) => self.tell(door, None),
+            Err(error) => self.tell(door, Some(error.to_string())),
+        }
     }
 
     /// Logs a failure when it begins, changes and ends, not every time.
@@ -249,6 +177,10 @@ impl RootContext {
         }
         self.failing = failure;
     }
+}
+
+fn fingerprint(configuration: &[u8]) -> u64 {
+    Digest::of(configuration).as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 struct CallStatus {
@@ -270,37 +202,4 @@ fn collect(door: &Door, queue: u32) {
     {
         steward.settle(Settlement::collect(queue));
     }
-}
-
-fn new_steward(door: &Door) -> Steward {
-    let settings = Settings {
-        poll: door.config.key_service.poll,
-        timeout: door.config.key_service.timeout,
-        token: door.token.clone(),
-        node: node_name(door),
-        default_quota: door.config.quota,
-    };
-    Steward::new(door.names.clone(), Holder(host::random()), settings)
-}
-
-/// This node's name: what the operator calls this Envoy, and a random part, because several may be called the same.
-fn node_name(door: &Door) -> String {
-    let id = host::property(&["node", "id"]).unwrap_or_default();
-    let id: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
-    format!("{id}#{}", process_name(door))
-}
-
-fn process_name(door: &Door) -> String {
-    let name = door.names.process();
-    for _ in 0..8 {
-        let known = HostSharedData.get(&name).ok().flatten();
-        if let Some(text) = known.and_then(|value| String::from_utf8(value.bytes).ok()) {
-            return text;
-        }
-        let fresh = format!("{:08x}", host::random() >> 32);
-        if HostSharedData.swap(&name, fresh.as_bytes(), Expected::Absent) == Ok(Swap::Done) {
-            return fresh;
-        }
-    }
-    "unknown".to_owned()
 }

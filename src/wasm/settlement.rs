@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 
 use proxy_wasm::hostcalls;
-use tollkeeper_contract::ledger::Usage;
+use serde::{Deserialize, Serialize};
+use tollkeeper_contract::ledger::{Report, Usage};
 
 use crate::{
     principal::Principal,
     refusal::Denial,
+    shared::HostFailure,
+    steward::Unsettled,
     table::Names,
     time::Now,
     usage::{Tally, Use},
@@ -43,12 +46,6 @@ impl Settlement {
         }
     }
 
-    /// Takes over what a steward has not reported.
-    pub(super) fn add(&self, mut unreported: Tally) {
-        let Ok(mut tally) = self.tally.try_borrow_mut() else { return };
-        unreported.take(usize::MAX).into_iter().for_each(|usage| tally.add(usage));
-    }
-
     /// Puts everything into the queue. Only while there is a steward to empty it: the queue has no bound of its own,
     /// while what is kept here is one entry per key.
     pub(super) fn hand_on(&self, names: &Names) {
@@ -56,28 +53,62 @@ impl Settlement {
         if tally.is_empty() {
             return;
         }
-        let vm_id = super::host::property(&["plugin_vm_id"]).unwrap_or_default();
-        let Ok(Some(queue)) = hostcalls::resolve_shared_queue(&vm_id, &names.ledger()) else { return };
+        let Some(queue) = find_queue(names) else { return };
         while !tally.is_empty() {
-            let batch = tally.take(BATCH);
-            let sent = serde_json::to_vec(&batch).ok();
-            let sent = sent.and_then(|message| hostcalls::enqueue_shared_queue(queue, Some(&message)).ok());
-            if sent.is_none() {
+            let message = Message::Usage(tally.take(BATCH));
+            if message.send(queue).is_err()
+                && let Message::Usage(batch) = message
+            {
                 batch.into_iter().for_each(|usage| tally.add(usage));
                 return;
             }
         }
     }
 
+    /// Puts what a steward has not settled into the queue, for the next one.
+    pub(super) fn bequeath(&self, names: &Names, unsettled: Unsettled) {
+        if let Ok(mut tally) = self.tally.try_borrow_mut() {
+            tally.add_all(unsettled.tally);
+        }
+        self.hand_on(names);
+        for report in unsettled.reports {
+            let Some(queue) = find_queue(names) else { return };
+            let _ = Message::Report(report).send(queue);
+        }
+    }
+
     /// Takes what the workers have put into the queue.
-    pub(super) fn collect(queue: u32) -> Tally {
-        let mut tally = Tally::default();
+    pub(super) fn collect(queue: u32) -> Unsettled {
+        let mut unsettled = Unsettled::default();
         for _ in 0..DRAIN {
             let Ok(Some(message)) = hostcalls::dequeue_shared_queue(queue) else { break };
-            // Only the filter writes into this queue; another version's messages may differ for a moment.
-            let batch: Vec<Usage> = serde_json::from_slice(&message).unwrap_or_default();
-            batch.into_iter().for_each(|usage| tally.add(usage));
+            match serde_json::from_slice(&message) {
+                Ok(Message::Usage(batch)) => batch.into_iter().for_each(|usage| unsettled.tally.add(usage)),
+                Ok(Message::Report(report)) => unsettled.reports.push(report),
+                // Only filters write into this queue, but for a moment another version's may.
+                Err(_) => log::warn!("a message in {queue} is of another version of the filter; it is dropped"),
+            }
         }
-        tally
+        unsettled
     }
+}
+
+/// What goes through the queue.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    Usage(Vec<Usage>),
+    Report(Report),
+}
+
+impl Message {
+    fn send(&self, queue: u32) -> Result<(), HostFailure> {
+        let message = serde_json::to_vec(self).map_err(|_| HostFailure)?;
+        hostcalls::enqueue_shared_queue(queue, Some(&message)).map_err(|_| HostFailure)
+    }
+}
+
+fn find_queue(names: &Names) -> Option<u32> {
+    let vm_id = super::host::property(&["plugin_vm_id"]).unwrap_or_default();
+    hostcalls::resolve_shared_queue(&vm_id, &names.ledger()).ok().flatten()
 }

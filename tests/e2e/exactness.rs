@@ -7,6 +7,8 @@ use reqwest::Client;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::connections::Connections;
+
 /// Sends all requests at once; returns how many were admitted and how many limited.
 async fn burst(edge: &Edge, path: &str, key: &str, count: u32) -> (u32, u32) {
     let mut requests = JoinSet::new();
@@ -16,6 +18,10 @@ async fn burst(edge: &Edge, path: &str, key: &str, count: u32) -> (u32, u32) {
         let request = client.get(format!("http://{}{path}", edge.address())).header("x-api-key", key);
         requests.spawn(async move { request.send().await.unwrap().status().as_u16() });
     }
+    tally(requests).await
+}
+
+async fn tally(mut requests: JoinSet<u16>) -> (u32, u32) {
     let (mut admitted, mut limited) = (0, 0);
     while let Some(status) = requests.join_next().await {
         match status.unwrap() {
@@ -25,6 +31,37 @@ async fn burst(edge: &Edge, path: &str, key: &str, count: u32) -> (u32, u32) {
         }
     }
     (admitted, limited)
+}
+
+/// Sends all requests at once, over connections to every worker.
+async fn burst_on_every_worker(edge: &Edge, path: &str, key: &str, count: usize) -> (u32, u32) {
+    let connections = Connections::to_every_worker(edge).await;
+    let mut requests = JoinSet::new();
+    while requests.len() < count {
+        for request in connections.get(path).take(count - requests.len()) {
+            let request = request.header("x-api-key", key);
+            requests.spawn(async move { request.send().await.unwrap().status().as_u16() });
+        }
+    }
+    tally(requests).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_1000_concurrent_requests_on_every_worker_exactly_300_are_admitted_when_nothing_refills() {
+    let edge = Edge::synced_start(|setup| setup.workers(4)).await;
+    let (acme, globex) = (edge.key("acme", &["read"]).await, edge.key("globex", &["read"]).await);
+    // One token in 2.5 hours.
+    let quota = json!({"quota": {"limit": 300, "window_seconds": 2_678_400}});
+    edge.key_service().patch_team("globex", &quota).await.unwrap();
+    let team = edge.key_service().patch_team("acme", &quota).await.unwrap();
+    edge.serves(team["revision"].as_u64().unwrap()).await;
+
+    let (acme, globex) = tokio::join!(
+        burst_on_every_worker(&edge, "/api/acme/x", &acme, 1000),
+        burst_on_every_worker(&edge, "/api/globex/x", &globex, 250),
+    );
+    assert_eq!(acme, (300, 700));
+    assert_eq!(globex, (250, 0), "a second team is untouched meanwhile");
 }
 
 #[tokio::test(flavor = "multi_thread")]

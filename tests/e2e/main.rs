@@ -21,4 +21,5 @@ mod routes;
 mod scene;
 mod stewardship;
 mod styles;
+mod trailers;
 mod usage;

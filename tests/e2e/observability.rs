@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lab::edge::Edge;
 use serde_json::json;
+use tollkeeper_contract::page::NodeToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verdicts_and_reasons_are_counted() {
@@ -30,10 +31,18 @@ async fn revision_and_age_of_the_keys_are_shown_and_the_age_grows_without_a_key_
     let key = edge.new_key("acme", json!({"scopes": []})).await;
     assert_eq!(edge.stat("wasmcustom.tollkeeper.revision.instance.edge").await, Some(key.revision));
     edge.kill_key_service();
+    edge.get("/api/acme/x").header("x-api-key", &key.key).send().await.unwrap();
     edge.wait_until("the age grows", Duration::from_secs(30), async || {
         let age = edge.stat("wasmcustom.tollkeeper.sync_age_seconds.instance.edge").await?;
         let failures = edge.stat("wasmcustom.tollkeeper.sync_failures.instance.edge").await?;
         (age >= 3 && failures > 0).then_some(())
+    })
+    .await;
+    let log = edge.envoy_log();
+    assert!(!log.contains("sync works again"), "a dead key service is not said to work: {log}");
+    edge.start_key_service().await;
+    edge.wait_until("the log says that it works", Duration::from_secs(30), async || {
+        edge.envoy_log().contains("sync works again").then_some(())
     })
     .await;
 }
@@ -71,7 +80,9 @@ async fn no_credential_and_no_token_is_in_any_log_metric_or_configuration_dump()
         ("Envoy's metrics", edge.admin("/stats").await),
         ("Envoy's configuration dump", edge.admin("/config_dump").await),
     ];
-    let secrets = [key.as_str(), unknown, edge.tokens().admin.expose(), edge.tokens().node.expose()];
+    let node = edge.tokens().node.expose();
+    let shown = NodeToken::parse(node).unwrap().shown().to_owned();
+    let secrets = [key.as_str(), unknown, edge.tokens().admin.expose(), node, &shown];
     for (place, text) in places {
         assert!(!text.is_empty(), "{place} is there");
         for secret in secrets {

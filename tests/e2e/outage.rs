@@ -40,9 +40,16 @@ async fn while_the_key_service_is_dead_valid_keys_work_and_unknown_ones_do_not()
     valid.flows(&edge, 1000).await;
     unknown.flows(&edge, 100).await;
 
+    let fresh = edge
+        .out_of_reach(async |key_service| {
+            key_service.revoke_key(&doomed.id).await.unwrap();
+            key_service.create_key(&json!({"team": "acme", "scopes": ["read"]})).await.unwrap()
+        })
+        .await;
+    assert_eq!(outcome(&edge, &doomed.key).await, "200", "the change cannot have arrived");
+    assert_eq!(outcome(&edge, &fresh.key).await, "unknown_key");
+
     edge.start_key_service().await;
-    edge.key_service().revoke_key(&doomed.id).await.unwrap();
-    let fresh = edge.new_key_at_once("acme", json!({"scopes": ["read"]})).await;
     becomes(&edge, &fresh.key, "200").await;
     becomes(&edge, &doomed.key, "key_revoked").await;
 

@@ -1,5 +1,7 @@
 //! Another configuration while traffic flows.
 
+use std::time::Duration;
+
 use lab::{edge::Edge, envoy::Pushed};
 use serde_json::json;
 
@@ -40,8 +42,12 @@ async fn configurations_pushed_under_load_answer_no_request_wrongly_and_keep_tab
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one_serves_on() {
     let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
-    let key = edge.key("acme", &["read"]).await;
+    let (key, busy) = (edge.key("acme", &["read"]).await, edge.key("busy", &["read"]).await);
+    let fast = json!({"quota": {"limit": 1_000_000, "window_seconds": 1}});
+    let team = edge.key_service().patch_team("busy", &fast).await.unwrap();
+    edge.serves(team["revision"].as_u64().unwrap()).await;
     let load = Load::start(&edge, 2, "/api/acme/x", "nobody-knows-this-key");
+    let valid = Load::start(&edge, 2, "/api/busy/x", &busy);
     let before = left(&edge, &key).await;
 
     let pushed = edge
@@ -58,8 +64,10 @@ async fn a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one
     }
 
     load.flows(&edge, 50).await;
+    valid.flows(&edge, 50).await;
     assert_eq!(left(&edge, &key).await, before - 1);
     assert_only(&load.stop().await, "401 unknown_key");
+    assert_only(&valid.stop().await, "200");
 
     let after = edge.new_key("acme", json!({"scopes": ["read"]})).await;
     let answer = edge.get("/api/acme/x").header("x-api-key", &after.key).send().await.unwrap();
@@ -69,10 +77,24 @@ async fn a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_configuration_takes_effect() {
     let mut edge = Edge::synced_start(|setup| setup).await;
-    assert_eq!(edge.get("/elsewhere").send().await.unwrap().status(), 401);
-    edge.push_filter(|filter| filter["unmatched"] = json!("refuse")).await;
-    let answer = edge.get("/elsewhere").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["x-auth-reason"]), (403, &"no_route".parse().unwrap()));
+    let reason = async |edge: &Edge| edge.get("/elsewhere").send().await.unwrap().headers()["x-auth-reason"].clone();
+    assert_eq!(reason(&edge).await, "no_route");
+    edge.push_filter(|filter| filter["unmatched"] = json!("authenticate")).await;
+    assert_eq!(reason(&edge).await, "missing_credential");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mended_address_of_the_key_service_holds_though_old_connections_live_on() {
+    let lost = |filter: &mut serde_json::Value| filter["key_service"]["cluster"] = json!("upstream");
+    let mut edge = Edge::start(move |setup| setup.filter(lost)).await;
+    let answer = edge.get("/api/acme/x").header("x-api-key", "any-key").send().await.unwrap();
+    assert_eq!(answer.headers()["x-auth-reason"], "not_synced");
+    edge.wait_until("the log says why", Duration::from_secs(20), async || {
+        edge.envoy_log().contains("the key service did not answer").then_some(())
+    })
+    .await;
+    edge.push_filter(|filter| filter["key_service"]["cluster"] = json!("keyservice")).await;
+    edge.synced().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,142 @@
+//! What all requests under one configuration share within a VM.
+
+use std::cell::{Cell, OnceCell, RefCell};
+
+use tollkeeper_contract::page::NodeToken;
+
+use crate::{
+    config::Config,
+    refusal::Fault,
+    shared::{Expected, SharedData, Swap},
+    steward::{Generation, Holder, Settings, Steward},
+    table::{Meta, Names},
+    time::Monotonic,
+};
+
+use super::{
+    host::{self, HostSharedData},
+    metrics::Metrics,
+    settlement::Settlement,
+};
+
+/// What all requests under one configuration share within a VM.
+pub(super) struct Door {
+    pub(super) config: Config,
+    pub(super) names: Names,
+    pub(super) metrics: Metrics,
+    pub(super) settlement: Settlement,
+    pub(super) token: NodeToken,
+    /// Tells this configuration from others.
+    fingerprint: u64,
+    /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
+    pub(super) meta: Cell<Option<Meta>>,
+    pub(super) steward: RefCell<Option<Steward>>,
+    calling: Cell<Calling>,
+    node_name: OnceCell<String>,
+}
+
+impl Door {
+    pub(super) fn new(config: Config, fingerprint: u64, token: NodeToken) -> Self {
+        Self {
+            names: Names::new(config.instance.as_str()),
+            metrics: Metrics::new(config.instance.as_str()),
+            settlement: Settlement::default(),
+            token,
+            meta: Cell::new(None),
+            steward: RefCell::new(None),
+            calling: Cell::new(Calling::Idle),
+            node_name: OnceCell::new(),
+            config,
+            fingerprint,
+        }
+    }
+
+    /// Whether requests may be judged by the table at this moment.
+    pub(super) fn table_at(&self, now: Monotonic) -> Result<(), Fault> {
+        let usable = |meta: Option<Meta>| Meta::usable(meta.as_ref(), now, self.config.key_service.max_age);
+        if usable(self.meta.get()).is_ok() {
+            return Ok(());
+        }
+        // It may just have become usable.
+        self.look_at_table();
+        usable(self.meta.get())
+    }
+
+    pub(super) fn revision(&self) -> Option<u64> {
+        self.meta.get().map(|meta| meta.revision)
+    }
+
+    /// A VM that serves requests leaves the steward's work to others.
+    pub(super) fn note_request(&self) {
+        if self.calling.replace(Calling::Serving) == Calling::Idle
+            && let Ok(mut steward) = self.steward.try_borrow_mut()
+            && let Some(steward) = steward.as_mut()
+        {
+            let _ = steward.note_request(&HostSharedData);
+        }
+    }
+
+    /// This VM's part in the stewardship, from its first tick on.
+    pub(super) fn new_steward(&self, now: Monotonic) -> Steward {
+        let key_service = &self.config.key_service;
+        let settings = Settings {
+            poll: key_service.poll,
+            timeout: key_service.timeout,
+            token: self.token.clone(),
+            node: self.node_name().to_owned(),
+            default_quota: self.config.quota,
+        };
+        let generation = Generation { configuration: self.fingerprint, born: now };
+        let mut steward = Steward::new(self.names.clone(), Holder(host::random()), generation, settings);
+        if self.calling.get() == Calling::Serving {
+            let _ = steward.note_request(&HostSharedData);
+        }
+        steward
+    }
+
+    /// This node's name: what the operator calls this Envoy, and a random part, because several may be called the same.
+    pub(super) fn node_name(&self) -> &str {
+        self.node_name.get_or_init(|| {
+            let id = host::property(&["node", "id"]).unwrap_or_default();
+            let id: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
+            format!("{id}#{}", process_name(&self.names))
+        })
+    }
+
+    pub(super) fn look_at_table(&self) {
+        if let Ok(meta) = Meta::read(&HostSharedData, &self.names) {
+            self.meta.set(meta);
+        }
+    }
+}
+
+impl Drop for Door {
+    /// Runs when Envoy ends the configuration and its last request is over.
+    fn drop(&mut self) {
+        let Some(steward) = self.steward.get_mut() else { return };
+        let unsettled = steward.resign(&HostSharedData).unwrap_or_default();
+        self.settlement.bequeath(&self.names, unsettled);
+    }
+}
+
+/// Whether this VM has served a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Calling {
+    Idle,
+    Serving,
+}
+
+fn process_name(names: &Names) -> String {
+    let name = names.process();
+    for _ in 0..8 {
+        let known = HostSharedData.get(&name).ok().flatten();
+        if let Some(text) = known.and_then(|value| String::from_utf8(value.bytes).ok()) {
+            return text;
+        }
+        let fresh = format!("{:08x}", host::random() >> 32);
+        if HostSharedData.swap(&name, fresh.as_bytes(), Expected::Absent) == Ok(Swap::Done) {
+            return fresh;
+        }
+    }
+    "unknown".to_owned()
+}
