@@ -226,7 +226,7 @@ async fn no_path_leads_out_of_the_public_part_whether_envoy_normalises_it_or_not
                 assert_eq!(outcome.status(), 400, "{path}: {outcome:?}");
             }
         }
-        let outcome = scene::send_raw(&edge, "GET", "/public/a%20b;v=1?../..", &[]).await;
+        let outcome = scene::send_raw(&edge, "GET", "/public/a%20b?../..", &[]).await;
         assert_eq!((outcome.status(), outcome.hits), (200, 1), "{outcome:?}");
     }
 }

@@ -100,6 +100,7 @@ async fn the_upstreams_other_headers_and_its_status_reach_the_client() {
 #[tokio::test]
 async fn answers_that_envoy_makes_itself_say_who_the_caller_is() {
     let edge = Edge::synced_start(|setup| {
+        let setup = setup.filter(|filter| filter["unmatched"] = json!("authenticate"));
         setup.bootstrap(|bootstrap| {
             bootstrap.edit(only_api_has_a_route);
             bootstrap.cluster("upstream", lab::port::reserve()?)

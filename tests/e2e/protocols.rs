@@ -162,3 +162,12 @@ impl Outcome {
         assert!(self.header("grpc-message").starts_with(sentence), "{self:?}");
     }
 }
+
+#[tokio::test]
+async fn a_method_in_lower_case_cannot_slip_past_the_routes_of_its_method() {
+    let edge = scene::edge().await;
+    let key = edge.key("acme", &["read", "write"]).await;
+    let method = Method::from_bytes(b"get").unwrap();
+    let request = edge.request_http2(method, "/api/acme/x").header("x-api-key", key);
+    scene::send(&edge, request).await.is_refused(400, "ambiguous_method");
+}
