@@ -18,6 +18,11 @@ mod publication;
 mod row;
 mod teams;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 use tollkeeper_contract::page::ServiceId;
@@ -37,6 +42,8 @@ pub struct Store {
     readers: SqlitePool,
     service: ServiceId,
     revision: watch::Sender<u64>,
+    // Whether the last change that was tried failed, and none was committed since.
+    write_failed: Arc<AtomicBool>,
 }
 
 /// How many rows there are, by state.
@@ -79,13 +86,25 @@ impl Store {
         Ok(Census { revision, teams, keys })
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and can be written.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not, or when the last change failed and writing still does.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut tx = self.read().await?;
-        publication::current_revision(&mut tx).await.map(|_| ())
+        publication::current_revision(&mut tx).await?;
+        drop(tx);
+        if self.write_failed.load(Ordering::Relaxed) { self.try_to_write().await } else { Ok(()) }
+    }
+
+    /// Writes to the disk without changing anything. Only a commit shows that there is room.
+    async fn try_to_write(&self) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        // There and back: SQLite does not write a page that it finds unchanged.
+        for step in [1, -1] {
+            sqlx::query("UPDATE service SET revision = revision + $1").bind(step).execute(change.sql()).await?;
+        }
+        change.commit().await
     }
 
     /// Writes what is still in the log into the database file and closes it.
@@ -98,14 +117,19 @@ impl Store {
     async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.readers.begin().await?)
     }
-}
 
-/// Runs a change to its end, even when whoever asked for it goes away meanwhile.
-///
-/// A request's future is dropped when its client disconnects. If that happened between a commit and the wake-up of
-/// those who wait for it, they would sleep on.
-async fn to_the_end<T: Send + 'static>(
-    act: impl Future<Output = Result<T, ActError>> + Send + 'static,
-) -> Result<T, ActError> {
-    tokio::spawn(act).await.map_err(|_| StoreError::Interrupted)?
+    /// Runs a change to its end, even when whoever asked for it goes away meanwhile, and remembers whether it failed.
+    ///
+    /// A request's future is dropped when its client disconnects. If that happened between a commit and the wake-up of
+    /// those who wait for it, they would sleep on.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = Result<T, ActError>> + Send + 'static,
+    ) -> Result<T, ActError> {
+        let done = tokio::spawn(act).await.map_err(|_| StoreError::Interrupted)?;
+        if let Err(ActError::Failed(StoreError::Sql(_))) = &done {
+            self.write_failed.store(true, Ordering::Relaxed);
+        }
+        done
+    }
 }

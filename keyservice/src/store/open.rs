@@ -1,9 +1,9 @@
 //! Opens the database file, making it and bringing its schema up to date where needed.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    SqlSafeStr, SqlitePool,
+    Connection, SqlSafeStr, SqlitePool,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -44,7 +44,7 @@ impl Store {
         let service = ServiceId(row::bytes(&id, "id")?);
         let revision = publication::current_revision(&mut tx).await?;
         drop(tx);
-        Ok(Self { writer, readers, service, revision: watch::Sender::new(revision) })
+        Ok(Self { writer, readers, service, revision: watch::Sender::new(revision), write_failed: Arc::default() })
     }
 }
 
@@ -61,7 +61,12 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE)
+    // After a full disk or a failed write SQLite has ended the transaction by itself, but sqlx still counts it and
+    // would refuse to begin another one on that connection, for ever. Such a connection is replaced.
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 fn migrations() -> Migrator {
