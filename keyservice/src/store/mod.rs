@@ -5,10 +5,12 @@
 //! * `publication`: what nodes read, in pages
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
+//! * `hold`: one service a database
 //! * `housekeeping`: what is forgotten, and when
 
 mod change;
 mod error;
+mod hold;
 mod housekeeping;
 mod idempotency;
 mod keys;
@@ -18,9 +20,12 @@ mod publication;
 mod row;
 mod teams;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
@@ -44,6 +49,7 @@ pub struct Store {
     revision: watch::Sender<u64>,
     // Whether the last change that was tried failed, and none was committed since.
     write_failed: Arc<AtomicBool>,
+    lock: Arc<File>,
 }
 
 /// How many rows there are, by state.
@@ -111,6 +117,9 @@ impl Store {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the lock ends with the program");
+        }
     }
 
     /// A transaction that sees one state of the database from its first query to its last.

@@ -66,3 +66,20 @@ async fn a_full_disk_is_reported_and_overcome_without_a_restart() {
     let refused = answer(service.admin(Method::POST, "/v1/teams").json(&json!({ "id": "acme" }))).await;
     refused.refused(409, "team_exists");
 }
+
+#[tokio::test]
+async fn a_second_service_on_the_same_database_is_refused() {
+    let service = Service::start().await;
+    std::os::unix::fs::symlink("tollkeeper.db", service.folder.path().join("other.db")).unwrap();
+    for name in ["tollkeeper.db", "other.db"] {
+        let mut command = serve_in(service.folder.path());
+        command.env("TOLLKEEPER_DATABASE", name);
+        let output = command.output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        for part in [name, "served by another keyservice", "tollkeeper.db.lock", "end that one first"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    service.team("acme").await;
+}
