@@ -77,8 +77,9 @@ pub enum ServeError {
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(stop_on_signal(signals()?, stop));
-    let store = Store::open(&settings.database).await?;
+    // First the address: a start that fails on it must not have changed the database's schema.
     let listener = listen(settings.listen).await?;
+    let store = Store::open(&settings.database).await?;
     let address = listener.local_addr()?;
     let app = App {
         store: store.clone(),

@@ -16,7 +16,7 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the database answers, and the program is not ending.
+/// `GET /readyz`: the database answers and can be written, and the program is not ending.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     let refused = |reason, detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason, detail);
     if *app.stopping.borrow() {
@@ -24,7 +24,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, P
     }
     app.store.check().await.map_err(|error| {
         tracing::error!(%error, "not ready");
-        refused("storage_failed", "the database does not answer; the service's log says how")
+        refused("storage_failed", "the database does not answer or cannot be written; the service's log says how")
     })?;
     Ok("ready\n")
 }

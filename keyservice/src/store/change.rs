@@ -7,6 +7,8 @@
 //!
 //! A revision that is not committed is not used up: the counter is rolled back with everything else.
 
+use std::sync::atomic::Ordering;
+
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use tollkeeper_contract::page::{Cursor, Table};
 
@@ -75,6 +77,7 @@ impl Change<'_> {
     /// Makes the change visible and wakes those who wait for one.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         self.tx.commit().await?;
+        self.store.write_failed.store(false, Ordering::Relaxed);
         if let Some(revision) = self.revision {
             // Two changes may come here in another order than they were committed in.
             self.store.revision.send_if_modified(|current| {

@@ -38,6 +38,19 @@ pub enum OpenError {
         /// What the system or SQLite says.
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Another program serves it.
+    #[error(
+        "the database {} is served by another keyservice, which holds {}; end that one first, or set \
+         TOLLKEEPER_DATABASE to another file",
+        .path.display(),
+        .lock.display()
+    )]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// The file that is locked as long as the other one runs.
+        lock: PathBuf,
+    },
     /// A later version of this program has changed the schema.
     #[error(
         "the database {} has schema {version}, which this version does not know; run the newer keyservice that made it",

@@ -6,7 +6,7 @@ use tollkeeper_contract::{
     page::{Cursor, Table},
 };
 
-use super::{ActError, Made, Once, Refusal, Store, StoreError, change::Change, row, teams, to_the_end};
+use super::{ActError, Made, Once, Refusal, Store, StoreError, change::Change, row, teams};
 use crate::domain::{Issued, Key, KeyChange, KeyFilter, KeyState, Moment, Name, NewKey, Reason, is_ever_valid, word};
 
 impl Store {
@@ -23,7 +23,7 @@ impl Store {
         now: Moment,
     ) -> Result<(Made<Key>, Issued), ActError> {
         let store = self.clone();
-        to_the_end(async move {
+        self.to_the_end(async move {
             let made = store.insert_key(&key, &issued, once, now).await?;
             Ok((made, issued))
         })
@@ -110,7 +110,7 @@ impl Store {
         alter: impl FnOnce(&Key) -> Result<Key, Refusal> + Send + 'static,
     ) -> Result<Key, ActError> {
         let store = self.clone();
-        to_the_end(async move {
+        self.to_the_end(async move {
             let mut change = store.change().await?;
             let Found { key: before, digest } = existing(change.sql(), &id).await?;
             let after = alter(&before)?;
@@ -135,7 +135,7 @@ impl Store {
     /// When there is no such key, or the database fails.
     pub async fn delete_key(&self, id: KeyId, now: Moment) -> Result<(), ActError> {
         let store = self.clone();
-        to_the_end(async move {
+        self.to_the_end(async move {
             let mut change = store.change().await?;
             let found = existing(change.sql(), &id).await?;
             remove(&mut change, &id, found.digest, now).await?;

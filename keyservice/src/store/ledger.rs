@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use sqlx::SqliteConnection;
 
-use super::{ActError, Store, StoreError, change::Change, row, to_the_end};
+use super::{ActError, Store, StoreError, change::Change, row};
 use crate::domain::{Batch, Moment, Tally};
 
 /// What became of a batch.
@@ -29,7 +29,7 @@ impl Store {
     /// When the database fails; then nothing is counted, and the batch can be sent again.
     pub async fn settle(&self, batch: Batch, now: Moment) -> Result<Settled, ActError> {
         let store = self.clone();
-        to_the_end(async move {
+        self.to_the_end(async move {
             let mut change = store.change().await?;
             let last = last_seq(change.sql(), &batch).await?;
             if batch.seq <= last {

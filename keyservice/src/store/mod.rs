@@ -5,10 +5,12 @@
 //! * `publication`: what nodes read, in pages
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
+//! * `hold`: one service a database
 //! * `housekeeping`: what is forgotten, and when
 
 mod change;
 mod error;
+mod hold;
 mod housekeeping;
 mod idempotency;
 mod keys;
@@ -17,6 +19,14 @@ mod open;
 mod publication;
 mod row;
 mod teams;
+
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
@@ -37,6 +47,9 @@ pub struct Store {
     readers: SqlitePool,
     service: ServiceId,
     revision: watch::Sender<u64>,
+    // Whether the last change that was tried failed, and none was committed since.
+    write_failed: Arc<AtomicBool>,
+    lock: Arc<File>,
 }
 
 /// How many rows there are, by state.
@@ -79,33 +92,53 @@ impl Store {
         Ok(Census { revision, teams, keys })
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and can be written.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not, or when the last change failed and writing still does.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut tx = self.read().await?;
-        publication::current_revision(&mut tx).await.map(|_| ())
+        publication::current_revision(&mut tx).await?;
+        drop(tx);
+        if self.write_failed.load(Ordering::Relaxed) { self.try_to_write().await } else { Ok(()) }
+    }
+
+    /// Writes to the disk without changing anything. Only a commit shows that there is room.
+    async fn try_to_write(&self) -> Result<(), StoreError> {
+        let mut change = self.change().await?;
+        // There and back: SQLite does not write a page that it finds unchanged.
+        for step in [1, -1] {
+            sqlx::query("UPDATE service SET revision = revision + $1").bind(step).execute(change.sql()).await?;
+        }
+        change.commit().await
     }
 
     /// Writes what is still in the log into the database file and closes it.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the lock ends with the program");
+        }
     }
 
     /// A transaction that sees one state of the database from its first query to its last.
     async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.readers.begin().await?)
     }
-}
 
-/// Runs a change to its end, even when whoever asked for it goes away meanwhile.
-///
-/// A request's future is dropped when its client disconnects. If that happened between a commit and the wake-up of
-/// those who wait for it, they would sleep on.
-async fn to_the_end<T: Send + 'static>(
-    act: impl Future<Output = Result<T, ActError>> + Send + 'static,
-) -> Result<T, ActError> {
-    tokio::spawn(act).await.map_err(|_| StoreError::Interrupted)?
+    /// Runs a change to its end, even when whoever asked for it goes away meanwhile, and remembers whether it failed.
+    ///
+    /// A request's future is dropped when its client disconnects. If that happened between a commit and the wake-up of
+    /// those who wait for it, they would sleep on.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        act: impl Future<Output = Result<T, ActError>> + Send + 'static,
+    ) -> Result<T, ActError> {
+        let done = tokio::spawn(act).await.map_err(|_| StoreError::Interrupted)?;
+        if let Err(ActError::Failed(StoreError::Sql(_))) = &done {
+            self.write_failed.store(true, Ordering::Relaxed);
+        }
+        done
+    }
 }

@@ -1,16 +1,16 @@
 //! Opens the database file, making it and bringing its schema up to date where needed.
 
-use std::{path::Path, time::Duration};
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    SqlSafeStr, SqlitePool,
+    Connection, SqlSafeStr, SqlitePool,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::watch;
 use tollkeeper_contract::page::ServiceId;
 
-use super::{OpenError, Store, StoreError, publication, row};
+use super::{OpenError, Store, StoreError, hold::hold, publication, row};
 
 /// Connections that read at the same time; long polls hold none while they wait.
 const READERS: u32 = 4;
@@ -22,9 +22,10 @@ impl Store {
     /// Opens the SQLite database in the file `path`.
     ///
     /// # Errors
-    /// When the file cannot be opened, is no database, or belongs to a newer version of this program.
+    /// When the file cannot be opened, is served by another program, is no database, or belongs to a newer version of this program.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         make_private(path)?;
+        let lock = hold(path)?;
         let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
         let options = options(path);
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
@@ -35,16 +36,23 @@ impl Store {
             unusable(error.into())
         })?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-        Self::start(writer, readers).await.map_err(|error| unusable(error.into()))
+        Self::start(writer, readers, lock).await.map_err(|error| unusable(error.into()))
     }
 
-    async fn start(writer: SqlitePool, readers: SqlitePool) -> Result<Self, StoreError> {
+    async fn start(writer: SqlitePool, readers: SqlitePool, lock: File) -> Result<Self, StoreError> {
         let mut tx = readers.begin().await?;
         let id = sqlx::query("SELECT id FROM service").fetch_one(&mut *tx).await?;
         let service = ServiceId(row::bytes(&id, "id")?);
         let revision = publication::current_revision(&mut tx).await?;
         drop(tx);
-        Ok(Self { writer, readers, service, revision: watch::Sender::new(revision) })
+        Ok(Self {
+            writer,
+            readers,
+            service,
+            revision: watch::Sender::new(revision),
+            write_failed: Arc::default(),
+            lock: Arc::new(lock),
+        })
     }
 }
 
@@ -61,7 +69,12 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE)
+    // After a full disk or a failed write SQLite has ended the transaction by itself, but sqlx still counts it and
+    // would refuse to begin another one on that connection, for ever. Such a connection is replaced.
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 fn migrations() -> Migrator {

@@ -9,7 +9,7 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::{Change, MAX_ROWS_PER_CHANGE},
-    keys, row, to_the_end,
+    keys, row,
 };
 use crate::domain::{Counted, Moment, Name, NewTeam, Team, TeamChange, word};
 
@@ -26,7 +26,7 @@ impl Store {
     /// When a team of that id exists, `once` stands for another request, or the database fails.
     pub async fn create_team(&self, team: NewTeam, once: Option<Once>, now: Moment) -> Result<Made<Team>, ActError> {
         let store = self.clone();
-        to_the_end(async move { store.insert_team(&team, once, now).await }).await
+        self.to_the_end(async move { store.insert_team(&team, once, now).await }).await
     }
 
     async fn insert_team(&self, team: &NewTeam, once: Option<Once>, now: Moment) -> Result<Made<Team>, ActError> {
@@ -72,7 +72,7 @@ impl Store {
     /// When there is no such team, or the database fails.
     pub async fn change_team(&self, id: TeamId, wanted: TeamChange) -> Result<Team, ActError> {
         let store = self.clone();
-        to_the_end(async move { store.update_team(&id, wanted).await }).await
+        self.to_the_end(async move { store.update_team(&id, wanted).await }).await
     }
 
     async fn update_team(&self, id: &TeamId, wanted: TeamChange) -> Result<Team, ActError> {
@@ -99,7 +99,7 @@ impl Store {
     /// When there is no such team, it still has a key that is not revoked, or the database fails.
     pub async fn delete_team(&self, id: TeamId, now: Moment) -> Result<(), ActError> {
         let store = self.clone();
-        to_the_end(async move {
+        self.to_the_end(async move {
             // One change touches a bounded number of rows, so very many revoked keys go in several.
             while let Removal::Unfinished = store.remove_team(&id, now).await? {}
             Ok(())

@@ -60,10 +60,16 @@ impl Service {
 
     /// Starts with what is in the folder already.
     pub(crate) async fn start_in(folder: TempDir) -> Self {
+        let command = serve_in(folder.path());
+        Self::start_as(command, folder).await
+    }
+
+    /// Starts with a command that was made by [`serve_in`] for this folder.
+    pub(crate) async fn start_as(mut command: Command, folder: TempDir) -> Self {
         let address = folder.path().join("address");
         std::fs::remove_file(&address).ok();
         let log = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
-        let mut child = serve_in(folder.path()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let address = eventually("the service listens", async || {
             assert!(child.try_wait().unwrap().is_none(), "ended: {}", read(&folder.path().join("log")));
             std::fs::read_to_string(&address).ok()
@@ -85,8 +91,11 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
     }
 
     pub(crate) async fn ended(&mut self) -> ExitStatus {

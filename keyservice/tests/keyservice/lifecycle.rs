@@ -86,6 +86,7 @@ async fn a_taken_address_is_explained() {
     let (code, message) = refusal(command);
     assert_eq!(code, 1);
     assert!(message.contains(address) && message.contains("TOLLKEEPER_LISTEN"), "{message}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "no database was made or changed");
 }
 
 #[tokio::test]

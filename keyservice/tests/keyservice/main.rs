@@ -12,4 +12,5 @@ mod publication;
 mod replica;
 mod retention;
 mod secrecy;
+mod storage;
 mod teams;

@@ -1,0 +1,31 @@
+//! One service a database: a lock for as long as the program runs, which the system releases however it ends.
+//!
+//! A change through one service would wake only its own nodes; those of another one would hear of it when their long
+//! poll ends.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::OpenError;
+
+/// Takes the lock beside the database `path`, which exists; it is held as long as the file is open.
+pub(super) fn hold(path: &Path) -> Result<File, OpenError> {
+    let unusable = |cause: std::io::Error| OpenError::Unusable { path: path.to_owned(), cause: cause.into() };
+    // Two names of one file must lead to one lock.
+    let lock = beside(&path.canonicalize().map_err(unusable)?);
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&lock).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Held { path: path.to_owned(), lock }),
+        Err(TryLockError::Error(cause)) => Err(unusable(cause)),
+    }
+}
+
+fn beside(database: &Path) -> PathBuf {
+    let mut lock = database.as_os_str().to_owned();
+    lock.push(".lock");
+    lock.into()
+}
