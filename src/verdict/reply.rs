@@ -19,7 +19,7 @@ pub struct Reply {
     pub grpc_status: u8,
     /// The reason word.
     pub reason: &'static str,
-    /// Headers of this answer alone; those of [`response_headers`] come on top.
+    /// Headers of this answer alone; those of [`response_headers`](super::response_headers) come on top.
     pub headers: Vec<(&'static str, String)>,
     /// `application/problem+json` (RFC 9457); for a gRPC client its message.
     pub body: String,
