@@ -31,7 +31,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, P
 
 /// `GET /metrics`: OpenMetrics text, as Prometheus reads it.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let census = app.store.census().await?;
+    let census = app.store.recent_census().await?;
     let text = app.metrics.render(&census, app.nodes.live(edge::now())).map_err(|error| {
         tracing::error!(%error, "metrics cannot be written");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics_failed", "metrics cannot be written")

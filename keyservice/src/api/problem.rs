@@ -153,7 +153,10 @@ impl From<Behind> for Problem {
                 Self::new(StatusCode::GONE, "history_forgotten", detail).at("after")
             }
             Behind::NotReached { revision } => {
-                let detail = format!("this database has only come to revision {revision}; take a snapshot");
+                let detail = format!(
+                    "this database has only come to revision {revision}: it is an older copy, or another one; the node \
+                     keeps the keys that it has; after a restore, restart the Envoys"
+                );
                 Self::new(StatusCode::CONFLICT, "revision_not_reached", detail).at("after")
             }
         }

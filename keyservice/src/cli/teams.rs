@@ -12,6 +12,10 @@ use crate::api::wire::{TeamList, TeamView};
 
 /// What to do with teams.
 #[derive(Subcommand)]
+#[command(
+    after_help = "A team is switched off with `teams set ID --state disabled`, which can be undone, and ended with
+`teams delete ID`, once its keys are revoked."
+)]
 pub(crate) enum Command {
     /// Make a team.
     #[command(after_help = "Example:\n  keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300")]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::domain::Moment;
+use crate::{domain::Moment, edge};
 
 /// A time that is set, or taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,10 @@ impl When {
             return Ok(Self::Never);
         }
         if let Some(seconds) = duration(text) {
-            return Ok(Self::In { seconds });
+            let end = edge::now().unix().checked_add(seconds).filter(|end| *end <= Moment::MAX);
+            return end
+                .map(|_| Self::In { seconds })
+                .ok_or_else(|| "this duration ends behind the year 9999".to_owned());
         }
         Moment::parse(text).map(Self::At).map_err(|_| {
             "write a time such as 2030-01-31T12:00:00Z, a duration from now such as 90d (s, m, h, d, w), or never"
@@ -63,6 +66,13 @@ mod tests {
         assert_eq!(When::parse("never"), Ok(When::Never));
         assert_eq!(When::parse("1970-01-01T00:00:09Z"), Ok(When::At(Moment::from_unix(9).unwrap())));
         assert_eq!(When::In { seconds: 1 }.to_json(Moment::from_unix(8).unwrap()), "1970-01-01T00:00:09Z");
+    }
+
+    #[test]
+    fn a_duration_that_ends_behind_the_year_9999_is_refused() {
+        for text in ["9999999d", "18446744073709551615s"] {
+            assert!(When::parse(text).unwrap_err().contains("9999"), "{text}");
+        }
     }
 
     #[test]

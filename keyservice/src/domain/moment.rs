@@ -30,9 +30,9 @@ impl Moment {
     /// # Errors
     /// When the text is not RFC 3339, or the time out of range.
     pub fn parse(text: &str) -> Result<Self, InvalidMoment> {
-        // The parser also reads local extensions such as `[Europe/Paris]`, which clients could not rely on.
-        let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"-+:.TZtz".contains(&byte));
-        let time: Timestamp = Some(text).filter(|_| plain).ok_or(InvalidMoment)?.parse().map_err(|_| InvalidMoment)?;
+        // The parser also reads other forms, such as `[Europe/Paris]` behind the time, which clients could not rely on.
+        let time: Timestamp =
+            Some(text).filter(|text| is_rfc3339(text)).ok_or(InvalidMoment)?.parse().map_err(|_| InvalidMoment)?;
         u64::try_from(time.as_second()).map_err(|_| InvalidMoment).and_then(Self::from_unix)
     }
 
@@ -53,6 +53,25 @@ impl Moment {
     pub fn minus(self, seconds: u64) -> Self {
         Self(self.0.saturating_sub(seconds))
     }
+}
+
+/// Whether the text has the form of RFC 3339, section 5.6: `YYYY-MM-DDTHH:MM:SS`, perhaps a fraction, `Z` or `±HH:MM`.
+fn is_rfc3339(text: &str) -> bool {
+    let Some((time, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let zone = match rest.strip_prefix('.').map(|rest| (rest, rest.trim_start_matches(|c: char| c.is_ascii_digit()))) {
+        Some((fraction, zone)) if fraction == zone => return false,
+        Some((_, zone)) => zone,
+        None => rest,
+    };
+    let zone_fits = ["Z", "+00:00", "-00:00"].iter().any(|form| has_form(zone, form));
+    has_form(time, "0000-00-00T00:00:00") && zone_fits
+}
+
+/// Whether a text has digits where `form` has them, and the same characters elsewhere; letters in any case.
+fn has_form(text: &str, form: &str) -> bool {
+    let fits =
+        |(byte, form): (u8, u8)| if form == b'0' { byte.is_ascii_digit() } else { byte.eq_ignore_ascii_case(&form) };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
 }
 
 impl fmt::Display for Moment {
@@ -79,6 +98,23 @@ mod tests {
     fn times_out_of_range_or_form_are_refused() {
         let bad = ["", "soon", "2030-01-31", "2030-01-31T12:00:00", "1969-12-31T23:59:59Z", "10000-01-01T00:00:00Z"];
         for text in bad.into_iter().chain(["2030-02-30T00:00:00Z", "1700000000", "2030-01-31T12:00:00Z[UTC]"]) {
+            assert!(Moment::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_of_other_standards_are_refused() {
+        for text in [
+            "20300131T120000Z",
+            "2030-01-31T12Z",
+            "2030-01-31T12:00Z",
+            "2030-01-31T12:00:00+02",
+            "2030-01-31T12:00:00+0200",
+            "2030-01-31T12:00:00.Z",
+            "2030-01-31T12:00:00+02:00:30",
+            "+002030-01-31T12:00:00Z",
+            "2030-01-31T12:00:00é",
+        ] {
             assert!(Moment::parse(text).is_err(), "{text}");
         }
     }

@@ -44,14 +44,14 @@ text!(
     /// What people call a team or a key.
     Name,
     |text| is_line(text, 128),
-    "a name is 1 to 128 characters without control characters, with no space at either end"
+    "a name is 1 to 128 characters without control or format characters, with no space at either end"
 );
 
 text!(
     /// Why somebody revoked a key, in their words.
     Reason,
     |text| is_line(text, 256),
-    "a reason is 1 to 256 characters without control characters, with no space at either end"
+    "a reason is 1 to 256 characters without control or format characters, with no space at either end"
 );
 
 text!(
@@ -63,7 +63,18 @@ text!(
 
 fn is_line(text: &str, most: usize) -> bool {
     let count = text.chars().count();
-    (1..=most).contains(&count) && !text.chars().any(char::is_control) && text.trim() == text
+    (1..=most).contains(&count) && !text.chars().any(is_unseen) && text.trim() == text
+}
+
+/// Controls, separators of lines, and what Unicode calls format characters (category Cf): those that cannot be seen, or
+/// that turn the direction of the text around them, make one name look like another.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// What a client sends to make a repeated request count once; only its digest is kept.
@@ -101,6 +112,13 @@ mod tests {
         }
         assert!(Reason::parse(&"ü".repeat(256)).is_ok());
         assert!(Reason::parse(&"ü".repeat(257)).is_err());
+    }
+
+    #[test]
+    fn characters_that_nobody_sees_are_refused_in_names_and_reasons() {
+        for bad in ["ac\u{200b}me", "\u{202e}emca", "a\u{2028}b", "a\u{2029}b", "\u{feff}acme", "a\u{e0041}"] {
+            assert!(Name::parse(bad).is_err() && Reason::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -26,10 +26,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tollkeeper_contract::page::ServiceId;
 
 pub use change::MAX_ROWS_PER_CHANGE;
@@ -38,6 +39,9 @@ pub use housekeeping::{Cleared, Retention};
 pub use idempotency::{Made, Once};
 pub use ledger::Settled;
 pub use publication::{Behind, PageContent};
+
+/// How old the counts of teams and keys may be.
+const CENSUS_AGE: Duration = Duration::from_secs(5);
 
 /// The database, open; clones share it.
 #[derive(Clone)]
@@ -50,6 +54,7 @@ pub struct Store {
     // Whether the last change that was tried failed, and none was committed since.
     write_failed: Arc<AtomicBool>,
     lock: Arc<File>,
+    counted: Arc<Mutex<Option<(Instant, Census)>>>,
 }
 
 /// How many rows there are, by state.
@@ -90,6 +95,21 @@ impl Store {
         let keys = sqlx::query("SELECT state, COUNT(*) AS count FROM keys GROUP BY state");
         let keys = row::counts(&keys.fetch_all(&mut *tx).await?)?;
         Ok(Census { revision, teams, keys })
+    }
+
+    /// The census with counts that are up to five seconds old, because counting reads whole tables.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recent_census(&self) -> Result<Census, StoreError> {
+        // Also a queue: however many ask at the same time, one connection counts.
+        let mut counted = self.counted.lock().await;
+        if let Some((_, census)) = counted.as_ref().filter(|(at, _)| at.elapsed() < CENSUS_AGE) {
+            return Ok(Census { revision: *self.revision.borrow(), ..census.clone() });
+        }
+        let census = self.census().await?;
+        *counted = Some((Instant::now(), census.clone()));
+        Ok(census)
     }
 
     /// Whether the database answers and can be written.

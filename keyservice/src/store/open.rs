@@ -52,6 +52,7 @@ impl Store {
             revision: watch::Sender::new(revision),
             write_failed: Arc::default(),
             lock: Arc::new(lock),
+            counted: Arc::default(),
         })
     }
 }
