@@ -72,6 +72,14 @@ fn a_configuration_over_one_mebibyte_is_refused_unread() {
 }
 
 #[test]
+fn the_configuration_in_the_readme_is_good() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let (_, behind) = readme.split_once("```json\n").unwrap();
+    let (json, _) = behind.split_once("```").unwrap();
+    assert!(Config::parse(json.as_bytes()).is_ok(), "{json}");
+}
+
+#[test]
 fn what_is_not_given_has_its_documented_default() {
     let config = config(&json!({ "key_service": { "cluster": "keys" } }));
     assert_eq!(config.instance.as_str(), "default");
