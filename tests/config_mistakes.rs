@@ -89,6 +89,8 @@ fn what_is_not_given_has_its_documented_default() {
     assert_eq!(config.key_service.poll.as_secs(), 20);
     assert_eq!(config.key_service.max_age.as_secs(), 86_400);
     assert_eq!(config.realm.as_str(), "tollkeeper");
+    assert_eq!((config.tokens.issuer.as_str(), config.tokens.audience.as_str()), ("tollkeeper", "tollkeeper"));
+    assert_eq!(config.tokens.leeway, 30);
     assert_eq!((config.quota.limit().get(), config.quota.window().get()), (300, 300));
     assert_eq!(config.rate_limit_headers, RateLimitHeaders::Draft);
     assert!(config.response_headers.contains(AuthHeader::Team));

@@ -3,7 +3,7 @@
 //! * [`Config::parse`]: the only way in
 //! * `json`: the text as a tree; `setting`: how an object is defined and read; `schema`: its description
 //! * `values`, `words`, `vocabulary`, `template_text`, `route_list`: what stands in it
-//! * `key_service`, `template`, `routes`: what comes out
+//! * `key_service`, `tokens`, `template`, `routes`: what comes out
 //! * `mistakes`: what is wrong, where, and what to do
 
 mod json;
@@ -16,6 +16,7 @@ mod schema;
 mod setting;
 mod template;
 mod template_text;
+mod tokens;
 mod values;
 mod vocabulary;
 mod words;
@@ -25,7 +26,8 @@ use tollkeeper_contract::Quota;
 pub use key_service::KeyService;
 pub use mistakes::Mistakes;
 pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
-pub use values::{Authority, Cluster, EnvName, Instance, Realm};
+pub use tokens::Tokens;
+pub use values::{Authority, Cluster, EnvName, Instance, Party, Realm};
 pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, RateLimitHeaders, Style, Styles};
 
 use json::Json;
@@ -43,6 +45,8 @@ pub struct Config {
     pub key_service: KeyService,
     /// The realm of the challenges.
     pub realm: Realm,
+    /// Which bearer tokens are taken.
+    pub tokens: Tokens,
     /// The quota of a team that has none of its own.
     pub quota: Quota,
     /// Whether answers say what is left of the quota.
@@ -68,6 +72,8 @@ settings! {
         styles: Styles = ["raw", "token", "bearer", "x-api-key"],
         /// Whether the upstream sees the key.
         forward_credential: Forwarding = false,
+        /// Which bearer tokens of the key service's login are taken.
+        tokens: Tokens = Json::Object(Vec::new()),
         /// The quota of a team that has none of its own.
         quota: Quota = Json::numbers([("limit", 300), ("window_seconds", 300)]),
         /// Whether answers carry `RateLimit` and `RateLimit-Policy`, as the current IETF draft has them.
@@ -113,6 +119,7 @@ impl From<Settings> for Config {
             instance: settings.instance,
             key_service: settings.key_service,
             realm: settings.realm,
+            tokens: settings.tokens,
             quota: settings.quota,
             rate_limit_headers: settings.rate_limit_headers,
             response_headers: settings.response_headers,

@@ -66,6 +66,11 @@ texts! {
         |text| is_made_of(text, 64, |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')),
         "1 to 64 printable ASCII characters without \" and \\";
 
+    /// Who issues tokens or takes them (RFC 7519 section 2, StringOrURI).
+    Party: r"^[!-~]{1,255}$" =
+        |text| is_made_of(text, 255, |byte| byte.is_ascii_graphic()),
+        "1 to 255 printable ASCII characters without spaces, such as a name or an https address";
+
     /// The name of an Envoy cluster.
     Cluster: r"^[!-~]{1,255}$" =
         |text| is_made_of(text, 255, |byte| byte.is_ascii_graphic()),
