@@ -114,7 +114,7 @@ mod tests {
         verdict::Verdict,
     };
     use tollkeeper_contract::{
-        Digest, KeyRecord, KeyState, Kind, TeamRecord, TeamState,
+        Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
         page::{Cursor, Entry, Table},
     };
 
@@ -141,7 +141,8 @@ mod tests {
             let names = Names::new(config.instance.as_str());
             let door = Self { config, names, shared: Memory::default(), usable: Ok(()) };
             let mut team = Vec::new();
-            TeamRecord { id: "acme", state: TeamState::Active, quota: None }.encode(&mut team);
+            TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
+                .encode(&mut team);
             let mut key = Vec::new();
             let (kind, state) = (Kind::Application, KeyState::Active);
             KeyRecord {
@@ -150,9 +151,10 @@ mod tests {
                 not_before: None,
                 expires: None,
                 id: "k",
-                team: "acme",
+                owner: Owner::Team("acme"),
                 subject: "",
                 scopes: "read",
+                origin: None,
             }
             .encode(&mut key);
             let entry =

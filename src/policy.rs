@@ -31,7 +31,7 @@ pub fn check<'a>(key: &KeyRecord<'_>, demand: Demand<'_, impl IntoIterator<Item 
     if key.expires.is_some_and(|end| demand.now >= end) {
         return Err(Denial::KeyExpired);
     }
-    if demand.team.is_some_and(|team| team != key.team.as_bytes()) {
+    if demand.team.is_some_and(|team| team != key.owner.id().as_bytes()) {
         return Err(Denial::TeamMismatch);
     }
     if demand.scopes.into_iter().any(|needed| !has_scope(key, needed)) {
@@ -48,7 +48,7 @@ fn has_scope(key: &KeyRecord<'_>, needed: &str) -> bool {
 mod tests {
     use super::{Demand, check};
     use crate::refusal::Denial;
-    use tollkeeper_contract::{KeyRecord, KeyState, Kind};
+    use tollkeeper_contract::{KeyRecord, KeyState, Kind, Owner};
 
     const KEY: KeyRecord<'_> = KeyRecord {
         kind: Kind::Application,
@@ -56,9 +56,10 @@ mod tests {
         not_before: Some(100),
         expires: Some(200),
         id: "k",
-        team: "acme",
+        owner: Owner::Team("acme"),
         subject: "",
         scopes: "read write",
+        origin: None,
     };
     const DEMAND: Demand<'_, [&str; 1]> = Demand { team: Some(b"acme"), scopes: ["read"], now: 150 };
 

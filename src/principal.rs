@@ -31,7 +31,7 @@ impl Principal {
             style,
             kind: key.kind,
             key_id: key.id.to_owned(),
-            team: key.team.to_owned(),
+            team: key.owner.id().to_owned(),
             subject: key.subject.to_owned(),
             scopes: key.scopes.to_owned(),
             expires: key.expires,

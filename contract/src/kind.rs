@@ -4,25 +4,37 @@ use std::fmt;
 
 /// What sort of key a key is; it stands in the key's text, in its record and in `x-auth-kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Kind {
-    /// A team's key for a program of its own.
+    /// A team's key for a program of its own; a team may have any number of them.
     Application,
+    /// The one key of a team's service account.
+    ServiceAccount,
+    /// The one key of an enterprise's service account: it belongs to no team and may act for any of the enterprise's.
+    EnterpriseServiceAccount,
+    /// A user's key: it can never do more than its user can at present.
+    Personal,
 }
 
 impl Kind {
-    /// The word in headers, logs and the admin API.
+    /// Every one there is.
+    pub const ALL: [Self; 4] =
+        [Self::Application, Self::ServiceAccount, Self::EnterpriseServiceAccount, Self::Personal];
+
+    /// The word in headers, logs, tokens and the admin API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Application => "application",
+            Self::ServiceAccount => "service_account",
+            Self::EnterpriseServiceAccount => "enterprise_service_account",
+            Self::Personal => "personal",
         }
     }
 
     /// The kind of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        (name == "application").then_some(Self::Application)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// The short word inside a key's text.
@@ -30,17 +42,23 @@ impl Kind {
     pub fn in_key_text(self) -> &'static str {
         match self {
             Self::Application => "app",
+            Self::ServiceAccount => "svc",
+            Self::EnterpriseServiceAccount => "ent",
+            Self::Personal => "usr",
         }
     }
 
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Application => 1,
+            Self::ServiceAccount => 2,
+            Self::EnterpriseServiceAccount => 3,
+            Self::Personal => 4,
         }
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
-        (code == 1).then_some(Self::Application)
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
     }
 }
 

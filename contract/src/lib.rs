@@ -2,7 +2,9 @@
 //!
 //! * [`key_text`]: how a key looks, so that typing errors need no lookup
 //! * [`Digest`]: what is kept of a key
-//! * [`KeyRecord`], [`TeamRecord`]: what a node knows about a key and its team
+//! * [`KeyRecord`], [`TeamRecord`] and their kin: what a node knows
+//! * [`Origin`], [`HostName`]: what a key or a team can be bound to
+//! * [`token`]: what stands in a token
 //! * [`shard`]: how records lie in Envoy's shared data
 //! * [`page`]: how they travel from the key service to a node
 //! * [`ledger`]: what a node reports back
@@ -18,17 +20,25 @@ pub mod key_text;
 mod kind;
 pub mod ledger;
 mod names;
+mod origin;
 pub mod page;
 mod quota;
 mod record;
 pub mod shard;
+pub mod token;
 
 pub use bytes::Broken;
 pub use digest::Digest;
 pub use kind::Kind;
-pub use names::{InvalidName, KeyId, Scope, Scopes, Subject, TeamId};
+pub use names::{
+    EnterpriseId, InvalidName, KeyId, Scope, Scopes, ServiceAccountId, SessionId, Subject, TeamId, TokenKeyId, UserId,
+};
+pub use origin::{HostName, InvalidOrigin, Origin};
 pub use quota::{InvalidQuota, Quota};
-pub use record::{KeyRecord, KeyState, TeamRecord, TeamState};
+pub use record::{
+    Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, KeyState, Owner, RevokedSessionRecord, TeamRecord,
+    TenantState, TokenKeyRecord, TokenMaterial, UserRecord,
+};
 
 /// The header that marks an answer as the key service's own.
 ///

@@ -54,10 +54,43 @@ macro_rules! name {
 name!(
     /// A team's id: one spelling only, because it stands in paths and is compared byte for byte.
     TeamId,
-    |text| (1..=64).contains(&text.len())
-        && text.bytes().all(is_unreserved)
-        && text.bytes().any(|byte| byte != b'.'),
+    is_tenant_id,
     "a team id is 1 to 64 of A-Z a-z 0-9 - . _ ~ (RFC 3986 unreserved), and not of dots only"
+);
+
+name!(
+    /// An enterprise's id, by the rule of [`TeamId`].
+    EnterpriseId,
+    is_tenant_id,
+    "an enterprise id is 1 to 64 of A-Z a-z 0-9 - . _ ~ (RFC 3986 unreserved), and not of dots only"
+);
+
+name!(
+    /// A user's id, by the rule of [`TeamId`].
+    UserId,
+    is_tenant_id,
+    "a user id is 1 to 64 of A-Z a-z 0-9 - . _ ~ (RFC 3986 unreserved), and not of dots only"
+);
+
+name!(
+    /// A service account's id, by the rule of [`TeamId`].
+    ServiceAccountId,
+    is_tenant_id,
+    "a service account id is 1 to 64 of A-Z a-z 0-9 - . _ ~ (RFC 3986 unreserved), and not of dots only"
+);
+
+name!(
+    /// A session's id: the `jti` of its token.
+    SessionId,
+    |text| (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+    "a session id is 1 to 32 of A-Z a-z 0-9"
+);
+
+name!(
+    /// The name of a key that signs tokens: the `kid` in their header.
+    TokenKeyId,
+    |text| (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+    "a token key id is 1 to 32 of A-Z a-z 0-9"
 );
 
 name!(
@@ -82,6 +115,10 @@ name!(
         && text.trim() == text,
     "a subject is 1 to 128 printable ASCII characters, with no space at either end"
 );
+
+fn is_tenant_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(is_unreserved) && text.bytes().any(|byte| byte != b'.')
+}
 
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')

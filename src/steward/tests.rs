@@ -4,7 +4,7 @@ use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use tollkeeper_contract::{
-    Digest, KeyRecord, KeyState, Kind, Quota, TeamRecord, TeamState,
+    Digest, Hosts, KeyRecord, KeyState, Kind, Owner, Quota, TeamRecord, TenantState,
     page::{Cursor, Entry, NodeToken, PageWriter, Rest, ServiceId, Span, Table},
 };
 
@@ -30,7 +30,8 @@ impl Service {
     fn new() -> Self {
         let mut service = Self { id: ServiceId([1; 16]), revision: 0, rows: BTreeMap::new(), history_from: 0, page: 3 };
         let mut team = Vec::new();
-        TeamRecord { id: "acme", state: TeamState::Active, quota: None }.encode(&mut team);
+        TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
+            .encode(&mut team);
         service.write(Cursor { table: Table::Teams, digest: Digest::of(b"acme") }, Some(team));
         service
     }
@@ -43,8 +44,18 @@ impl Service {
     fn put_key(&mut self, name: u8, id: &str) {
         let mut record = Vec::new();
         let (kind, state) = (Kind::Application, KeyState::Active);
-        KeyRecord { kind, state, not_before: None, expires: None, id, team: "acme", subject: "", scopes: "" }
-            .encode(&mut record);
+        KeyRecord {
+            kind,
+            state,
+            not_before: None,
+            expires: None,
+            id,
+            owner: Owner::Team("acme"),
+            subject: "",
+            scopes: "",
+            origin: None,
+        }
+        .encode(&mut record);
         self.write(key(name), Some(record));
     }
 

@@ -5,7 +5,7 @@
 //! the shard; whoever makes a cell looks at the shard *again* afterwards. Whichever comes last sees the other, so no
 //! cell keeps an old record.
 
-use tollkeeper_contract::{Quota, TeamRecord, TeamState};
+use tollkeeper_contract::{Quota, TeamRecord, TenantState};
 
 use crate::{
     bucket::{Bucket, Outcome},
@@ -135,8 +135,8 @@ impl Cell {
     fn quota_if_active(&self, default: Quota) -> Result<Quota, Refusal> {
         let team = TeamRecord::decode(&self.record)?;
         match team.state {
-            TeamState::Active => Ok(team.quota.unwrap_or(default)),
-            TeamState::Disabled => Err(Denial::TeamDisabled.into()),
+            TenantState::Active => Ok(team.quota.unwrap_or(default)),
+            TenantState::Disabled => Err(Denial::TeamDisabled.into()),
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
         time::Monotonic,
     };
     use tollkeeper_contract::{
-        Digest, Quota, TeamRecord, TeamState,
+        Digest, Hosts, Quota, TeamRecord, TenantState,
         page::{Cursor, Entry, Table},
     };
 
@@ -181,9 +181,9 @@ mod tests {
         KeyTable { shared, names: &names(), default_quota: three(), now }.charge("acme", 1)
     }
 
-    fn write(shared: &impl SharedData, state: TeamState, quota: Option<Quota>) {
+    fn write(shared: &impl SharedData, state: TenantState, quota: Option<Quota>) {
         let mut record = Vec::new();
-        TeamRecord { id: "acme", state, quota }.encode(&mut record);
+        TeamRecord { id: "acme", state, quota, enterprise: None, hosts: Hosts::Shared }.encode(&mut record);
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
         let table = KeyTable { shared, names: &names(), default_quota: three(), now: NOW };
         table.apply(&[Entry { cursor, record: Some(&record) }]).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_team_has_its_quota_and_no_more() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         assert_eq!((0..9).filter(|_| take(&shared) == Ok(true)).count(), 3);
     }
 
@@ -210,9 +210,9 @@ mod tests {
     #[test]
     fn a_change_of_quota_holds_at_once_and_gives_no_fresh_bucket() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         while take(&shared) == Ok(true) {}
-        write(&shared, TeamState::Active, Some(Quota::new(1000, 300).unwrap()));
+        write(&shared, TenantState::Active, Some(Quota::new(1000, 300).unwrap()));
         assert_eq!(take(&shared), Ok(false));
         let taken = charge(&shared, NOW.after(300));
         assert!(matches!(taken, Ok(Charge::Taken { quota, .. }) if quota.limit().get() == 1000), "{taken:?}");
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn what_an_idle_team_saves_up_after_a_change_comes_from_the_new_quota() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, Some(Quota::new(1000, 10).unwrap()));
+        write(&shared, TenantState::Active, Some(Quota::new(1000, 10).unwrap()));
         while take(&shared) == Ok(true) {}
-        write(&shared, TeamState::Active, Some(Quota::new(3, 300).unwrap()));
+        write(&shared, TenantState::Active, Some(Quota::new(3, 300).unwrap()));
         let exhausted = charge(&shared, NOW.after(60_000));
         assert!(matches!(exhausted, Ok(Charge::Exhausted { wait: 40_000, .. })), "{exhausted:?}");
     }
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_changed_default_holds_from_the_next_request_on() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         while take(&shared) == Ok(true) {}
         let charge = |now| {
             let default_quota = Quota::new(1000, 300).unwrap();
@@ -244,18 +244,18 @@ mod tests {
     #[test]
     fn a_disabled_team_is_refused_at_once_and_keeps_its_bucket() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         assert_eq!(take(&shared), Ok(true));
-        write(&shared, TeamState::Disabled, None);
+        write(&shared, TenantState::Disabled, None);
         assert_eq!(take(&shared), Err(Denial::TeamDisabled.into()));
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         assert_eq!((0..9).filter(|_| take(&shared) == Ok(true)).count(), 2);
     }
 
     #[test]
     fn contention_is_survived_and_when_it_does_not_end_refused_as_our_fault() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         shared.conflict_next(5);
         assert_eq!(take(&shared), Ok(true));
         shared.conflict_next(u32::MAX);
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn a_cell_that_cannot_be_read_is_our_fault() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         shared.put(&names().cell("acme"), b"nonsense");
         assert_eq!(take(&shared), Err(Fault::TableUnreadable.into()));
     }
@@ -274,8 +274,8 @@ mod tests {
     fn a_record_that_changes_at_any_moment_of_the_first_request_is_in_the_cell_afterwards() {
         for moment in 0..6 {
             let shared = Memory::default();
-            write(&shared, TeamState::Active, None);
-            let change = || write(&shared, TeamState::Disabled, None);
+            write(&shared, TenantState::Active, None);
+            let change = || write(&shared, TenantState::Disabled, None);
             let interleaved = Interleaved::new(&shared, moment, change);
             let _ = take(&interleaved);
             if interleaved.has_acted() {
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_team_that_goes_leaves_an_empty_cell() {
         let shared = Memory::default();
-        write(&shared, TeamState::Active, None);
+        write(&shared, TenantState::Active, None);
         assert_eq!(take(&shared), Ok(true));
         let table = KeyTable { shared: &shared, names: &names(), default_quota: three(), now: NOW };
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };

@@ -25,8 +25,13 @@ impl Names {
     #[must_use]
     pub fn shard(&self, table: Table, index: u16) -> String {
         let letter = match table {
-            Table::Keys => 'k',
             Table::Teams => 't',
+            Table::Keys => 'k',
+            Table::Users => 'u',
+            Table::RevokedSessions => 's',
+            Table::Hosts => 'h',
+            Table::Enterprises => 'e',
+            Table::TokenKeys => 'g',
         };
         format!("{}{letter}/{index:04x}", self.prefix)
     }

@@ -16,13 +16,13 @@ use super::{KeyTable, WriteError};
 /// an entry of a later one arrives, and is then written once.
 #[derive(Debug, Default)]
 pub struct SnapshotWriter {
-    /// The shard that is being collected, counted over both tables.
+    /// The shard that is being collected, counted over all tables.
     place: u32,
     records: Vec<(Digest, Vec<u8>)>,
 }
 
-/// Shards of both tables.
-const PLACES: u32 = 2 * shard::COUNT as u32;
+/// Shards of all tables.
+const PLACES: u32 = Table::ALL.len() as u32 * shard::COUNT as u32;
 
 impl SnapshotWriter {
     /// Writes what the page completes; a page must begin where the one before ended.
@@ -59,19 +59,14 @@ impl SnapshotWriter {
 }
 
 fn place(entry: &Entry<'_>) -> u32 {
-    let before = match entry.cursor.table {
-        Table::Teams => 0,
-        Table::Keys => shard::COUNT,
-    };
-    u32::from(before).saturating_add(shard::index(&entry.cursor.digest).into())
+    let before = u32::from(entry.cursor.table.code()).saturating_sub(1).saturating_mul(shard::COUNT.into());
+    before.saturating_add(shard::index(&entry.cursor.digest).into())
 }
 
 fn shard_at(place: u32) -> Option<(Table, u16)> {
-    let place = u16::try_from(place).ok()?;
-    match place.checked_sub(shard::COUNT) {
-        None => Some((Table::Teams, place)),
-        Some(index) => Some((Table::Keys, index)),
-    }
+    let per_table = u32::from(shard::COUNT);
+    let table = Table::ALL.get(usize::try_from(place.checked_div(per_table)?).ok()?)?;
+    Some((*table, u16::try_from(place.checked_rem(per_table)?).ok()?))
 }
 
 #[cfg(test)]
@@ -83,21 +78,32 @@ mod tests {
         time::Monotonic,
     };
     use tollkeeper_contract::{
-        Digest, KeyRecord, KeyState, Kind, Quota, TeamRecord, TeamState,
+        Digest, Hosts, KeyRecord, KeyState, Kind, Owner, Quota, TeamRecord, TenantState,
         page::{Cursor, Entry, Rest, Table},
     };
 
     fn key(name: u32) -> (Cursor, Vec<u8>) {
         let mut record = Vec::new();
         let (id, kind, state) = (format!("k{name}"), Kind::Application, KeyState::Active);
-        KeyRecord { kind, state, not_before: None, expires: None, id: &id, team: "acme", subject: "", scopes: "" }
-            .encode(&mut record);
+        KeyRecord {
+            kind,
+            state,
+            not_before: None,
+            expires: None,
+            id: &id,
+            owner: Owner::Team("acme"),
+            subject: "",
+            scopes: "",
+            origin: None,
+        }
+        .encode(&mut record);
         (Cursor { table: Table::Keys, digest: Digest::of(&name.to_le_bytes()) }, record)
     }
 
     fn team(id: &str) -> (Cursor, Vec<u8>) {
         let mut record = Vec::new();
-        TeamRecord { id, state: TeamState::Active, quota: None }.encode(&mut record);
+        TeamRecord { id, state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
+            .encode(&mut record);
         (Cursor { table: Table::Teams, digest: Digest::of(id.as_bytes()) }, record)
     }
 

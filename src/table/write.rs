@@ -87,8 +87,13 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             return Err(WriteError::Superseded);
         }
         match table {
-            Table::Keys => Ok(()),
             Table::Teams => self.refresh_cells(&old, edits),
+            Table::Keys
+            | Table::Users
+            | Table::RevokedSessions
+            | Table::Hosts
+            | Table::Enterprises
+            | Table::TokenKeys => Ok(()),
         }
     }
 
@@ -120,7 +125,7 @@ mod tests {
         time::Monotonic,
     };
     use tollkeeper_contract::{
-        Digest, KeyRecord, KeyState, Kind, Quota,
+        Digest, KeyRecord, KeyState, Kind, Owner, Quota,
         page::{Cursor, Entry, Table},
     };
 
@@ -132,9 +137,10 @@ mod tests {
             not_before: None,
             expires: None,
             id,
-            team: "acme",
+            owner: Owner::Team("acme"),
             subject: "",
             scopes: "",
+            origin: None,
         }
         .encode(&mut out);
         out

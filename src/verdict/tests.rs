@@ -7,7 +7,7 @@ use crate::{
     refusal::{Denial, Fault, Refusal},
     request::Wire,
 };
-use tollkeeper_contract::{KeyRecord, KeyState, Kind, Quota};
+use tollkeeper_contract::{KeyRecord, KeyState, Kind, Owner, Quota};
 
 fn config(more: &str) -> Config {
     Config::parse(format!(r#"{{"key_service":{{"cluster":"keyservice"}}{more}}}"#).as_bytes()).unwrap()
@@ -20,9 +20,10 @@ fn principal() -> Principal {
         not_before: None,
         expires: Some(1_800_000_000),
         id: "k1",
-        team: "acme",
+        owner: Owner::Team("acme"),
         subject: "",
         scopes: "read write",
+        origin: None,
     };
     Principal::new(crate::config::Style::Token, &record)
 }

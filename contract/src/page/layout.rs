@@ -1,7 +1,7 @@
 //! The parts of a page as bytes.
 
 use crate::{
-    Digest, KeyRecord, TeamRecord,
+    Digest, EnterpriseRecord, HostRecord, KeyRecord, RevokedSessionRecord, TeamRecord, TokenKeyRecord, UserRecord,
     bytes::{Broken, Reader},
 };
 
@@ -66,12 +66,16 @@ pub(super) fn read_entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, Broke
     Ok(Entry { cursor: Cursor { table, digest }, record })
 }
 
+/// A record must be readable, and lie where whoever looks for it will find it.
 fn check_record(table: Table, digest: &Digest, record: &[u8]) -> Result<(), Broken> {
-    match table {
-        Table::Keys => KeyRecord::decode(record).map(|_| ()),
-        Table::Teams => {
-            let team = TeamRecord::decode(record)?;
-            if Digest::of(team.id.as_bytes()) == *digest { Ok(()) } else { Err(Broken) }
-        }
-    }
+    let name = match table {
+        Table::Keys => return KeyRecord::decode(record).map(|_| ()),
+        Table::Teams => TeamRecord::decode(record)?.id,
+        Table::Users => UserRecord::decode(record)?.id,
+        Table::RevokedSessions => RevokedSessionRecord::decode(record)?.id,
+        Table::Hosts => HostRecord::decode(record)?.host,
+        Table::Enterprises => EnterpriseRecord::decode(record)?.id,
+        Table::TokenKeys => TokenKeyRecord::decode(record)?.kid,
+    };
+    if Digest::of(name.as_bytes()) == *digest { Ok(()) } else { Err(Broken) }
 }

@@ -32,29 +32,52 @@ const SEAL: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ServiceId(pub [u8; 16]);
 
-/// Which table an entry belongs to.
+/// Which table an entry belongs to; in the order of snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// Teams, under the digest of their id; first, so that a key's team is there before the key.
     Teams,
     /// Keys, under the digest of their text.
     Keys,
+    /// Users, under the digest of their id.
+    Users,
+    /// Sessions that were revoked before their token ended, under the digest of their id.
+    RevokedSessions,
+    /// Hosts that belong to one team, under the digest of their name.
+    Hosts,
+    /// Enterprises, under the digest of their id.
+    Enterprises,
+    /// Keys that verify tokens, under the digest of their `kid`.
+    TokenKeys,
 }
 
 impl Table {
-    fn code(self) -> u8 {
+    /// Every one there is, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Teams, Self::Keys, Self::Users, Self::RevokedSessions, Self::Hosts, Self::Enterprises, Self::TokenKeys];
+
+    /// The table's number in pages, in queries and in the database, from 1.
+    #[must_use]
+    pub fn code(self) -> u8 {
         match self {
             Self::Teams => 1,
             Self::Keys => 2,
+            Self::Users => 3,
+            Self::RevokedSessions => 4,
+            Self::Hosts => 5,
+            Self::Enterprises => 6,
+            Self::TokenKeys => 7,
         }
     }
 
+    /// The table of that number.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.code() == code)
+    }
+
     fn from_code(code: u8) -> Result<Self, Broken> {
-        match code {
-            1 => Ok(Self::Teams),
-            2 => Ok(Self::Keys),
-            _ => Err(Broken),
-        }
+        Self::of_code(code).ok_or(Broken)
     }
 }
 
@@ -78,11 +101,7 @@ impl Cursor {
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let (table, digest) = text.split_at_checked(2)?;
-        let table = match table {
-            "01" => Table::Teams,
-            "02" => Table::Keys,
-            _ => return None,
-        };
+        let table = Table::ALL.into_iter().find(|known| format!("{:02x}", known.code()) == table)?;
         Some(Self { table, digest: Digest::from_hex(digest)? })
     }
 }
@@ -124,7 +143,7 @@ pub enum Span {
 pub struct Entry<'a> {
     /// Where it belongs.
     pub cursor: Cursor,
-    /// The encoded [`KeyRecord`](crate::KeyRecord) or [`TeamRecord`](crate::TeamRecord); `None` when it is gone.
+    /// The encoded record of that table, such as [`KeyRecord`](crate::KeyRecord); `None` when it is gone.
     pub record: Option<&'a [u8]>,
 }
 

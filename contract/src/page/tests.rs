@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{Cursor, Entry, NodeToken, Page, PageWriter, Rest, ServiceId, Span, Table, open};
-use crate::{Digest, TeamRecord, TeamState};
+use crate::{Digest, Hosts, TeamRecord, TenantState};
 
 const SERVICE: ServiceId = ServiceId([7; 16]);
 
@@ -14,7 +14,8 @@ fn token() -> NodeToken {
 
 fn team(id: &str) -> (Cursor, Vec<u8>) {
     let mut record = Vec::new();
-    TeamRecord { id, state: TeamState::Active, quota: None }.encode(&mut record);
+    TeamRecord { id, state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
+        .encode(&mut record);
     (Cursor { table: Table::Teams, digest: Digest::of(id.as_bytes()) }, record)
 }
 

@@ -1,4 +1,4 @@
-//! The secret that a node and the key service share, as the two values that it is good for.
+//! The secret that a node and the key service share, as the values that it is good for.
 
 use std::fmt;
 
@@ -10,15 +10,18 @@ use crate::Digest;
 
 const SHOWN: &[u8] = b"tollkeeper node authentication v1";
 const SEAL: &[u8] = b"tollkeeper page seal v1";
+const TOKENS: &[u8] = b"tollkeeper token secrets v1";
 
-/// What follows from the secret that nodes share with the key service: what a node shows, and the key of the seal.
+/// What follows from the secret that nodes share with the key service: what a node shows, the key of the seal, and what
+/// secrets of tokens are made with.
 ///
-/// Either is HMAC-SHA256 of a label under the secret, so neither tells the other, nor the secret itself. The secret is
+/// Each is HMAC-SHA256 of a label under the secret, so none tells another, nor the secret itself. The secret is
 /// not kept, and none of it can be printed.
 #[derive(Clone)]
 pub struct NodeToken {
     shown: String,
     seal: Hmac<Sha256>,
+    tokens: Hmac<Sha256>,
 }
 
 impl NodeToken {
@@ -31,7 +34,8 @@ impl NodeToken {
         let secret = token_text(text)?.as_bytes();
         let shown = Digest::from_bytes(derive(secret, SHOWN)?).to_hex();
         let seal = Hmac::new_from_slice(&derive(secret, SEAL)?).ok()?;
-        Some(Self { shown, seal })
+        let tokens = Hmac::new_from_slice(&derive(secret, TOKENS)?).ok()?;
+        Some(Self { shown, seal, tokens })
     }
 
     /// What a node shows to the key service, as a bearer token: 64 lower-case hexadecimal digits.
@@ -47,6 +51,15 @@ impl NodeToken {
     #[must_use]
     pub fn shows(&self, presented: &[u8]) -> bool {
         self.shown.as_bytes().ct_eq(presented).into()
+    }
+
+    /// The secret that signs and verifies HS256 tokens of the token key with this published salt.
+    ///
+    /// It takes both: whoever reads the wire, shared data or the database sees the salt, and whoever knows the node
+    /// token alone has no salt. So the secret itself lies and travels nowhere.
+    #[must_use]
+    pub fn token_secret(&self, salt: &[u8; 32]) -> [u8; 32] {
+        self.tokens.clone().chain_update(salt).finalize().into_bytes().into()
     }
 
     /// The seal over `content`, yet to be written or compared.

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
-use tollkeeper_contract::{InvalidQuota, Quota, TeamId, TeamState};
+use tollkeeper_contract::{InvalidQuota, Quota, TeamId, TenantState};
 
 use super::{
     App, Id,
@@ -106,7 +106,7 @@ fn new_team(body: NewTeamBody) -> Result<NewTeam, Problem> {
     let id = body.id.ok_or_else(|| Problem::field("id", "is missing"))?;
     let id = field("id", TeamId::parse(&id))?;
     let name = field("name", Name::parse(body.name.as_deref().unwrap_or(id.as_str())))?;
-    let state = field("state", body.state.map_or(Ok(TeamState::Active), |state| team_state(&state)))?;
+    let state = field("state", body.state.map_or(Ok(TenantState::Active), |state| team_state(&state)))?;
     let quota = body.quota.map(quota).transpose()?;
     Ok(NewTeam { id, name, state, quota })
 }
@@ -123,8 +123,8 @@ fn team_change(body: TeamChangeBody) -> Result<TeamChange, Problem> {
     })
 }
 
-fn team_state(text: &str) -> Result<TeamState, &'static str> {
-    word::team_state(text).ok_or("must be active or disabled")
+fn team_state(text: &str) -> Result<TenantState, &'static str> {
+    word::tenant_state(text).ok_or("must be active or disabled")
 }
 
 fn quota(Object(body): Object<QuotaBody>) -> Result<Quota, Problem> {

@@ -62,7 +62,7 @@ impl From<Team> for TeamView {
         Self {
             id: team.id.to_string(),
             name: team.name.to_string(),
-            state: word::of_team_state(team.state).to_owned(),
+            state: word::of_tenant_state(team.state).to_owned(),
             quota: team.quota.map(QuotaView::from),
             created_at: team.created_at.to_string(),
             revision: team.revision,

@@ -10,7 +10,7 @@ pub mod word;
 
 pub use key::{Issued, Key, KeyChange, KeyFilter, KeyState, NewKey, is_ever_valid};
 pub use moment::{InvalidMoment, Moment};
-pub use team::{NewTeam, Team, TeamChange, TeamState};
+pub use team::{NewTeam, Team, TeamChange, TenantState};
 pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason};
 pub use token::AdminToken;
 pub use usage::{Batch, Counted, InvalidReport, Tally};

@@ -1,6 +1,6 @@
 //! Teams: what owns keys and is rate-limited.
 
-pub use tollkeeper_contract::TeamState;
+pub use tollkeeper_contract::TenantState;
 use tollkeeper_contract::{Quota, TeamId};
 
 use super::{Counted, Moment, Name, Patch};
@@ -13,7 +13,7 @@ pub struct Team {
     /// What people call it.
     pub name: Name,
     /// Whether it is served.
-    pub state: TeamState,
+    pub state: TenantState,
     /// Its own quota; `None` takes the filter's default.
     pub quota: Option<Quota>,
     /// When it was made.
@@ -32,7 +32,7 @@ pub struct NewTeam {
     /// What people call it.
     pub name: Name,
     /// Whether it is served.
-    pub state: TeamState,
+    pub state: TenantState,
     /// Its own quota; `None` takes the filter's default.
     pub quota: Option<Quota>,
 }
@@ -43,7 +43,7 @@ pub struct TeamChange {
     /// What people call it.
     pub name: Option<Name>,
     /// Whether it is served.
-    pub state: Option<TeamState>,
+    pub state: Option<TenantState>,
     /// Its own quota; cleared, it takes the filter's default again.
     pub quota: Patch<Quota>,
 }

@@ -1,6 +1,6 @@
 //! The words for states, the same in the database, in JSON and on the command line.
 
-use tollkeeper_contract::{KeyState, TeamState};
+use tollkeeper_contract::{KeyState, TenantState};
 
 /// The word for a key's state.
 #[must_use]
@@ -18,17 +18,17 @@ pub fn key_state(word: &str) -> Option<KeyState> {
     [KeyState::Active, KeyState::Disabled, KeyState::Revoked].into_iter().find(|state| of_key_state(*state) == word)
 }
 
-/// The word for a team's state.
+/// The word for the state of an enterprise, a team or a user.
 #[must_use]
-pub fn of_team_state(state: TeamState) -> &'static str {
+pub fn of_tenant_state(state: TenantState) -> &'static str {
     match state {
-        TeamState::Active => "active",
-        TeamState::Disabled => "disabled",
+        TenantState::Active => "active",
+        TenantState::Disabled => "disabled",
     }
 }
 
-/// The team state of that word.
+/// The state of that word.
 #[must_use]
-pub fn team_state(word: &str) -> Option<TeamState> {
-    [TeamState::Active, TeamState::Disabled].into_iter().find(|state| of_team_state(*state) == word)
+pub fn tenant_state(word: &str) -> Option<TenantState> {
+    [TenantState::Active, TenantState::Disabled].into_iter().find(|state| of_tenant_state(*state) == word)
 }

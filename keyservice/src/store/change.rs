@@ -92,8 +92,5 @@ impl Change<'_> {
 
 /// How a table is called in `published`; the order is that of snapshots.
 pub(super) fn table_code(table: Table) -> i64 {
-    match table {
-        Table::Teams => 1,
-        Table::Keys => 2,
-    }
+    table.code().into()
 }

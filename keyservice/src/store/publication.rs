@@ -5,7 +5,7 @@
 
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use tollkeeper_contract::{
-    Digest, KeyRecord, Kind, TeamRecord,
+    Digest, Hosts, KeyRecord, Kind, Owner, TeamRecord,
     page::{Cursor, Entry, PageWriter, Rest, Span, Table},
 };
 
@@ -179,24 +179,25 @@ fn write<'a>(records: impl IntoIterator<Item = &'a Published>) -> (PageWriter, u
 }
 
 fn published(from: &SqliteRow) -> Result<Published, StoreError> {
-    let table = match from.try_get("table_code")? {
-        1_i64 => Table::Teams,
-        2 => Table::Keys,
-        code => return Err(row::corrupt("published.table_code", code)),
-    };
+    let code: i64 = from.try_get("table_code")?;
+    let table = u8::try_from(code).ok().and_then(Table::of_code);
+    let table = table.ok_or_else(|| row::corrupt("published.table_code", code))?;
     let removed: Option<i64> = from.try_get("removed_at")?;
     let record = match (removed, table) {
         (Some(_), _) => None,
         (None, Table::Teams) => Some(team_record(from)?),
         (None, Table::Keys) => Some(key_record(from)?),
+        // No other table is written yet.
+        (None, _) => return Err(row::corrupt("published.table_code", code)),
     };
     let cursor = Cursor { table, digest: Digest::from_bytes(row::bytes(from, "digest")?) };
     Ok(Published { cursor, revision: row::unsigned(from, "revision")?, record })
 }
 
 fn team_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
-    let state = row::word(from, "team_state", word::team_state)?;
-    let record = TeamRecord { id: from.try_get("team_id")?, state, quota: row::quota(from)? };
+    let state = row::word(from, "team_state", word::tenant_state)?;
+    let id = from.try_get("team_id")?;
+    let record = TeamRecord { id, state, quota: row::quota(from)?, enterprise: None, hosts: Hosts::Shared };
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
     Ok(bytes)
@@ -210,9 +211,10 @@ fn key_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
         not_before: row::maybe_moment(from, "not_before")?.map(|moment| moment.unix()),
         expires: row::maybe_moment(from, "expires")?.map(|moment| moment.unix()),
         id: from.try_get("id")?,
-        team: from.try_get("team")?,
+        owner: Owner::Team(from.try_get("team")?),
         subject: subject.unwrap_or_default(),
         scopes: from.try_get("scopes")?,
+        origin: None,
     };
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
@@ -280,9 +282,10 @@ mod tests {
             not_before: None,
             expires: None,
             id: &"i".repeat(32),
-            team: &"t".repeat(64),
+            owner: Owner::Team(&"t".repeat(64)),
             subject: &"s".repeat(128),
             scopes: &scopes,
+            origin: Some(&"o".repeat(512)),
         };
         let mut bytes = Vec::new();
         longest.encode(&mut bytes);

@@ -85,7 +85,7 @@ impl Store {
         let (limit, window) = quota_columns(after.quota);
         let update =
             sqlx::query("UPDATE teams SET name = $2, state = $3, quota_limit = $4, quota_window = $5 WHERE id = $1");
-        let update = update.bind(id.as_str()).bind(after.name.as_str()).bind(word::of_team_state(after.state));
+        let update = update.bind(id.as_str()).bind(after.name.as_str()).bind(word::of_tenant_state(after.state));
         update.bind(limit).bind(window).execute(change.sql()).await?;
         change.publish(cursor(id)).await?;
         let changed = existing(change.sql(), id).await?;
@@ -134,7 +134,7 @@ async fn insert(change: &mut Change<'_>, team: &NewTeam, now: Moment) -> Result<
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     );
     let insert = insert.bind(team.id.as_str()).bind(cursor(&team.id).digest.as_bytes().to_vec());
-    let insert = insert.bind(team.name.as_str()).bind(word::of_team_state(team.state)).bind(limit).bind(window);
+    let insert = insert.bind(team.name.as_str()).bind(word::of_tenant_state(team.state)).bind(limit).bind(window);
     insert.bind(row::integer(now.unix())?).execute(change.sql()).await?;
     Ok(())
 }
@@ -163,7 +163,7 @@ fn team(from: &SqliteRow) -> Result<Team, StoreError> {
     Ok(Team {
         id: row::parsed(from, "id", TeamId::parse)?,
         name: row::parsed(from, "name", Name::parse)?,
-        state: row::word(from, "state", word::team_state)?,
+        state: row::word(from, "state", word::tenant_state)?,
         quota: row::quota(from)?,
         created_at: row::moment(from, "created_at")?,
         revision: row::unsigned(from, "revision")?,

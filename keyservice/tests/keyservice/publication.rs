@@ -6,7 +6,7 @@ use std::{
 };
 
 use keyservice::{
-    domain::{Issued, KeyFilter, KeyState, Moment, Name, NewKey, NewTeam, TeamState},
+    domain::{Issued, KeyFilter, KeyState, Moment, Name, NewKey, NewTeam, TenantState},
     store::{Census, Store},
 };
 use reqwest::{Method, StatusCode};
@@ -33,7 +33,7 @@ async fn a_node_sees_every_field_that_it_needs() {
     let key = replica.key(text(&made, "key")).unwrap();
     assert_eq!((key.kind, key.state), (Kind::Application, PublishedState::Active));
     assert_eq!((key.not_before, key.expires), (Some(7), Some(1_893_456_000)));
-    assert_eq!((key.id, key.team, key.subject, key.scopes), (text(&made, "id"), "acme", "ci", "read write"));
+    assert_eq!((key.id, key.owner.id(), key.subject, key.scopes), (text(&made, "id"), "acme", "ci", "read write"));
     let quota = replica.team("acme").unwrap().quota.unwrap();
     assert_eq!((quota.limit().get(), quota.window().get()), (5, 60));
     assert_eq!(replica.revision, 2);
@@ -216,7 +216,7 @@ async fn check_against_admin_api(service: &Service, replica: &Replica, written: 
             continue;
         }
         let (shown, record) = (shown.ok(), record.unwrap());
-        assert_eq!((record.id, record.team), (text(&shown, "id"), text(&shown, "team")));
+        assert_eq!((record.id, record.owner.id()), (text(&shown, "id"), text(&shown, "team")));
         assert_eq!(json!(record.scopes.split(' ').collect::<Vec<_>>()), shown["scopes"]);
         assert_eq!(record.state == PublishedState::Revoked, shown["state"] == "revoked");
         known += 1;
@@ -248,7 +248,7 @@ async fn fill(folder: &TempDir, keys: usize) -> Store {
     let now = Moment::from_unix(1).unwrap();
     let team = TeamId::parse(&"t".repeat(64)).unwrap();
     let name = Name::parse("T").unwrap();
-    let new = NewTeam { id: team.clone(), name, state: TeamState::Active, quota: None };
+    let new = NewTeam { id: team.clone(), name, state: TenantState::Active, quota: None };
     store.create_team(new, None, now).await.unwrap();
     let scopes = (0..Scopes::MAX).map(|number| Scope::parse(&format!("{number:0>64}")).unwrap());
     let key = NewKey {

@@ -1,7 +1,7 @@
 //! What is forgotten, and what nodes are told then.
 
 use keyservice::{
-    domain::{Moment, Name, NewTeam, TeamState},
+    domain::{Moment, Name, NewTeam, TenantState},
     store::{Behind, Cleared, Retention, Store},
 };
 use reqwest::StatusCode;
@@ -32,7 +32,7 @@ async fn store(folder: &TempDir) -> Store {
 
 async fn make(store: &Store, id: &str, at: Moment) {
     let (id, name) = (TeamId::parse(id).unwrap(), Name::parse(id).unwrap());
-    store.create_team(NewTeam { id, name, state: TeamState::Active, quota: None }, None, at).await.unwrap();
+    store.create_team(NewTeam { id, name, state: TenantState::Active, quota: None }, None, at).await.unwrap();
 }
 
 async fn forgotten(store: &Store, after: u64) -> Option<u64> {
