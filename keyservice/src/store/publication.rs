@@ -225,7 +225,7 @@ fn key_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
 mod tests {
     use super::{MAX_ROWS_PER_CHANGE, Published, Reach, whole_revisions};
     use tollkeeper_contract::{
-        Digest, KeyRecord, KeyState, Kind, Scopes,
+        Digest, KeyRecord, KeyState, Kind, Owner, Scopes,
         page::{Cursor, MAX_LENGTH, Table},
     };
 
