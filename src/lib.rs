@@ -11,6 +11,7 @@
 //! | [`path`] | whether a path has one meaning only |
 //! | [`credential`] | request to key digest, or a denial |
 //! | [`table`] | keys and teams in shared data |
+//! | [`token`] | bearer token to claims, or a denial |
 //! | [`principal`] | who a credential proved to be |
 //! | [`policy`] | whether this key may do this, now |
 //! | [`bucket`] | whether the team has a token left: arithmetic only |
@@ -36,6 +37,7 @@ pub mod shared;
 pub mod steward;
 pub mod table;
 pub mod time;
+pub mod token;
 pub mod usage;
 pub mod verdict;
 #[cfg(target_arch = "wasm32")]

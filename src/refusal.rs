@@ -46,8 +46,14 @@ reasons! {
         UnsupportedScheme = "unsupported_scheme",
         /// The key is not known.
         UnknownKey = "unknown_key",
-        /// The token is not known.
+        /// The token cannot be read in exactly one way, or has something in it that is not taken here.
+        MalformedToken = "malformed_token",
+        /// The token is not one of ours: its key, signature, issuer or audience is another.
         UnknownToken = "unknown_token",
+        /// The token has expired; log in again.
+        TokenExpired = "token_expired",
+        /// The token is not valid yet.
+        TokenNotYetValid = "token_not_yet_valid",
         /// The key was revoked.
         KeyRevoked = "key_revoked",
         /// The key is disabled.

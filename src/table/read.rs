@@ -26,6 +26,14 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         self.find(Table::Teams, &Digest::of(team.as_bytes()))
     }
 
+    /// The encoded record of the key that verifies tokens with this `kid`, of which this is the digest.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such token key".
+    pub fn find_token_key(&self, kid: &Digest) -> Result<Option<Vec<u8>>, Refusal> {
+        self.find(Table::TokenKeys, kid)
+    }
+
     fn find(&self, table: Table, digest: &Digest) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(Value { bytes, .. }) = self.shared.get(&self.names.shard_of(table, digest))? else { return Ok(None) };
         Ok(shard::find(&bytes, digest)?.map(<[u8]>::to_vec))

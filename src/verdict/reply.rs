@@ -35,7 +35,10 @@ pub(super) fn statuses(refusal: Refusal) -> (u16, u8, &'static str) {
             | Denial::MalformedCredential
             | Denial::UnsupportedScheme
             | Denial::UnknownKey
+            | Denial::MalformedToken
             | Denial::UnknownToken
+            | Denial::TokenExpired
+            | Denial::TokenNotYetValid
             | Denial::KeyRevoked
             | Denial::KeyDisabled
             | Denial::KeyExpired

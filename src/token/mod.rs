@@ -1,0 +1,110 @@
+//! Bearer token to claims, or a denial: genuine, meant for here, and in its time.
+//!
+//! * [`Verifier`]: the rules, in their order
+//! * `signature`: whether a token was signed with the key that it names
+//! * `foreign`: Envoy's own function for that
+//! * `cache`: tokens that were verified before
+//!
+//! How a token is written is `contract::token`'s business: what that does not take goes no further.
+
+mod cache;
+mod foreign;
+mod signature;
+#[cfg(test)]
+mod tests;
+
+use std::{cell::RefCell, rc::Rc};
+
+use tollkeeper_contract::{
+    Digest, TokenKeyRecord,
+    page::NodeToken,
+    token::{Claims, Parts},
+};
+
+use crate::{
+    config::Tokens,
+    refusal::{Denial, Fault, Refusal},
+    shared::SharedData,
+    table::KeyTable,
+};
+
+pub use cache::{Cache, Verified};
+pub use foreign::{Foreign, NAME as FOREIGN_FUNCTION};
+pub use signature::{NoSignatures, Signatures};
+
+use signature::Signed;
+
+/// What verifies tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Verifier<'a> {
+    /// Which tokens are taken.
+    pub settings: &'a Tokens,
+    /// What the secrets of HS256 follow from.
+    pub secret: &'a NodeToken,
+    /// Who verifies signatures faster.
+    pub host: &'a dyn Signatures,
+    /// What was verified before.
+    pub cache: &'a RefCell<Cache>,
+}
+
+impl Verifier<'_> {
+    /// The token, if it is genuine, issued by the one issuer for the one audience, and in its time at `now` (Unix time,
+    /// seconds). Whether its session was revoked is another question.
+    ///
+    /// # Errors
+    /// A denial that says what is wrong with it, or a fault if the table cannot be read.
+    pub fn verify(
+        &self,
+        token: &[u8],
+        table: &KeyTable<'_, impl SharedData>,
+        now: u64,
+    ) -> Result<Rc<Verified>, Refusal> {
+        let digest = Digest::of(token);
+        if let Some(verified) = self.recall(&digest, table)? {
+            self.check_times(&verified.claims, now)?;
+            return Ok(verified);
+        }
+        let verified = Rc::new(self.read(token, table)?);
+        self.check_times(&verified.claims, now)?;
+        if let Ok(mut cache) = self.cache.try_borrow_mut() {
+            cache.keep(digest, Rc::clone(&verified));
+        }
+        Ok(verified)
+    }
+
+    /// A token that was verified before, by a key that is still there and still the same.
+    fn recall(&self, token: &Digest, table: &KeyTable<'_, impl SharedData>) -> Result<Option<Rc<Verified>>, Refusal> {
+        let found = self.cache.try_borrow_mut().ok().and_then(|mut cache| cache.find(token));
+        let Some(verified) = found else { return Ok(None) };
+        let key = table.find_token_key(&verified.kid)?;
+        Ok((key.as_deref() == Some(verified.key.as_slice())).then_some(verified))
+    }
+
+    /// Everything about a token that does not change with time.
+    fn read(&self, token: &[u8], table: &KeyTable<'_, impl SharedData>) -> Result<Verified, Refusal> {
+        let parts = Parts::split(token).map_err(|_| Denial::MalformedToken)?;
+        let claims = Claims::parse(&parts.claims).map_err(|_| Denial::MalformedToken)?;
+        let text = std::str::from_utf8(token).map_err(|_| Denial::MalformedToken)?;
+        let kid = Digest::of(parts.header.kid.as_bytes());
+        let key = table.find_token_key(&kid)?.ok_or(Denial::UnknownToken)?;
+        let TokenKeyRecord { material, .. } = TokenKeyRecord::decode(&key).map_err(|_| Fault::TableUnreadable)?;
+        let signed = Signed { token: text, message: parts.signed, signature: &parts.signature };
+        let good = parts.header.algorithm == material.algorithm()
+            && signature::is_genuine(signed, material, self.secret, self.host)?
+            && claims.issuer == self.settings.issuer.as_str()
+            && claims.audience == self.settings.audience.as_str();
+        if good { Ok(Verified { claims, kid, key }) } else { Err(Denial::UnknownToken.into()) }
+    }
+
+    /// RFC 7519 sections 4.1.4 to 4.1.6, with a leeway for clocks that differ.
+    fn check_times(&self, claims: &Claims, now: u64) -> Result<(), Denial> {
+        let leeway = self.settings.leeway;
+        if now >= claims.expires.saturating_add(leeway) {
+            return Err(Denial::TokenExpired);
+        }
+        if claims.not_before.max(claims.issued) > now.saturating_add(leeway) {
+            return Err(Denial::TokenNotYetValid);
+        }
+        Ok(())
+    }
+}

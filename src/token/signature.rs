@@ -1,0 +1,93 @@
+//! Whether a token was signed with the key that it names: the algorithm is the key's, never the token's word for it.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use jwt_simple::prelude::{
+    ECDSAP256PublicKeyLike, ES256PublicKey, Ed25519PublicKey, EdDSAPublicKeyLike, NoCustomClaims, UnixTimeStamp,
+    VerificationOptions,
+};
+use sha2::Sha256;
+use tollkeeper_contract::{TokenMaterial, page::NodeToken, token};
+
+use crate::refusal::Fault;
+
+/// Signatures that the host may know how to verify, faster than this module can.
+pub trait Signatures: fmt::Debug {
+    /// Whether `signature` (r and s, RFC 7518 section 3.4) is one of `message` by `key` (a P-256 point, uncompressed),
+    /// with SHA-256; `None` if the host cannot tell.
+    fn es256(&self, key: &[u8; 65], message: &[u8], signature: &[u8; 64]) -> Option<bool>;
+}
+
+/// A host that verifies nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSignatures;
+
+impl Signatures for NoSignatures {
+    fn es256(&self, _: &[u8; 65], _: &[u8], _: &[u8; 64]) -> Option<bool> {
+        None
+    }
+}
+
+/// A token that the strict reader has taken, header and claims, and that is therefore fit for any other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signed<'a> {
+    /// The whole token.
+    pub(super) token: &'a str,
+    /// Its header and claims, as they stand there.
+    pub(super) message: &'a [u8],
+    /// Its signature, decoded.
+    pub(super) signature: &'a [u8],
+}
+
+/// Whether the token is signed with this key.
+///
+/// # Errors
+/// When the key is none: that is not the token's fault.
+pub(super) fn is_genuine(
+    signed: Signed<'_>,
+    key: TokenMaterial<'_>,
+    secret: &NodeToken,
+    host: &dyn Signatures,
+) -> Result<bool, Fault> {
+    match key {
+        TokenMaterial::Hs256(salt) => hs256(signed, &secret.token_secret(salt)),
+        TokenMaterial::EdDsa(key) => eddsa(signed, key),
+        TokenMaterial::Es256(key) => es256(signed, key, host),
+    }
+}
+
+/// RFC 7518 section 3.2; compared in a time that tells nothing.
+fn hs256(signed: Signed<'_>, secret: &[u8; 32]) -> Result<bool, Fault> {
+    let mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Fault::TableUnreadable)?;
+    Ok(mac.chain_update(signed.message).verify_slice(signed.signature).is_ok())
+}
+
+/// RFC 8037 section 3.1. The host verifies with a hash of its own only, which Ed25519 has no use for.
+fn eddsa(signed: Signed<'_>, key: &[u8; 32]) -> Result<bool, Fault> {
+    let key = Ed25519PublicKey::from_bytes(key).map_err(|_| Fault::TableUnreadable)?;
+    Ok(key.verify_token::<NoCustomClaims>(signed.token, Some(signature_only())).is_ok())
+}
+
+/// RFC 7518 section 3.4. Either of the two values of s is taken, as the standard has it: whoever holds a token can
+/// write its twin, but a session is revoked by its id, so the twin ends with it.
+fn es256(signed: Signed<'_>, key: &[u8; 65], host: &dyn Signatures) -> Result<bool, Fault> {
+    let Ok(signature) = signed.signature.try_into() else { return Ok(false) };
+    if let Some(genuine) = host.es256(key, signed.message, signature) {
+        return Ok(genuine);
+    }
+    let key = ES256PublicKey::from_bytes(key).map_err(|_| Fault::TableUnreadable)?;
+    Ok(key.verify_token::<NoCustomClaims>(signed.token, Some(signature_only())).is_ok())
+}
+
+/// Leaves nothing to jwt-simple but the signature: what stands in the token is judged by stricter rules than it has.
+/// At second 0 nothing has expired, and no sum of times can overflow.
+fn signature_only() -> VerificationOptions {
+    VerificationOptions {
+        artificial_time: Some(UnixTimeStamp::from_secs(0)),
+        time_tolerance: None,
+        accept_future: true,
+        max_token_length: Some(token::MAX_LENGTH),
+        ..VerificationOptions::default()
+    }
+}
