@@ -1,15 +1,26 @@
 //! What the key service is about, as types that cannot hold a wrong value; no I/O, no clock.
 
+mod attempts;
 mod key;
+mod mint;
 mod moment;
+mod session;
+mod signing;
 mod team;
 mod text;
 mod token;
 mod usage;
 pub mod word;
 
+pub use attempts::{Account, Acquaintance, Allowance, Attempts, SourceNetwork};
 pub use key::{Issued, Key, KeyChange, KeyFilter, KeyState, NewKey, is_ever_valid};
+pub use mint::{Mint, TokenRules};
 pub use moment::{InvalidMoment, Moment};
+pub use session::{
+    ClientSession, Credential, Grant, LEEWAY_SECONDS, LoginRefusal, MOST_SESSIONS, Session, SessionFilter,
+    SessionState, TokenKey,
+};
+pub use signing::{Fingerprint, PublishedKey, SigningKey, SigningSecret, TokenText};
 pub use team::{NewTeam, Team, TeamChange, TenantState};
 pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason};
 pub use token::AdminToken;

@@ -9,6 +9,12 @@ use tollkeeper_contract::Digest;
 #[error("{0}")]
 pub struct InvalidText(&'static str);
 
+impl InvalidText {
+    pub(super) fn new(rule: &'static str) -> Self {
+        Self(rule)
+    }
+}
+
 macro_rules! text {
     ($(#[$doc:meta])* $name:ident, $accepts:expr, $rule:expr) => {
         $(#[$doc])*
