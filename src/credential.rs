@@ -1,4 +1,6 @@
-//! Request to credential, or a denial; from here on there is only a digest.
+//! Request to credential, or a denial; from here on there is only the digest of a key, or a token to be verified.
+
+use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tollkeeper_contract::{Digest, key_text::could_be_key};
@@ -11,11 +13,29 @@ use crate::{
 
 /// A credential as it was presented.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presented {
+pub struct Presented<'a> {
     /// How it was presented.
     pub style: Style,
-    /// What is left of it.
-    pub digest: Digest,
+    /// What it is.
+    pub credential: Credential<'a>,
+}
+
+/// What was presented.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// A key: what is left of it.
+    Key(Digest),
+    /// A token, about which nothing is known yet.
+    Token(&'a [u8]),
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(digest) => f.debug_tuple("Key").field(digest).finish(),
+            Self::Token(_) => f.write_str("Token(…)"),
+        }
+    }
 }
 
 /// The headers that may carry a credential.
@@ -27,7 +47,7 @@ const AUTHORIZATION_STYLES: [Style; 3] = [Style::Raw, Style::Token, Style::Beare
 ///
 /// # Errors
 /// When there is none, one that cannot be, or two that differ.
-pub fn find(request: &Request<'_>, styles: Styles) -> Result<Presented, Denial> {
+pub fn find<'a>(request: &Request<'a>, styles: Styles) -> Result<Presented<'a>, Denial> {
     let authorization = match request.authorization {
         _ if !reads_authorization(styles) => None,
         Field::Absent => None,
@@ -42,7 +62,7 @@ pub fn find(request: &Request<'_>, styles: Styles) -> Result<Presented, Denial> 
     };
     match (authorization, api_key) {
         (None, None) => Err(Denial::MissingCredential),
-        (Some(one), Some(other)) if one.digest != other.digest => Err(Denial::AmbiguousCredential),
+        (Some(one), Some(other)) if one.credential != other.credential => Err(Denial::AmbiguousCredential),
         (Some(one), _) | (None, Some(one)) => Ok(one),
     }
 }
@@ -59,7 +79,7 @@ fn reads_authorization(styles: Styles) -> bool {
 }
 
 /// `credentials` of RFC 9110 section 11.4, or a key with no scheme before it.
-fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented, Denial> {
+fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented<'_>, Denial> {
     let Some(space) = value.iter().position(|byte| matches!(byte, b' ' | b'\t')) else {
         return without_scheme(value, styles);
     };
@@ -74,12 +94,12 @@ fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented, Denial>
         return Err(Denial::MalformedCredential);
     }
     if style == Style::Bearer && is_jwt(credential) {
-        return Err(Denial::UnknownToken);
+        return Ok(Presented { style, credential: Credential::Token(credential) });
     }
     key_in_authorization(style, credential)
 }
 
-fn without_scheme(value: &[u8], styles: Styles) -> Result<Presented, Denial> {
+fn without_scheme(value: &[u8], styles: Styles) -> Result<Presented<'_>, Denial> {
     // "Bearer" and nothing behind it is a slip, not somebody's key.
     if style_of(value).is_ok() {
         return Err(Denial::MalformedCredential);
@@ -101,18 +121,18 @@ fn style_of(scheme: &[u8]) -> Result<Style, Denial> {
 }
 
 /// Envoy joins repeated `authorization` headers with a comma, which no credential has.
-fn key_in_authorization(style: Style, credential: &[u8]) -> Result<Presented, Denial> {
+fn key_in_authorization(style: Style, credential: &[u8]) -> Result<Presented<'static>, Denial> {
     if credential.contains(&b',') {
         return Err(Denial::DuplicateHeader);
     }
     key(style, credential)
 }
 
-fn key(style: Style, credential: &[u8]) -> Result<Presented, Denial> {
+fn key(style: Style, credential: &[u8]) -> Result<Presented<'static>, Denial> {
     if !could_be_key(credential) {
         return Err(Denial::MalformedCredential);
     }
-    Ok(Presented { style, digest: Digest::of(credential) })
+    Ok(Presented { style, credential: Credential::Key(Digest::of(credential)) })
 }
 
 /// Whether this is a JWT (RFC 7519): three parts (signed) or five (encrypted), the first a JSON object with `alg`.
@@ -127,7 +147,7 @@ fn is_jwt(credential: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Presented, find};
+    use super::{Credential, Presented, find};
     use crate::{
         config::{Style, Styles},
         refusal::Denial,
@@ -136,12 +156,12 @@ mod tests {
     use proptest::prelude::*;
     use tollkeeper_contract::Digest;
 
-    fn authorization(value: &[u8]) -> Result<Presented, Denial> {
+    fn authorization(value: &[u8]) -> Result<Presented<'_>, Denial> {
         find(&Request { authorization: Field::Once(value), ..Request::default() }, Styles::all())
     }
 
-    fn presented(style: Style, key: &[u8]) -> Result<Presented, Denial> {
-        Ok(Presented { style, digest: Digest::of(key) })
+    fn presented(style: Style, key: &[u8]) -> Result<Presented<'static>, Denial> {
+        Ok(Presented { style, credential: Credential::Key(Digest::of(key)) })
     }
 
     #[test]
@@ -184,8 +204,9 @@ mod tests {
         // {"alg":"HS256"} and { "typ":"JWT", "alg":"none" }
         for header in ["eyJhbGciOiJIUzI1NiJ9", "eyAidHlwIjoiSldUIiwgImFsZyI6Im5vbmUiIH0"] {
             for rest in [".e30.c2ln", ".e30.", ".a.b.c.d"] {
-                let value = format!("Bearer {header}{rest}");
-                assert_eq!(authorization(value.as_bytes()), Err(Denial::UnknownToken), "{value}");
+                let (value, token) = (format!("Bearer {header}{rest}"), format!("{header}{rest}"));
+                let expected = Presented { style: Style::Bearer, credential: Credential::Token(token.as_bytes()) };
+                assert_eq!(authorization(value.as_bytes()), Ok(expected), "{value}");
             }
         }
         assert_eq!(authorization(b"Bearer a.b.c"), presented(Style::Bearer, b"a.b.c"));

@@ -1,14 +1,14 @@
 //! The corridor: calls the rooms in order, and ends in a verdict.
 
-use tollkeeper_contract::KeyRecord;
+use tollkeeper_contract::{EnterpriseRecord, HostName, HostRecord, KeyRecord, TenantState, UserRecord, page::Table};
 
 use crate::{
     config::{Access, Config, Forwarding, Protection},
-    credential,
+    credential::{self, Credential, Presented},
     path::Path,
-    policy,
+    policy::{self, Terms},
     principal::Principal,
-    refusal::{Denial, Fault},
+    refusal::{Denial, Fault, Refusal},
     request::Request,
     shared::SharedData,
     table::{Charge, KeyTable},
@@ -61,29 +61,73 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     fn admit(&self, request: &Request<'_>, protection: &Protection, team: Option<&[u8]>) -> Result<Grant, Refused> {
         self.usable?;
         let presented = credential::find(request, protection.styles)?;
-        let record = self.table.find_key(&presented.digest)?.ok_or(Denial::UnknownKey)?;
-        let key = KeyRecord::decode(&record).map_err(|_| Fault::TableUnreadable)?;
-        let principal = Principal::new(presented.style, &key);
-        let demand = policy::Demand { team, scopes: protection.scopes.for_method(request.method), now: self.now.unix };
-        let allowance = match policy::check(&key, demand) {
-            Ok(()) => self.charge(&principal),
-            Err(denial) => Err(denial.into()),
-        };
-        match allowance {
+        let (mut principal, live) = self.identify(&presented)?;
+        let scopes = protection.scopes.for_method(request.method);
+        let demand = policy::Demand { team, delegate: request.delegate, origin: request.origin, scopes };
+        let decided = live.and_then(|()| Ok(policy::check(&principal, demand)?)).map_err(Refused::from);
+        let charged = decided.and_then(|account| {
+            principal.account = account;
+            self.charge(&principal, request)
+        });
+        match charged {
             Ok(allowance) => Ok(Grant { principal, allowance, withheld: withheld(protection) }),
             Err(refused) => Err(Refused { principal: Some(Box::new(principal)), ..refused }),
         }
     }
 
+    /// Who the credential proves to be, and whether it works at this moment.
+    fn identify(&self, presented: &Presented<'_>) -> Result<(Principal, Result<(), Refusal>), Refusal> {
+        match presented.credential {
+            Credential::Key(digest) => {
+                let record = self.table.find_key(&digest)?.ok_or(Denial::UnknownKey)?;
+                let key = KeyRecord::decode(&record)?;
+                let mut principal = Principal::of_key(presented.style, &key);
+                let live = policy::is_live(&key, self.now.unix).map_err(Refusal::from);
+                let live = live.and_then(|()| self.bound(&mut principal));
+                Ok((principal, live))
+            }
+            Credential::Token(_) => Err(Denial::UnknownToken.into()),
+        }
+    }
+
+    /// Binds the principal to those it depends on: a personal credential to its user, an enterprise's to the enterprise.
+    fn bound(&self, principal: &mut Principal) -> Result<(), Refusal> {
+        if principal.is_bounded_by_user() {
+            let record = self.table.find_named(Table::Users, &principal.subject)?.ok_or(Denial::UserUnknown)?;
+            let user = UserRecord::decode(&record)?;
+            if user.state == TenantState::Disabled {
+                return Err(Denial::UserDisabled.into());
+            }
+            principal.narrow(user.permissions);
+        }
+        if let Some(enterprise) = principal.enterprise() {
+            let record = self.table.find_named(Table::Enterprises, enterprise)?.ok_or(Denial::EnterpriseDisabled)?;
+            if EnterpriseRecord::decode(&record)?.state == TenantState::Disabled {
+                return Err(Denial::EnterpriseDisabled.into());
+            }
+        }
+        Ok(())
+    }
+
     /// Only after everything else has passed, so that a refused request costs nobody anything.
-    fn charge(&self, principal: &Principal) -> Result<Allowance, Refused> {
-        match self.table.charge(&principal.team, COST)? {
-            Charge::Taken { quota, bucket } => Ok(Allowance::of(quota, &bucket)),
+    fn charge(&self, principal: &Principal, request: &Request<'_>) -> Result<Allowance, Refused> {
+        let account = &principal.account;
+        let host = self.host_owner(request)?;
+        let terms = Terms::new(principal, request.delegate, host.as_deref());
+        match self.table.charge(account, &terms, COST)? {
+            Charge::Taken { quota, bucket } => Ok(Allowance::of(account, quota, &bucket)),
             Charge::Exhausted { quota, bucket, wait } => {
-                let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(quota, &bucket) };
+                let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(account, quota, &bucket) };
                 Err(Refused { allowance: Some(allowance), ..Denial::QuotaExhausted.into() })
             }
         }
+    }
+
+    /// The one team that is served on the request's host, if the host belongs to one.
+    fn host_owner(&self, request: &Request<'_>) -> Result<Option<String>, Refusal> {
+        let Some(host) = HostName::of_authority(request.authority) else { return Ok(None) };
+        let record = self.table.find_named(Table::Hosts, host.as_str())?;
+        Ok(record.map(|record| HostRecord::decode(&record).map(|host| host.team.to_owned())).transpose()?)
     }
 }
 
@@ -185,7 +229,7 @@ mod tests {
     #[test]
     fn a_good_key_is_granted_and_its_header_withheld_from_the_upstream() {
         let Verdict::Granted(grant) = Door::new().get("/api/acme/x?y", "good") else { panic!() };
-        assert_eq!((grant.principal.team.as_str(), grant.allowance.remaining), ("acme", 2));
+        assert_eq!((grant.principal.account.team(), grant.allowance.remaining), (Some("acme"), 2));
         assert_eq!(grant.withheld, ["authorization", "x-api-key"]);
     }
 

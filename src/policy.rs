@@ -1,110 +1,113 @@
-//! Whether this key may do this, now: state, dates, team, scopes, in this order.
+//! Whether this credential may do this, now, and for whom it acts.
+//!
+//! Three questions, in this order: does the key work at all ([`is_live`]), may it do this ([`check`]), and is whoever
+//! it acts for served here ([`Terms`], asked when the bucket is).
 
-use tollkeeper_contract::{KeyRecord, KeyState};
+mod terms;
+#[cfg(test)]
+mod tests;
 
-use crate::refusal::Denial;
+use tollkeeper_contract::{KeyRecord, KeyState, Origin, TeamId};
 
-/// What a request needs of a key.
-#[derive(Debug, Clone, Copy)]
-pub struct Demand<'a, Scopes> {
-    /// The team in the path, if the route names one.
-    pub team: Option<&'a [u8]>,
-    /// The scopes that the route needs for this method, all of them.
-    pub scopes: Scopes,
-    /// Unix time in seconds.
-    pub now: u64,
-}
+use crate::{
+    principal::{Account, Principal},
+    refusal::Denial,
+    request::Field,
+};
 
-/// Whether the key may do what is demanded.
+pub use terms::{Tenant, Terms};
+
+/// Whether a key works at this moment (Unix time, seconds).
 ///
 /// # Errors
-/// The first thing that is wrong; what is wrong with the key comes before what it may do.
-pub fn check<'a>(key: &KeyRecord<'_>, demand: Demand<'_, impl IntoIterator<Item = &'a str>>) -> Result<(), Denial> {
+/// What is wrong with the key.
+pub fn is_live(key: &KeyRecord<'_>, now: u64) -> Result<(), Denial> {
     match key.state {
         KeyState::Active => {}
         KeyState::Disabled => return Err(Denial::KeyDisabled),
         KeyState::Revoked => return Err(Denial::KeyRevoked),
     }
-    if key.not_before.is_some_and(|first| demand.now < first) {
+    if key.not_before.is_some_and(|first| now < first) {
         return Err(Denial::KeyNotYetValid);
     }
-    if key.expires.is_some_and(|end| demand.now >= end) {
+    if key.expires.is_some_and(|end| now >= end) {
         return Err(Denial::KeyExpired);
-    }
-    if demand.team.is_some_and(|team| team != key.owner.id().as_bytes()) {
-        return Err(Denial::TeamMismatch);
-    }
-    if demand.scopes.into_iter().any(|needed| !has_scope(key, needed)) {
-        return Err(Denial::MissingScope);
     }
     Ok(())
 }
 
-fn has_scope(key: &KeyRecord<'_>, needed: &str) -> bool {
-    key.scopes.split(' ').any(|scope| scope == needed)
+/// What a request needs of a credential.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand<'a, Scopes> {
+    /// The team in the path, if the route names one.
+    pub team: Option<&'a [u8]>,
+    /// The team to act for, by the header `x-delegate-account-id`.
+    pub delegate: Field<'a>,
+    /// `Origin`.
+    pub origin: Field<'a>,
+    /// The scopes that the route needs for this method, all of them.
+    pub scopes: Scopes,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Demand, check};
-    use crate::refusal::Denial;
-    use tollkeeper_contract::{KeyRecord, KeyState, Kind, Owner};
-
-    const KEY: KeyRecord<'_> = KeyRecord {
-        kind: Kind::Application,
-        state: KeyState::Active,
-        not_before: Some(100),
-        expires: Some(200),
-        id: "k",
-        owner: Owner::Team("acme"),
-        subject: "",
-        scopes: "read write",
-        origin: None,
+/// Whether the credential may do what is demanded, and for whom it acts then.
+///
+/// That a team belongs to the enterprise that acts for it is left to [`Terms`].
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check<'a>(
+    principal: &Principal,
+    demand: Demand<'_, impl IntoIterator<Item = &'a str>>,
+) -> Result<Account, Denial> {
+    if !comes_from(principal, demand.origin) {
+        return Err(Denial::OriginMismatch);
+    }
+    let account = match &principal.owner {
+        Account::Team(team) => own_team(team, demand.team, demand.delegate)?,
+        Account::Enterprise(enterprise) => account_of_enterprise(enterprise, demand.team, demand.delegate)?,
     };
-    const DEMAND: Demand<'_, [&str; 1]> = Demand { team: Some(b"acme"), scopes: ["read"], now: 150 };
-
-    #[test]
-    fn a_key_works_from_its_first_second_to_before_its_last() {
-        let at = |now| check(&KEY, Demand { now, ..DEMAND });
-        assert_eq!(at(99), Err(Denial::KeyNotYetValid));
-        assert_eq!(at(100), Ok(()));
-        assert_eq!(at(199), Ok(()));
-        assert_eq!(at(200), Err(Denial::KeyExpired));
+    if demand.scopes.into_iter().any(|needed| !has_scope(principal, needed)) {
+        return Err(Denial::MissingScope);
     }
+    Ok(account)
+}
 
-    #[test]
-    fn teams_are_compared_byte_for_byte() {
-        for other in ["Acme", "acm", "acme ", "acme2", "", "globex"] {
-            let demand = Demand { team: Some(other.as_bytes()), ..DEMAND };
-            assert_eq!(check(&KEY, demand), Err(Denial::TeamMismatch), "{other}");
-        }
-        assert_eq!(check(&KEY, Demand { team: None, ..DEMAND }), Ok(()));
+/// A bound credential works only with exactly one `Origin`, which must be its own; another does not care.
+fn comes_from(principal: &Principal, presented: Field<'_>) -> bool {
+    match (principal.origin.as_deref(), presented) {
+        (None, _) => true,
+        (Some(registered), Field::Once(presented)) => Origin::matches(registered, presented),
+        (Some(_), Field::Absent | Field::Repeated) => false,
     }
+}
 
-    #[test]
-    fn every_needed_scope_must_be_there_whole() {
-        let with = |scopes: &[&'static str]| {
-            check(&KEY, Demand { team: DEMAND.team, scopes: scopes.iter().copied(), now: DEMAND.now })
-        };
-        assert_eq!(with(&["read", "write"]), Ok(()));
-        assert_eq!(with(&[]), Ok(()));
-        for lacking in ["rea", "read write", "READ", ""] {
-            assert_eq!(with(&["read", lacking]), Err(Denial::MissingScope), "{lacking}");
-        }
+fn own_team(team: &str, in_path: Option<&[u8]>, delegate: Field<'_>) -> Result<Account, Denial> {
+    if delegate != Field::Absent {
+        return Err(Denial::DelegationRefused);
     }
+    if in_path.is_some_and(|named| named != team.as_bytes()) {
+        return Err(Denial::TeamMismatch);
+    }
+    Ok(Account::Team(team.to_owned()))
+}
 
-    #[test]
-    fn a_key_without_scopes_may_do_what_needs_none() {
-        let key = KeyRecord { scopes: "", ..KEY };
-        assert_eq!(check(&key, DEMAND), Err(Denial::MissingScope));
-        assert_eq!(check(&key, Demand { team: DEMAND.team, scopes: [], now: DEMAND.now }), Ok(()));
-    }
+/// The team in the header; without one the team in the path; without either the enterprise itself.
+fn account_of_enterprise(enterprise: &str, in_path: Option<&[u8]>, delegate: Field<'_>) -> Result<Account, Denial> {
+    let named = match (delegate, in_path) {
+        (Field::Repeated, _) => return Err(Denial::DelegationRefused),
+        (Field::Once(header), Some(path)) if header != path => return Err(Denial::DelegationRefused),
+        (Field::Once(header), _) => team_id(header).ok_or(Denial::DelegationRefused)?,
+        (Field::Absent, Some(path)) => team_id(path).ok_or(Denial::TeamMismatch)?,
+        (Field::Absent, None) => return Ok(Account::Enterprise(enterprise.to_owned())),
+    };
+    Ok(Account::Team(named.to_string()))
+}
 
-    #[test]
-    fn a_key_that_was_ended_says_so_whatever_else_is_wrong() {
-        for (state, denial) in [(KeyState::Disabled, Denial::KeyDisabled), (KeyState::Revoked, Denial::KeyRevoked)] {
-            let key = KeyRecord { state, ..KEY };
-            assert_eq!(check(&key, Demand { now: 500, team: Some(b"other"), ..DEMAND }), Err(denial));
-        }
-    }
+/// What cannot be a team's id must not become the name of a cell.
+fn team_id(bytes: &[u8]) -> Option<TeamId> {
+    TeamId::parse(std::str::from_utf8(bytes).ok()?).ok()
+}
+
+fn has_scope(principal: &Principal, needed: &str) -> bool {
+    principal.scopes.split(' ').any(|scope| scope == needed)
 }

@@ -1,40 +1,129 @@
-//! Who a credential proved to be.
+//! Who a credential proved to be, and for whom it acts.
 
-use tollkeeper_contract::{KeyRecord, Kind};
+use tollkeeper_contract::{KeyRecord, Kind, Owner};
 
 use crate::config::Style;
+
+/// Whose bucket is charged, and whose name the request carries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// A team, by its id.
+    Team(String),
+    /// An enterprise itself, by its id.
+    Enterprise(String),
+}
+
+impl Account {
+    /// The team, if it is one.
+    #[must_use]
+    pub fn team(&self) -> Option<&str> {
+        match self {
+            Self::Team(id) => Some(id),
+            Self::Enterprise(_) => None,
+        }
+    }
+
+    /// The enterprise, if it is one.
+    #[must_use]
+    pub fn enterprise(&self) -> Option<&str> {
+        match self {
+            Self::Team(_) => None,
+            Self::Enterprise(id) => Some(id),
+        }
+    }
+}
+
+impl From<Owner<'_>> for Account {
+    fn from(owner: Owner<'_>) -> Self {
+        match owner {
+            Owner::Team(id) => Self::Team(id.to_owned()),
+            Owner::Enterprise(id) => Self::Enterprise(id.to_owned()),
+        }
+    }
+}
+
+/// What proved it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The key itself.
+    Key,
+    /// A token that was issued for it, or for a user's password.
+    Session,
+}
 
 /// Who a credential proved to be, kept from the request to its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// How the credential was presented.
     pub style: Style,
-    /// What sort of key it is.
+    /// What was presented.
+    pub proof: Proof,
+    /// The kind of the key, also of the one that a session was made with.
     pub kind: Kind,
-    /// The key's id.
-    pub key_id: String,
-    /// The team that the request is for, and that is charged.
-    pub team: String,
-    /// Whom the key was made for; empty if nobody said.
+    /// The key's id; `None` for a session that was made with a password.
+    pub key_id: Option<String>,
+    /// To whom the credential belongs.
+    pub owner: Account,
+    /// For whom the request acts, and who is charged: the owner, unless an enterprise acts for one of its teams.
+    pub account: Account,
+    /// Whom the key was made for; empty if nobody said. The user of a personal key.
     pub subject: String,
-    /// What the key may do: sorted, parted by one space.
+    /// What the credential may do: sorted, parted by one space.
     pub scopes: String,
-    /// When the key ends (Unix time, seconds).
+    /// The origin that it is bound to.
+    pub origin: Option<String>,
+    /// When the credential ends (Unix time, seconds).
     pub expires: Option<u64>,
 }
 
 impl Principal {
     /// The principal of a key that was presented in `style`.
     #[must_use]
-    pub fn new(style: Style, key: &KeyRecord<'_>) -> Self {
+    pub fn of_key(style: Style, key: &KeyRecord<'_>) -> Self {
         Self {
             style,
+            proof: Proof::Key,
             kind: key.kind,
-            key_id: key.id.to_owned(),
-            team: key.owner.id().to_owned(),
+            key_id: Some(key.id.to_owned()),
+            owner: key.owner.into(),
+            account: key.owner.into(),
             subject: key.subject.to_owned(),
             scopes: key.scopes.to_owned(),
+            origin: key.origin.map(str::to_owned),
             expires: key.expires,
         }
+    }
+
+    /// The word in `x-auth-kind`.
+    #[must_use]
+    pub fn kind_word(&self) -> &'static str {
+        match self.proof {
+            Proof::Key => self.kind.as_str(),
+            Proof::Session => "session",
+        }
+    }
+
+    /// The enterprise whose credential it is.
+    #[must_use]
+    pub fn enterprise(&self) -> Option<&str> {
+        self.owner.enterprise()
+    }
+
+    /// The team for which an enterprise acts.
+    #[must_use]
+    pub fn delegated_team(&self) -> Option<&str> {
+        self.enterprise().and(self.account.team())
+    }
+
+    /// Whether it may never do more than its user can at present.
+    #[must_use]
+    pub fn is_bounded_by_user(&self) -> bool {
+        self.kind == Kind::Personal
+    }
+
+    /// Keeps the scopes that `permissions`, parted by one space, have too.
+    pub fn narrow(&mut self, permissions: &str) {
+        let has = |scope: &&str| permissions.split(' ').any(|permission| permission == *scope);
+        self.scopes = self.scopes.split(' ').filter(has).collect::<Vec<_>>().join(" ");
     }
 }

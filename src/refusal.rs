@@ -54,6 +54,8 @@ reasons! {
         TokenExpired = "token_expired",
         /// The token is not valid yet.
         TokenNotYetValid = "token_not_yet_valid",
+        /// The session was revoked; log in again.
+        SessionRevoked = "session_revoked",
         /// The key was revoked.
         KeyRevoked = "key_revoked",
         /// The key is disabled.
@@ -62,12 +64,24 @@ reasons! {
         KeyExpired = "key_expired",
         /// The key is not valid yet.
         KeyNotYetValid = "key_not_yet_valid",
-        /// The key belongs to another team than the one in the path.
+        /// The user whose credential this is was removed.
+        UserUnknown = "user_unknown",
+        /// The user whose credential this is is disabled.
+        UserDisabled = "user_disabled",
+        /// The credential is bound to another origin than the one in the header Origin.
+        OriginMismatch = "origin_mismatch",
+        /// The credential may not act for the team in the header x-delegate-account-id.
+        DelegationRefused = "delegation_refused",
+        /// The credential belongs to another team than the one in the path.
         TeamMismatch = "team_mismatch",
-        /// The key lacks a scope that this request needs.
+        /// The team is not served on this host.
+        HostMismatch = "host_mismatch",
+        /// The credential lacks a scope that this request needs.
         MissingScope = "missing_scope",
-        /// The key's team is disabled.
+        /// The team is disabled.
         TeamDisabled = "team_disabled",
+        /// The credential's enterprise is disabled.
+        EnterpriseDisabled = "enterprise_disabled",
         /// Nothing is served under this path.
         NoRoute = "no_route",
         /// The team has used up its quota; try again after the time in Retry-After.

@@ -9,8 +9,14 @@ pub struct Request<'a> {
     pub target: &'a [u8],
     /// `authorization`.
     pub authorization: Field<'a>,
+    /// `:authority`.
+    pub authority: &'a [u8],
     /// `x-api-key`.
     pub api_key: Field<'a>,
+    /// `origin`.
+    pub origin: Field<'a>,
+    /// `x-delegate-account-id`: the team that an enterprise's credential is to act for.
+    pub delegate: Field<'a>,
     /// How an answer is written.
     pub wire: Wire,
     /// Names of identity headers that the client sent; only the filter may speak in these.
@@ -47,8 +53,11 @@ impl<'a> Request<'a> {
             match name {
                 b":method" => request.method = value,
                 b":path" => request.target = value,
+                b":authority" => request.authority = value,
                 b"authorization" => request.authorization.add(value),
                 b"x-api-key" => request.api_key.add(value),
+                b"origin" => request.origin.add(value),
+                b"x-delegate-account-id" => request.delegate.add(value),
                 b"content-type" if is_grpc(value) => request.wire = Wire::Grpc,
                 _ => request.note_if_spoofed(name),
             }

@@ -1,6 +1,6 @@
-//! What was used since the last settlement, per key; only known keys can get an entry.
+//! What was used since the last settlement, per key and team; only known ones can get an entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use tollkeeper_contract::ledger::Usage;
 
@@ -9,7 +9,7 @@ use crate::time::Now;
 /// Usage that has not been handed on.
 #[derive(Debug, Default)]
 pub struct Tally {
-    usage: BTreeMap<String, Usage>,
+    usage: BTreeMap<(String, String), Usage>,
 }
 
 /// What a request did to the team's bucket.
@@ -22,7 +22,7 @@ pub enum Use {
 }
 
 impl Tally {
-    /// Counts one request of `key`, charged to `team`.
+    /// Counts one request of `key`, charged to `team`; either is empty where there is none.
     pub fn count(&mut self, key: &str, team: &str, what: Use, now: Now) {
         let (granted, limited) = match what {
             Use::Granted => (1, 0),
@@ -34,10 +34,10 @@ impl Tally {
 
     /// Adds what somebody else counted.
     pub fn add(&mut self, usage: Usage) {
-        match self.usage.get_mut(&usage.key) {
-            Some(known) => known.add(&usage),
-            None => {
-                self.usage.insert(usage.key.clone(), usage);
+        match self.usage.entry((usage.key.clone(), usage.team.clone())) {
+            Entry::Occupied(mut known) => known.get_mut().add(&usage),
+            Entry::Vacant(free) => {
+                free.insert(usage);
             }
         }
     }
@@ -65,12 +65,12 @@ mod tests {
     use crate::time::{Monotonic, Now};
 
     #[test]
-    fn requests_of_one_key_are_one_entry() {
+    fn requests_of_one_key_for_one_team_are_one_entry() {
         let at = |unix| Now { unix, monotonic: Monotonic(0) };
         let mut tally = Tally::default();
         tally.count("k", "acme", Use::Granted, at(7));
         tally.count("k", "acme", Use::Limited, at(5));
-        tally.count("other", "acme", Use::Granted, at(1));
+        tally.count("k", "globex", Use::Granted, at(1));
         let usage = tally.take(1);
         assert_eq!((usage[0].granted, usage[0].limited, usage[0].last_used), (1, 1, 7));
         assert_eq!(tally.take(9).len(), 1);

@@ -32,6 +32,10 @@ words! {
         Kind = "x-auth-kind",
         /// The team that the request is for.
         Team = "x-auth-team",
+        /// The enterprise whose credential it is.
+        Enterprise = "x-auth-enterprise",
+        /// The team for which an enterprise's credential acts.
+        DelegatedTeam = "x-auth-delegated-team",
         /// Whom the key was made for.
         Subject = "x-auth-subject",
         /// The public id of the key.

@@ -1,15 +1,17 @@
-//! A team's cell: its bucket and a copy of its record in one shared-data value, so that one compare-and-swap charges
-//! the team exactly and sees its present state.
+//! The cell of a team or an enterprise: its bucket and a copy of its record in one shared-data value, so that one
+//! compare-and-swap charges it exactly and sees its present state.
 //!
-//! A cell is made by the first request of a known team. The steward copies a changed record into the cell *after*
+//! A cell is made by the first request that is served. The steward copies a changed record into the cell *after*
 //! the shard; whoever makes a cell looks at the shard *again* afterwards. Whichever comes last sees the other, so no
 //! cell keeps an old record.
 
-use tollkeeper_contract::{Quota, TeamRecord, TenantState};
+use tollkeeper_contract::Quota;
 
 use crate::{
     bucket::{Bucket, Outcome},
-    refusal::{Denial, Fault, Refusal},
+    policy::{Tenant, Terms},
+    principal::Account,
+    refusal::{Fault, Refusal},
     shared::{Expected, SharedData, Swap},
 };
 
@@ -19,12 +21,12 @@ use super::{KeyTable, WriteError};
 /// many in a row need this many other requests of the same team within microseconds.
 const ATTEMPTS: u32 = 256;
 
-/// A bucket and the encoded record of the team that it belongs to.
+/// A bucket and the encoded record of whoever it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// The team's tokens.
+    /// The tokens.
     pub bucket: Bucket,
-    /// The encoded [`TeamRecord`].
+    /// The encoded record, of a team or of an enterprise.
     pub record: Vec<u8>,
 }
 
@@ -33,14 +35,14 @@ pub struct Cell {
 pub enum Charge {
     /// The tokens were taken.
     Taken {
-        /// The team's quota.
+        /// The quota.
         quota: Quota,
         /// The bucket after it.
         bucket: Bucket,
     },
     /// The bucket did not have them.
     Exhausted {
-        /// The team's quota.
+        /// The quota.
         quota: Quota,
         /// The bucket, from which nothing was taken.
         bucket: Bucket,
@@ -50,12 +52,12 @@ pub enum Charge {
 }
 
 impl<Shared: SharedData> KeyTable<'_, Shared> {
-    /// Takes `cost` tokens from the team's bucket.
+    /// Takes `cost` tokens from the bucket of `account`, if it is served on these terms.
     ///
     /// # Errors
-    /// When the team is gone or disabled, too many others were faster, or the host fails. Nothing is taken then.
-    pub fn charge(&self, team: &str, cost: u32) -> Result<Charge, Refusal> {
-        let name = self.names.cell(team);
+    /// When the account is gone or not served, too many others were faster, or the host fails. Nothing is taken then.
+    pub fn charge(&self, account: &Account, terms: &Terms<'_>, cost: u32) -> Result<Charge, Refusal> {
+        let name = self.names.cell(account);
         for _ in 0..ATTEMPTS {
             let read = self.shared.get(&name)?;
             let expected = Expected::from_read(read.as_ref());
@@ -63,9 +65,11 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             let is_new = known.is_none();
             let cell = match known {
                 Some(value) => Cell::decode(&value.bytes).ok_or(Fault::TableUnreadable)?,
-                None => self.first_cell(team)?,
+                None => self.first_cell(account, terms)?,
             };
-            let quota = cell.quota_if_active(self.default_quota)?;
+            let tenant = Tenant::decode(account, &cell.record)?;
+            terms.check(&tenant)?;
+            let quota = tenant.quota().unwrap_or(self.default_quota);
             let (charge, bucket) = match cell.bucket.take(quota, self.now, cost) {
                 Outcome::Taken(bucket) => (Charge::Taken { quota, bucket }, bucket),
                 Outcome::Refused { wait } => {
@@ -83,42 +87,41 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
                 continue;
             }
             if is_new {
-                self.confirm_cell(team, &next.record)?;
+                self.confirm_cell(account, &next.record)?;
             }
             return Ok(charge);
         }
         Err(Fault::BucketContended.into())
     }
 
-    fn first_cell(&self, team: &str) -> Result<Cell, Refusal> {
-        // A key whose team is gone is about to go as well: its removal comes with the same revision.
-        let record = self.find_team(team)?.ok_or(Denial::TeamDisabled)?;
-        let quota = TeamRecord::decode(&record)?.quota.unwrap_or(self.default_quota);
+    fn first_cell(&self, account: &Account, terms: &Terms<'_>) -> Result<Cell, Refusal> {
+        let record = self.find_account(account)?.ok_or_else(|| terms.unknown(account))?;
+        let quota = Tenant::decode(account, &record)?.quota().unwrap_or(self.default_quota);
         Ok(Cell { bucket: Bucket::full(quota, self.now), record })
     }
 
     /// Looks at the shard once more after a cell was made from it.
-    fn confirm_cell(&self, team: &str, copied: &[u8]) -> Result<(), Refusal> {
-        let present = self.find_team(team)?;
+    fn confirm_cell(&self, account: &Account, copied: &[u8]) -> Result<(), Refusal> {
+        let present = self.find_account(account)?;
         if present.as_deref() == Some(copied) {
             return Ok(());
         }
-        self.refresh_cell(team, present.as_deref()).map_err(|_| Fault::BucketContended.into())
+        self.refresh_cell(account, present.as_deref()).map_err(|_| Fault::BucketContended.into())
     }
 
-    /// Copies the team's present record into its cell, if it has one; without a record the cell is emptied.
+    /// Copies the present record of a team or an enterprise into its cell, if it has one; without a record the cell is emptied.
     ///
     /// The tokens stay what they are, and refill under the new quota from this moment on.
     ///
     /// # Errors
     /// When the host fails, or others were faster too often.
-    pub(super) fn refresh_cell(&self, team: &str, record: Option<&[u8]>) -> Result<(), WriteError> {
-        let name = self.names.cell(team);
+    pub(super) fn refresh_cell(&self, account: &Account, record: Option<&[u8]>) -> Result<(), WriteError> {
+        let name = self.names.cell(account);
         for _ in 0..ATTEMPTS {
             let Some(value) = self.shared.get(&name)?.filter(|value| !value.bytes.is_empty()) else { return Ok(()) };
             let next = match (Cell::decode(&value.bytes), record) {
                 (Some(cell), Some(record)) => {
-                    let quota = TeamRecord::decode(record)?.quota.unwrap_or(self.default_quota);
+                    let quota = Tenant::decode(account, record)?.quota().unwrap_or(self.default_quota);
                     Cell { bucket: cell.bucket.at(quota, self.now), record: record.to_vec() }.encode()
                 }
                 (None, _) | (_, None) => Vec::new(),
@@ -132,14 +135,6 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
 }
 
 impl Cell {
-    fn quota_if_active(&self, default: Quota) -> Result<Quota, Refusal> {
-        let team = TeamRecord::decode(&self.record)?;
-        match team.state {
-            TenantState::Active => Ok(team.quota.unwrap_or(default)),
-            TenantState::Disabled => Err(Denial::TeamDisabled.into()),
-        }
-    }
-
     fn encode(&self) -> Vec<u8> {
         [self.bucket.encode().as_slice(), &self.record].concat()
     }
@@ -154,6 +149,8 @@ impl Cell {
 mod tests {
     use super::Charge;
     use crate::{
+        policy::Terms,
+        principal::Account,
         refusal::{Denial, Fault, Refusal},
         shared::{
             SharedData,
@@ -173,12 +170,18 @@ mod tests {
         Names::new("test")
     }
 
+    const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
+
+    fn acme() -> Account {
+        Account::Team("acme".into())
+    }
+
     fn three() -> Quota {
         Quota::new(3, 300).unwrap()
     }
 
     fn charge(shared: &impl SharedData, now: Monotonic) -> Result<Charge, Refusal> {
-        KeyTable { shared, names: &names(), default_quota: three(), now }.charge("acme", 1)
+        KeyTable { shared, names: &names(), default_quota: three(), now }.charge(&acme(), &TERMS, 1)
     }
 
     fn write(shared: &impl SharedData, state: TenantState, quota: Option<Quota>) {
@@ -235,7 +238,7 @@ mod tests {
         while take(&shared) == Ok(true) {}
         let charge = |now| {
             let default_quota = Quota::new(1000, 300).unwrap();
-            KeyTable { shared: &shared, names: &names(), default_quota, now }.charge("acme", 1)
+            KeyTable { shared: &shared, names: &names(), default_quota, now }.charge(&acme(), &TERMS, 1)
         };
         assert!(matches!(charge(NOW), Ok(Charge::Exhausted { .. })));
         assert!(matches!(charge(NOW.after(300)), Ok(Charge::Taken { .. })));
@@ -266,7 +269,7 @@ mod tests {
     fn a_cell_that_cannot_be_read_is_our_fault() {
         let shared = Memory::default();
         write(&shared, TenantState::Active, None);
-        shared.put(&names().cell("acme"), b"nonsense");
+        shared.put(&names().cell(&acme()), b"nonsense");
         assert_eq!(take(&shared), Err(Fault::TableUnreadable.into()));
     }
 
@@ -292,6 +295,6 @@ mod tests {
         let table = KeyTable { shared: &shared, names: &names(), default_quota: three(), now: NOW };
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
         table.apply(&[Entry { cursor, record: None }]).unwrap();
-        assert_eq!(shared.get(&names().cell("acme")).unwrap().unwrap().bytes, b"");
+        assert_eq!(shared.get(&names().cell(&acme())).unwrap().unwrap().bytes, b"");
     }
 }

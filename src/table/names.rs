@@ -2,6 +2,8 @@
 
 use tollkeeper_contract::{Digest, page::Table, shard};
 
+use crate::principal::Account;
+
 /// Names under one prefix, because Istio gives all plugins of a proxy one name space.
 #[derive(Debug, Clone)]
 pub struct Names {
@@ -36,10 +38,13 @@ impl Names {
         format!("{}{letter}/{index:04x}", self.prefix)
     }
 
-    /// A team's cell.
+    /// The cell of a team or of an enterprise.
     #[must_use]
-    pub fn cell(&self, team: &str) -> String {
-        format!("{}c/{team}", self.prefix)
+    pub fn cell(&self, account: &Account) -> String {
+        match account {
+            Account::Team(id) => format!("{}c/{id}", self.prefix),
+            Account::Enterprise(id) => format!("{}ce/{id}", self.prefix),
+        }
     }
 
     /// What is known of the whole table.

@@ -3,6 +3,7 @@
 use tollkeeper_contract::{Digest, page::Table, shard};
 
 use crate::{
+    principal::Account,
     refusal::Refusal,
     shared::{SharedData, Value},
 };
@@ -18,12 +19,24 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         self.find(Table::Keys, digest)
     }
 
-    /// The encoded record of the team with this id, if there is one.
+    /// The encoded record of the team or enterprise, if there is one.
     ///
     /// # Errors
-    /// When the host fails or the shard cannot be read: never taken for "no such team".
-    pub fn find_team(&self, team: &str) -> Result<Option<Vec<u8>>, Refusal> {
-        self.find(Table::Teams, &Digest::of(team.as_bytes()))
+    /// When the host fails or the shard cannot be read: never taken for "no such".
+    pub fn find_account(&self, account: &Account) -> Result<Option<Vec<u8>>, Refusal> {
+        let (table, id) = match account {
+            Account::Team(id) => (Table::Teams, id),
+            Account::Enterprise(id) => (Table::Enterprises, id),
+        };
+        self.find(table, &Digest::of(id.as_bytes()))
+    }
+
+    /// The encoded record of whatever `table` has under this name, if there is one.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such".
+    pub fn find_named(&self, table: Table, name: &str) -> Result<Option<Vec<u8>>, Refusal> {
+        self.find(table, &Digest::of(name.as_bytes()))
     }
 
     /// The encoded record of the key that verifies tokens with this `kid`, of which this is the digest.

@@ -73,6 +73,7 @@ fn shard_at(place: u32) -> Option<(Table, u16)> {
 mod tests {
     use super::SnapshotWriter;
     use crate::{
+        principal::Account,
         shared::memory::Memory,
         table::{KeyTable, Names},
         time::Monotonic,
@@ -134,8 +135,8 @@ mod tests {
                 let (cursor, record) = key(name);
                 assert_eq!(table.find_key(&cursor.digest), Ok(Some(record)), "page length {page}");
             }
-            assert!(table.find_team("acme").unwrap().is_some());
-            assert_eq!(table.find_team("old"), Ok(None));
+            assert!(table.find_account(&Account::Team("acme".into())).unwrap().is_some());
+            assert_eq!(table.find_account(&Account::Team("old".into())), Ok(None));
             assert_eq!(table.find_key(&key(9999).0.digest), Ok(None));
         }
     }

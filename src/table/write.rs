@@ -4,12 +4,15 @@
 use std::fmt;
 
 use tollkeeper_contract::{
-    Broken, Digest, TeamRecord,
+    Broken, Digest, EnterpriseRecord, TeamRecord,
     page::{Entry, Table},
     shard::{self, Edit},
 };
 
-use crate::shared::{Expected, HostFailure, SharedData, Swap};
+use crate::{
+    principal::Account,
+    shared::{Expected, HostFailure, SharedData, Swap},
+};
 
 use super::KeyTable;
 
@@ -87,26 +90,31 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             return Err(WriteError::Superseded);
         }
         match table {
-            Table::Teams => self.refresh_cells(&old, edits),
-            Table::Keys
-            | Table::Users
-            | Table::RevokedSessions
-            | Table::Hosts
-            | Table::Enterprises
-            | Table::TokenKeys => Ok(()),
+            Table::Teams => {
+                self.refresh_cells(&old, edits, |record| Ok(Account::Team(TeamRecord::decode(record)?.id.to_owned())))
+            }
+            Table::Enterprises => self.refresh_cells(&old, edits, |record| {
+                Ok(Account::Enterprise(EnterpriseRecord::decode(record)?.id.to_owned()))
+            }),
+            Table::Keys | Table::Users | Table::RevokedSessions | Table::Hosts | Table::TokenKeys => Ok(()),
         }
     }
 
     /// Only after the shard: see [`Cell`](super::Cell).
-    fn refresh_cells(&self, old: &[u8], edits: &[(Digest, Edit<'_>)]) -> Result<(), WriteError> {
+    fn refresh_cells(
+        &self,
+        old: &[u8],
+        edits: &[(Digest, Edit<'_>)],
+        account_of: impl Fn(&[u8]) -> Result<Account, Broken>,
+    ) -> Result<(), WriteError> {
         for (digest, edit) in edits {
-            let (team, record) = match edit {
+            let (known, record) = match edit {
                 Edit::Put(record) => (Some(*record), Some(*record)),
                 Edit::Remove => (shard::find(old, digest)?, None),
             };
-            // A team that was never there has no cell.
-            let Some(team) = team else { continue };
-            self.refresh_cell(TeamRecord::decode(team)?.id, record)?;
+            // What was never there has no cell.
+            let Some(known) = known else { continue };
+            self.refresh_cell(&account_of(known)?, record)?;
         }
         Ok(())
     }

@@ -46,13 +46,20 @@ fn identity(headers: &mut Vec<Header>, chosen: AuthHeaders, header: AuthHeader, 
 fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, revision: Option<u64>) {
     identity(headers, chosen, AuthHeader::Status, || "granted".to_owned());
     identity(headers, chosen, AuthHeader::Method, || who.style.as_str().to_owned());
-    identity(headers, chosen, AuthHeader::Kind, || who.kind.as_str().to_owned());
-    identity(headers, chosen, AuthHeader::Team, || who.team.clone());
-    identity(headers, chosen, AuthHeader::KeyId, || who.key_id.clone());
-    identity(headers, chosen, AuthHeader::Scopes, || who.scopes.clone());
-    if !who.subject.is_empty() {
-        identity(headers, chosen, AuthHeader::Subject, || who.subject.clone());
+    identity(headers, chosen, AuthHeader::Kind, || who.kind_word().to_owned());
+    let maybe = [
+        (AuthHeader::Team, who.account.team()),
+        (AuthHeader::Enterprise, who.enterprise()),
+        (AuthHeader::DelegatedTeam, who.delegated_team()),
+        (AuthHeader::KeyId, who.key_id.as_deref()),
+        (AuthHeader::Subject, Some(who.subject.as_str()).filter(|subject| !subject.is_empty())),
+    ];
+    for (header, value) in maybe {
+        if let Some(value) = value {
+            identity(headers, chosen, header, || value.to_owned());
+        }
     }
+    identity(headers, chosen, AuthHeader::Scopes, || who.scopes.clone());
     if let Some(expires) = who.expires {
         identity(headers, chosen, AuthHeader::Expires, || expires.to_string());
     }
@@ -64,12 +71,12 @@ fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): `r` requests are left, and in `t`
 /// seconds there is one more.
 fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitHeaders) {
-    let Allowance { quota, remaining, until_next } = allowance;
+    let Allowance { policy, quota, remaining, until_next } = allowance;
     match style {
         RateLimitHeaders::Off => {}
         RateLimitHeaders::Draft => {
-            headers.push(("ratelimit-policy", format!("\"team\";q={};w={}", quota.limit(), quota.window())));
-            headers.push(("ratelimit", format!("\"team\";r={remaining};t={until_next}")));
+            headers.push(("ratelimit-policy", format!("\"{policy}\";q={};w={}", quota.limit(), quota.window())));
+            headers.push(("ratelimit", format!("\"{policy}\";r={remaining};t={until_next}")));
         }
     }
 }

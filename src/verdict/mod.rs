@@ -7,7 +7,12 @@ mod reply;
 
 use tollkeeper_contract::Quota;
 
-use crate::{bucket::Bucket, config::Styles, principal::Principal, refusal::Refusal};
+use crate::{
+    bucket::Bucket,
+    config::Styles,
+    principal::{Account, Principal},
+    refusal::Refusal,
+};
 
 pub use headers::{is_overruled, request_headers, response_headers};
 pub use reply::{Reply, reply};
@@ -53,10 +58,12 @@ impl<R: Into<Refusal>> From<R> for Refused {
     }
 }
 
-/// A team's quota and what is left of it.
+/// A quota and what is left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// The team's quota.
+    /// Whose it is: `team` or `enterprise`.
+    pub policy: &'static str,
+    /// The quota.
     pub quota: Quota,
     /// Whole tokens left.
     pub remaining: u64,
@@ -65,10 +72,14 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// What is left in `bucket`.
+    /// What is left in the `bucket` of `account`.
     #[must_use]
-    pub fn of(quota: Quota, bucket: &Bucket) -> Self {
-        Self { quota, remaining: bucket.remaining(), until_next: bucket.until_next().div_ceil(1000) }
+    pub fn of(account: &Account, quota: Quota, bucket: &Bucket) -> Self {
+        let policy = match account {
+            Account::Team(_) => "team",
+            Account::Enterprise(_) => "enterprise",
+        };
+        Self { policy, quota, remaining: bucket.remaining(), until_next: bucket.until_next().div_ceil(1000) }
     }
 }
 

@@ -39,13 +39,21 @@ pub(super) fn statuses(refusal: Refusal) -> (u16, u8, &'static str) {
             | Denial::UnknownToken
             | Denial::TokenExpired
             | Denial::TokenNotYetValid
+            | Denial::SessionRevoked
+            | Denial::UserUnknown
+            | Denial::UserDisabled
             | Denial::KeyRevoked
             | Denial::KeyDisabled
             | Denial::KeyExpired
             | Denial::KeyNotYetValid => (401, 16, "Unauthorized"),
-            Denial::TeamMismatch | Denial::MissingScope | Denial::TeamDisabled | Denial::NoRoute => {
-                (403, 7, "Forbidden")
-            }
+            Denial::OriginMismatch
+            | Denial::DelegationRefused
+            | Denial::TeamMismatch
+            | Denial::HostMismatch
+            | Denial::MissingScope
+            | Denial::TeamDisabled
+            | Denial::EnterpriseDisabled
+            | Denial::NoRoute => (403, 7, "Forbidden"),
             Denial::QuotaExhausted => (429, 8, "Too Many Requests"),
         },
         Refusal::Fault(

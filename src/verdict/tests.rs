@@ -25,11 +25,11 @@ fn principal() -> Principal {
         scopes: "read write",
         origin: None,
     };
-    Principal::new(crate::config::Style::Token, &record)
+    Principal::of_key(crate::config::Style::Token, &record)
 }
 
 fn granted() -> Verdict {
-    let allowance = Allowance { quota: Quota::new(300, 300).unwrap(), remaining: 299, until_next: 1 };
+    let allowance = Allowance { policy: "team", quota: Quota::new(300, 300).unwrap(), remaining: 299, until_next: 1 };
     Verdict::Granted(Grant { principal: principal(), allowance, withheld: vec![] })
 }
 
@@ -91,7 +91,7 @@ fn a_grpc_client_gets_the_sentence_as_its_message() {
 
 #[test]
 fn whoever_is_limited_or_meets_a_fault_is_told_when_to_come_back() {
-    let allowance = Some(Allowance { quota: Quota::new(1, 60).unwrap(), remaining: 0, until_next: 42 });
+    let allowance = Some(Allowance { policy: "team", quota: Quota::new(1, 60).unwrap(), remaining: 0, until_next: 42 });
     let limited = Refused { allowance, ..Denial::QuotaExhausted.into() };
     assert!(reply(&limited, &config("").realm, Wire::Http).headers.contains(&("retry-after", "42".to_owned())));
     let fault = Fault::NotSynced.into();

@@ -166,8 +166,12 @@ fn publish(verdict: &Verdict) {
     set("tollkeeper.verdict", verdict.word());
     set("tollkeeper.reason", verdict.reason());
     if let Some(principal) = verdict.principal() {
-        set("tollkeeper.team", &principal.team);
-        set("tollkeeper.key_id", &principal.key_id);
-        set("tollkeeper.kind", principal.kind.as_str());
+        set("tollkeeper.kind", principal.kind_word());
+        let maybe = [
+            ("tollkeeper.team", principal.account.team()),
+            ("tollkeeper.enterprise", principal.enterprise()),
+            ("tollkeeper.key_id", principal.key_id.as_deref()),
+        ];
+        maybe.into_iter().for_each(|(name, value)| value.into_iter().for_each(|value| set(name, value)));
     }
 }

@@ -40,9 +40,9 @@ impl Settlement {
             }
             Verdict::Public | Verdict::Refused(_) => return,
         };
-        let Principal { key_id, team, .. } = principal;
+        let Principal { key_id, account, .. } = principal;
         if let Ok(mut tally) = self.tally.try_borrow_mut() {
-            tally.count(key_id, team, what, now);
+            tally.count(key_id.as_deref().unwrap_or_default(), account.team().unwrap_or_default(), what, now);
         }
     }
 
