@@ -21,7 +21,7 @@ use crate::{
     edge,
     metrics::Metrics,
     nodes::Nodes,
-    store::{OpenError, Retention, Store},
+    store::{Database, OpenError, Retention, Store},
 };
 
 /// How long requests under way may take once the program is asked to end.
@@ -35,8 +35,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(600);
 pub struct ServeSettings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The SQLite file.
-    pub database: PathBuf,
+    /// Where everything is kept.
+    pub database: Database,
     /// Where to write the address that was bound.
     pub address_file: Option<PathBuf>,
     /// Who may call.
@@ -93,7 +93,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         write_whole(path, &format!("{address}\n"))
             .map_err(|cause| ServeError::AddressFile { path: path.clone(), cause })?;
     }
-    tracing::info!(%address, database = %settings.database.display(), "listening");
+    tracing::info!(%address, database = %settings.database, "listening");
     run(listener, app, stopping).await?;
     housekeeping.abort();
     if timeout(GRACE, store.close()).await.is_err() {

@@ -14,6 +14,7 @@ use tollkeeper_contract::{InvalidName, KeyId, KeyState, Kind, Scope, Scopes, Sub
 use super::{
     App, Id,
     body::{MaybeSent, Sent, clearable, field, patch, settable},
+    by::Asked,
     once,
     problem::Problem,
     query::{Params, cut},
@@ -64,6 +65,7 @@ pub(super) struct RevokeBody {
 /// `POST /v1/keys`
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Asked(by): Asked,
     headers: HeaderMap,
     sent: Sent<NewKeyBody>,
 ) -> Result<Response, Problem> {
@@ -73,7 +75,7 @@ pub(super) async fn create(
         tracing::error!(%error, "the system gives no randomness");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no_randomness", "the system gives no randomness")
     })?;
-    let (made, issued) = app.store.create_key(key, issued, once, edge::now()).await.map_err(refused_new_key)?;
+    let (made, issued) = app.store.create_key(key, issued, once, by, edge::now()).await.map_err(refused_new_key)?;
     Ok(match made {
         Made::Now(key) => {
             let text = issued.text.expose().to_owned();
@@ -104,26 +106,28 @@ pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Id(id): Id,
+    Asked(by): Asked,
     sent: Sent<KeyChangeBody>,
 ) -> Result<Json<KeyView>, Problem> {
     let wanted = key_change(sent.value)?;
-    Ok(Json(app.store.change_key(known_form(&id)?, wanted).await?.into()))
+    Ok(Json(app.store.change_key(known_form(&id)?, wanted, by, edge::now()).await?.into()))
 }
 
 /// `POST /v1/keys/{id}/revoke`
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
     Id(id): Id,
+    Asked(by): Asked,
     MaybeSent(sent): MaybeSent<RevokeBody>,
 ) -> Result<Json<KeyView>, Problem> {
     let reason = sent.and_then(|body| body.reason);
     let reason = reason.map(|reason| field("reason", Reason::parse(&reason))).transpose()?;
-    Ok(Json(app.store.revoke_key(known_form(&id)?, reason, edge::now()).await?.into()))
+    Ok(Json(app.store.revoke_key(known_form(&id)?, reason, by, edge::now()).await?.into()))
 }
 
 /// `DELETE /v1/keys/{id}`
-pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id) -> Result<StatusCode, Problem> {
-    app.store.delete_key(known_form(&id)?, edge::now()).await?;
+pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
+    app.store.delete_key(known_form(&id)?, by, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

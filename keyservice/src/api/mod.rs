@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod by;
 mod health;
 mod keys;
 mod node;

@@ -86,26 +86,14 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        if is_passing(&error) {
-            tracing::warn!(%error, "the database is busy");
-            let detail = "the database is busy or the service is ending; try again";
+        if error.is_passing() {
+            tracing::warn!(%error, "the database is busy or out of reach");
+            let detail = "the database is busy or out of reach, or the service is ending; try again";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_busy", detail);
         }
         tracing::error!(%error, "the database failed");
         let detail = "the database failed; the service's log says how";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", detail)
-    }
-}
-
-/// Whether the same request may succeed a little later.
-fn is_passing(error: &StoreError) -> bool {
-    match error {
-        StoreError::Interrupted | StoreError::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => true,
-        // SQLITE_BUSY and SQLITE_LOCKED, with their extensions in the upper bits.
-        StoreError::Sql(sqlx::Error::Database(error)) => {
-            error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
-        }
-        StoreError::Sql(_) | StoreError::Corrupt { .. } => false,
     }
 }
 

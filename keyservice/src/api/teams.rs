@@ -14,6 +14,7 @@ use tollkeeper_contract::{InvalidQuota, Quota, TeamId, TenantState};
 use super::{
     App, Id,
     body::{Object, Sent, field, patch, settable},
+    by::Asked,
     once,
     problem::Problem,
     query::{Params, cut},
@@ -55,11 +56,12 @@ pub(super) struct TeamChangeBody {
 /// `POST /v1/teams`
 pub(super) async fn create(
     State(app): State<Arc<App>>,
+    Asked(by): Asked,
     headers: HeaderMap,
     sent: Sent<NewTeamBody>,
 ) -> Result<Response, Problem> {
     let once = once::once(&headers, "POST /v1/teams", sent.digest)?;
-    let made = app.store.create_team(new_team(sent.value)?, once, edge::now()).await?;
+    let made = app.store.create_team(new_team(sent.value)?, once, by, edge::now()).await?;
     Ok(match made {
         Made::Now(team) => once::made(TeamMade { team: team.into(), replayed: false }),
         Made::Before(team) => once::replayed(TeamMade { team: team.into(), replayed: true }),
@@ -85,15 +87,16 @@ pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     Id(id): Id,
+    Asked(by): Asked,
     sent: Sent<TeamChangeBody>,
 ) -> Result<Json<TeamView>, Problem> {
     let wanted = team_change(sent.value)?;
-    Ok(Json(app.store.change_team(known_form(&id)?, wanted).await?.into()))
+    Ok(Json(app.store.change_team(known_form(&id)?, wanted, by, edge::now()).await?.into()))
 }
 
 /// `DELETE /v1/teams/{id}`
-pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id) -> Result<StatusCode, Problem> {
-    app.store.delete_team(known_form(&id)?, edge::now()).await?;
+pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
+    app.store.delete_team(known_form(&id)?, by, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

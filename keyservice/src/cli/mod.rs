@@ -16,6 +16,7 @@ use crate::{
     logs,
     serve::{ServeError, ServeSettings, serve},
     settings::{self, LogFormat, SettingError, from_environment},
+    store::Database,
 };
 use client::{CallError, Client};
 use output::Output;
@@ -59,9 +60,16 @@ struct ServeFlags {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, env = "TOLLKEEPER_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// The SQLite file; it is made if there is none.
-    #[arg(long, env = "TOLLKEEPER_DATABASE", default_value = "tollkeeper.db", value_name = "FILE")]
-    database: PathBuf,
+    /// A SQLite file, made if there is none, or postgres://USER:PASSWORD@HOST:PORT/NAME (better in the environment:
+    /// `ps` shows flags).
+    #[arg(
+        long,
+        env = "TOLLKEEPER_DATABASE",
+        hide_env_values = true,
+        default_value = "tollkeeper.db",
+        value_name = "FILE|URL"
+    )]
+    database: String,
     /// Write the address that was bound into this file once the service listens.
     #[arg(long, env = "TOLLKEEPER_ADDRESS_FILE", value_name = "FILE")]
     address_file: Option<PathBuf>,
@@ -138,6 +146,8 @@ async fn start(flags: ServeFlags) -> Result<(), CommandError> {
     let tokens = settings::tokens(from_environment)?;
     logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
     let ServeFlags { listen, database, address_file, .. } = flags;
+    let database = Database::parse(&database)
+        .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
     Ok(serve(ServeSettings { listen, database, address_file, tokens }).await?)
 }
 

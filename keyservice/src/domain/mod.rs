@@ -1,6 +1,7 @@
 //! What the key service is about, as types that cannot hold a wrong value; no I/O, no clock.
 
 mod attempts;
+mod by;
 mod key;
 mod mint;
 mod moment;
@@ -13,6 +14,7 @@ mod usage;
 pub mod word;
 
 pub use attempts::{Account, Acquaintance, Allowance, Attempts, SourceNetwork};
+pub use by::{Actor, By};
 pub use key::{Issued, Key, KeyChange, KeyFilter, KeyState, NewKey, is_ever_valid};
 pub use mint::{Mint, TokenRules};
 pub use moment::{InvalidMoment, Moment};

@@ -1,93 +1,191 @@
 //! A change: the only way to write what nodes see.
 //!
 //! **Invariant: commit order is revision order.** The next revision is read and taken inside a write transaction that
-//! holds the database's one write lock from its first statement (`BEGIN IMMEDIATE`) to its commit. So no transaction
-//! with a greater revision can commit, or even begin, before one with a smaller revision is visible, and a reader who
-//! sees revision n sees every change up to n. A sequence taken outside that lock would break this.
+//! is alone from its first statement to its commit: on SQLite it holds the database's one write lock
+//! (`BEGIN IMMEDIATE`), on PostgreSQL the lock of the `service` row. So no transaction with a greater revision can
+//! commit, or even take it, before one with a smaller revision is visible, and a reader who sees revision n sees every
+//! change up to n. A sequence taken outside that lock would break this.
 //!
 //! A revision that is not committed is not used up: the counter is rolled back with everything else.
 
 use std::sync::atomic::Ordering;
 
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use serde_json::{Map, Value};
 use tollkeeper_contract::page::{Cursor, Table};
 
-use super::{Store, StoreError, row};
-use crate::domain::Moment;
+use super::{
+    Store, StoreError, row,
+    sql::{Connection, Statement, sql},
+};
+use crate::domain::{By, Moment};
 
-/// The most rows that one change may touch.
+/// The most rows with one revision.
 ///
-/// A page of changes holds whole revisions only, so the greatest one must fit into a page with room to spare.
-pub const MAX_ROWS_PER_CHANGE: usize = 256;
+/// A page of changes holds whole revisions only, so the greatest one must fit into a page with room to spare. A change
+/// of more rows takes several revisions, which become visible together.
+pub const MAX_ROWS_PER_REVISION: usize = 256;
 
 /// A write transaction.
 pub(super) struct Change<'a> {
     store: &'a Store,
-    tx: Transaction<'static, Sqlite>,
+    by: By,
+    sql: Connection,
     revision: Option<u64>,
+    /// How many rows the revision has already.
+    rows: usize,
+    audited: Vec<(Entry, Moment)>,
+}
+
+/// What the audit log says of a change, besides who and when.
+pub(super) struct Entry {
+    /// What was done, for example `key.revoke`.
+    pub(super) action: &'static str,
+    /// To what, for example `key:c7tq4m2xkz5r6y3a`.
+    pub(super) resource: String,
+    /// The team that it belongs to.
+    pub(super) team: Option<String>,
+    /// The enterprise that it belongs to.
+    pub(super) enterprise: Option<String>,
+    /// What else there is to say; never a secret.
+    pub(super) detail: Map<String, Value>,
+}
+
+impl Entry {
+    /// `action` was done to the `sort` of thing that is called `id`.
+    pub(super) fn new(action: &'static str, sort: &str, id: &str) -> Self {
+        Self { action, resource: format!("{sort}:{id}"), team: None, enterprise: None, detail: Map::new() }
+    }
+
+    /// It belongs to that team.
+    pub(super) fn of_team(self, team: impl ToString) -> Self {
+        Self { team: Some(team.to_string()), ..self }
+    }
+
+    /// It belongs to that enterprise.
+    pub(super) fn of_enterprise(self, enterprise: impl ToString) -> Self {
+        Self { enterprise: Some(enterprise.to_string()), ..self }
+    }
+
+    /// More to say; never a secret.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.detail.insert(name.to_owned(), value.into());
+        self
+    }
 }
 
 impl Store {
-    /// Begins to write; others who want to write wait until the change is committed or dropped.
-    pub(super) async fn change(&self) -> Result<Change<'_>, StoreError> {
-        let tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Change { store: self, tx, revision: None })
+    /// Begins to write for `by`; others who want to write wait until the change is committed or dropped.
+    pub(super) async fn change(&self, by: &By) -> Result<Change<'_>, StoreError> {
+        let sql = self.writer.begin_writing().await?;
+        Ok(Change { store: self, by: by.clone(), sql, revision: None, rows: 0, audited: Vec::new() })
+    }
+
+    /// Begins to write what nobody asked for as such: usage, sessions, what is forgotten.
+    pub(super) async fn quiet_change(&self) -> Result<Change<'_>, StoreError> {
+        self.change(&By::SERVICE).await
     }
 }
 
 impl Change<'_> {
     /// The connection, for statements of this change.
-    pub(super) fn sql(&mut self) -> &mut SqliteConnection {
-        &mut self.tx
+    pub(super) fn sql(&mut self) -> &mut Connection {
+        &mut self.sql
     }
 
     /// Stamps a record that was made or altered: nodes get it with this change's revision.
     pub(super) async fn publish(&mut self, cursor: Cursor) -> Result<(), StoreError> {
-        self.stamp(cursor, None).await
+        self.stamp(&[cursor], None).await
+    }
+
+    /// Stamps any number of records that were made or altered.
+    pub(super) async fn publish_all(&mut self, cursors: &[Cursor]) -> Result<(), StoreError> {
+        self.stamp(cursors, None).await
     }
 
     /// Leaves a tombstone for a record that was deleted: nodes are told that it is gone.
     pub(super) async fn withdraw(&mut self, cursor: Cursor, now: Moment) -> Result<(), StoreError> {
-        self.stamp(cursor, Some(row::integer(now.unix())?)).await
+        self.stamp(&[cursor], Some(now)).await
     }
 
-    async fn stamp(&mut self, cursor: Cursor, removed_at: Option<i64>) -> Result<(), StoreError> {
-        let revision = row::integer(self.revision().await?)?;
-        let stamp = sqlx::query(
-            "INSERT INTO published (table_code, digest, revision, removed_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (table_code, digest)
-             DO UPDATE SET revision = excluded.revision, removed_at = excluded.removed_at",
-        );
-        let stamp = stamp.bind(table_code(cursor.table)).bind(cursor.digest.as_bytes().as_slice());
-        stamp.bind(revision).bind(removed_at).execute(&mut *self.tx).await?;
+    /// Leaves tombstones for any number of records that were deleted.
+    pub(super) async fn withdraw_all(&mut self, cursors: &[Cursor], now: Moment) -> Result<(), StoreError> {
+        self.stamp(cursors, Some(now)).await
+    }
+
+    /// Notes in the audit log what this change does; it is written with the change, or not at all.
+    pub(super) fn audit(&mut self, entry: Entry, now: Moment) {
+        self.audited.push((entry, now));
+    }
+
+    async fn stamp(&mut self, cursors: &[Cursor], removed_at: Option<Moment>) -> Result<(), StoreError> {
+        let mut left = cursors;
+        while !left.is_empty() {
+            let (revision, room) = self.revision_with_room().await?;
+            let (now, later) = left.split_at(room.min(left.len()));
+            stamping(now, revision, removed_at)?.execute(&mut self.sql).await?;
+            self.rows += now.len();
+            left = later;
+        }
         Ok(())
     }
 
-    /// This change's revision, taken when it is first needed: a change that changes nothing uses up none.
-    async fn revision(&mut self) -> Result<u64, StoreError> {
-        if let Some(revision) = self.revision {
-            return Ok(revision);
+    /// This change's revision and how many rows it may still have. It is taken when it is first needed: a change that
+    /// changes nothing uses up none.
+    async fn revision_with_room(&mut self) -> Result<(u64, usize), StoreError> {
+        if let Some(revision) = self.revision.filter(|_| self.rows < MAX_ROWS_PER_REVISION) {
+            return Ok((revision, MAX_ROWS_PER_REVISION - self.rows));
         }
-        let next = sqlx::query("UPDATE service SET revision = revision + 1 RETURNING revision");
-        let revision = row::unsigned(&next.fetch_one(&mut *self.tx).await?, "revision")?;
-        self.revision = Some(revision);
-        Ok(revision)
+        let next = sql("UPDATE service SET revision = revision + 1 RETURNING revision");
+        let revision = row::unsigned(&next.fetch_one(&mut self.sql).await?, "revision")?;
+        (self.revision, self.rows) = (Some(revision), 0);
+        Ok((revision, MAX_ROWS_PER_REVISION))
     }
 
-    /// Makes the change visible and wakes those who wait for one.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        self.tx.commit().await?;
+    /// Makes the change visible and wakes those who wait for one. Gives its last revision, if it took any.
+    pub(super) async fn commit(mut self) -> Result<Option<u64>, StoreError> {
+        self.write_audit().await?;
+        if let (Some(revision), Connection::Postgres(_)) = (self.revision, &self.sql) {
+            // Other instances hear of it as soon as, and only if, this transaction is committed.
+            let notify = sql("SELECT pg_notify($1, $2)").bind(super::CHANNEL).bind(revision.to_string());
+            notify.execute(&mut self.sql).await?;
+        }
+        self.sql.commit().await?;
         self.store.write_failed.store(false, Ordering::Relaxed);
         if let Some(revision) = self.revision {
-            // Two changes may come here in another order than they were committed in.
-            self.store.revision.send_if_modified(|current| {
-                let grown = revision > *current;
-                *current = revision.max(*current);
-                grown
-            });
+            self.store.reached(revision);
+        }
+        Ok(self.revision)
+    }
+
+    async fn write_audit(&mut self) -> Result<(), StoreError> {
+        let revision = self.revision.map(row::integer).transpose()?;
+        for (entry, now) in std::mem::take(&mut self.audited) {
+            let next = sql("UPDATE service SET audited = audited + 1 RETURNING audited");
+            let seq = next.fetch_one(&mut self.sql).await?.integer("audited")?;
+            let insert =
+                sql("INSERT INTO audit (seq, at, actor, source, action, resource, team, enterprise, detail, revision)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+            let insert = insert.bind(seq).bind(now).bind(self.by.actor.to_string());
+            let insert = insert.bind(self.by.source.map(|source| source.to_string())).bind(entry.action);
+            let insert = insert.bind(entry.resource).bind(entry.team).bind(entry.enterprise);
+            insert.bind(Value::Object(entry.detail).to_string()).bind(revision).execute(&mut self.sql).await?;
         }
         Ok(())
     }
+}
+
+fn stamping(cursors: &[Cursor], revision: u64, removed_at: Option<Moment>) -> Result<Statement, StoreError> {
+    let revision = row::integer(revision)?;
+    let mut insert = sql("INSERT INTO published (revision, removed_at, table_code, digest) VALUES ");
+    insert = insert.bind(revision).bind(removed_at);
+    for (index, cursor) in cursors.iter().enumerate() {
+        let separator = if index == 0 { "($1, $2, " } else { ", ($1, $2, " };
+        insert = insert.then_with(separator, table_code(cursor.table)).then_with(", ", &cursor.digest).then(")");
+    }
+    Ok(insert.then(
+        " ON CONFLICT (table_code, digest)
+          DO UPDATE SET revision = excluded.revision, removed_at = excluded.removed_at",
+    ))
 }
 
 /// How a table is called in `published`; the order is that of snapshots.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sqlx::postgres::PgDatabaseError;
+
 /// The database did not do what was asked: ours to repair, not the client's.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -19,6 +21,38 @@ pub enum StoreError {
     /// The change ended before it was done, because the program is ending.
     #[error("the change was interrupted")]
     Interrupted,
+}
+
+impl StoreError {
+    /// Whether the same request may succeed a little later: the database is busy, out of reach, or being replaced.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Interrupted => true,
+            Self::Sql(sqlx::Error::Database(error)) => match error.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => is_passing_in_postgres(error.code()),
+                None => is_passing_in_sqlite(error.code().as_deref()),
+            },
+            Self::Sql(error) => {
+                use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol};
+                matches!(error, PoolTimedOut | PoolClosed | Io(_) | Protocol(_))
+            }
+            Self::Corrupt { .. } => false,
+        }
+    }
+}
+
+/// SQLITE_BUSY and SQLITE_LOCKED, with their extensions in the upper bits.
+fn is_passing_in_sqlite(code: Option<&str>) -> bool {
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+/// PostgreSQL, appendix A: connection exceptions, a standby that took over too early (25006), an idle transaction that
+/// was ended, rolled back transactions, too few resources except a full disk, an object in use, an operator at work.
+fn is_passing_in_postgres(code: &str) -> bool {
+    const CLASSES: [&str; 5] = ["08", "40", "53", "55", "57"];
+    let class = code.get(..2).unwrap_or_default();
+    matches!(code, "25006" | "25P03") || (CLASSES.contains(&class) && code != "53100")
 }
 
 /// Why the database cannot be opened: says where and what to do.
@@ -51,14 +85,25 @@ pub enum OpenError {
         /// The file that is locked as long as the other one runs.
         lock: PathBuf,
     },
+    /// The server does not answer, or does not let this service work.
+    #[error(
+        "cannot use the database {database}: {cause}; check that PostgreSQL runs there and lets this user create \
+         tables, or set TOLLKEEPER_DATABASE"
+    )]
+    Unreachable {
+        /// The database, without user and password.
+        database: String,
+        /// What the system or PostgreSQL says.
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A later version of this program has changed the schema.
     #[error(
-        "the database {} has schema {version}, which this version does not know; run the newer keyservice that made it",
-        .path.display()
+        "the database {database} has schema {version}, which this version does not know; run the newer keyservice that \
+         made it"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The database.
+        database: String,
         /// The schema that is not known here.
         version: i64,
     },

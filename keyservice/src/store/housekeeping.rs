@@ -1,8 +1,11 @@
 //! What the database forgets, and when: everything that is kept only for a while is bounded.
 
-use sqlx::SqliteConnection;
-
-use super::{Store, StoreError, change::Change, row};
+use super::{
+    Store, StoreError,
+    change::Change,
+    row,
+    sql::{Connection, sql},
+};
 use crate::domain::Moment;
 
 /// How long things are kept.
@@ -42,19 +45,14 @@ impl Store {
     /// # Errors
     /// When the database fails; then nothing is forgotten.
     pub async fn clear(&self, retention: Retention, now: Moment) -> Result<Cleared, StoreError> {
-        let mut change = self.change().await?;
+        let mut change = self.quiet_change().await?;
         let tombstones = clear_tombstones(&mut change, retention, now).await?;
-        let before = row::integer(now.minus(retention.idempotency_seconds).unix())?;
-        let idempotency_keys =
-            sqlx::query("DELETE FROM idempotency WHERE created_at < $1").bind(before).execute(change.sql()).await?;
-        let before = row::integer(now.minus(retention.ledger_seconds).unix())?;
-        let stewards = sqlx::query("DELETE FROM ledger WHERE seen_at < $1").bind(before).execute(change.sql()).await?;
+        let old = sql("DELETE FROM idempotency WHERE created_at < $1").bind(now.minus(retention.idempotency_seconds));
+        let idempotency_keys = old.execute(change.sql()).await?;
+        let old = sql("DELETE FROM ledger WHERE seen_at < $1").bind(now.minus(retention.ledger_seconds));
+        let stewards = old.execute(change.sql()).await?;
         change.commit().await?;
-        Ok(Cleared {
-            tombstones,
-            idempotency_keys: idempotency_keys.rows_affected(),
-            stewards: stewards.rows_affected(),
-        })
+        Ok(Cleared { tombstones, idempotency_keys, stewards })
     }
 }
 
@@ -64,21 +62,22 @@ async fn clear_tombstones(change: &mut Change<'_>, retention: Retention, now: Mo
     let by_age = last_purged_by_age(change.sql(), now.minus(retention.tombstone_seconds)).await?;
     let by_count = last_purged_by_count(change.sql(), retention.tombstones).await?;
     let Some(floor) = by_age.max(by_count) else { return Ok(0) };
-    let purge = sqlx::query("DELETE FROM published WHERE removed_at IS NOT NULL AND revision <= $1").bind(floor);
-    let purged = purge.execute(change.sql()).await?.rows_affected();
-    let raise = sqlx::query("UPDATE service SET history_from = $1 WHERE history_from < $1").bind(floor);
+    let purge = sql("DELETE FROM published WHERE removed_at IS NOT NULL AND revision <= $1").bind(floor);
+    let purged = purge.execute(change.sql()).await?;
+    let raise = sql("UPDATE service SET history_from = $1 WHERE history_from < $1").bind(floor);
     raise.execute(change.sql()).await?;
     Ok(purged)
 }
 
 /// The last revision with a tombstone from before `before`.
-async fn last_purged_by_age(sql: &mut SqliteConnection, before: Moment) -> Result<Option<i64>, StoreError> {
-    let query = "SELECT MAX(revision) FROM published WHERE removed_at IS NOT NULL AND removed_at < $1";
-    Ok(sqlx::query_scalar(query).bind(row::integer(before.unix())?).fetch_one(sql).await?)
+async fn last_purged_by_age(on: &mut Connection, before: Moment) -> Result<Option<i64>, StoreError> {
+    let last = "SELECT MAX(revision) AS last FROM published WHERE removed_at IS NOT NULL AND removed_at < $1";
+    sql(last).bind(before).fetch_one(on).await?.maybe_integer("last")
 }
 
 /// The last revision with a tombstone beyond the `most` newest ones.
-async fn last_purged_by_count(sql: &mut SqliteConnection, most: u64) -> Result<Option<i64>, StoreError> {
-    let query = "SELECT revision FROM published WHERE removed_at IS NOT NULL ORDER BY revision DESC LIMIT 1 OFFSET $1";
-    Ok(sqlx::query_scalar(query).bind(row::integer(most)?).fetch_optional(sql).await?)
+async fn last_purged_by_count(on: &mut Connection, most: u64) -> Result<Option<i64>, StoreError> {
+    let last = "SELECT revision FROM published WHERE removed_at IS NOT NULL ORDER BY revision DESC LIMIT 1 OFFSET $1";
+    let last = sql(last).bind(row::integer(most)?).fetch_optional(on).await?;
+    last.map(|row| row.integer("revision")).transpose()
 }

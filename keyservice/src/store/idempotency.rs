@@ -5,7 +5,7 @@
 
 use tollkeeper_contract::Digest;
 
-use super::{ActError, Refusal, StoreError, change::Change, row};
+use super::{ActError, Refusal, StoreError, change::Change, row, sql::sql};
 use crate::domain::{IdempotencyKey, Moment};
 
 /// One request that is to be carried out once.
@@ -32,26 +32,22 @@ impl Change<'_> {
     /// The id of what the same request made before, if it did.
     pub(super) async fn made_before(&mut self, once: Option<&Once>) -> Result<Option<String>, ActError> {
         let Some(once) = once else { return Ok(None) };
-        let query =
-            sqlx::query("SELECT request_digest, resource FROM idempotency WHERE operation = $1 AND key_digest = $2");
-        let query = query.bind(once.operation).bind(once.key.digest().as_bytes().as_slice());
+        let query = sql("SELECT request_digest, resource FROM idempotency WHERE operation = $1 AND key_digest = $2");
+        let query = query.bind(once.operation).bind(once.key.digest());
         let Some(found) = query.fetch_optional(self.sql()).await? else { return Ok(None) };
-        if Digest::from_bytes(row::bytes(&found, "request_digest")?) != once.request {
+        if row::digest(&found, "request_digest")? != once.request {
             return Err(Refusal::OtherRequest.into());
         }
-        Ok(Some(row::parsed(&found, "resource", |text| Ok::<_, StoreError>(text.to_owned()))?))
+        Ok(Some(found.text("resource")?.to_owned()))
     }
 
     /// Remembers what the request made.
     pub(super) async fn remember(&mut self, once: Option<&Once>, made: &str, now: Moment) -> Result<(), StoreError> {
         let Some(once) = once else { return Ok(()) };
-        let insert = sqlx::query(
-            "INSERT INTO idempotency (operation, key_digest, request_digest, resource, created_at)
-             VALUES ($1, $2, $3, $4, $5)",
-        );
-        let insert = insert.bind(once.operation).bind(once.key.digest().as_bytes().as_slice());
-        let insert = insert.bind(once.request.as_bytes().as_slice()).bind(made).bind(row::integer(now.unix())?);
-        insert.execute(self.sql()).await?;
+        let insert = sql("INSERT INTO idempotency (operation, key_digest, request_digest, resource, created_at)
+             VALUES ($1, $2, $3, $4, $5)");
+        let insert = insert.bind(once.operation).bind(once.key.digest()).bind(&once.request).bind(made);
+        insert.bind(now).execute(self.sql()).await?;
         Ok(())
     }
 }

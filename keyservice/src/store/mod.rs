@@ -5,10 +5,12 @@
 //! * `publication`: what nodes read, in pages
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
-//! * `hold`: one service a database
+//! * `database`, `open`, `sqlite`, `postgres`, `hold`: which database, and how it is opened and kept
+//! * `sql`, `row`: one statement on either database, and what its rows hold
 //! * `housekeeping`: what is forgotten, and when
 
 mod change;
+mod database;
 mod error;
 mod hold;
 mod housekeeping;
@@ -16,12 +18,14 @@ mod idempotency;
 mod keys;
 mod ledger;
 mod open;
+mod postgres;
 mod publication;
 mod row;
+mod sql;
+mod sqlite;
 mod teams;
 
 use std::{
-    fs::File,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,16 +33,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Mutex, watch};
 use tollkeeper_contract::page::ServiceId;
 
-pub use change::MAX_ROWS_PER_CHANGE;
+pub use change::MAX_ROWS_PER_REVISION;
+pub use database::{Database, InvalidDatabase};
 pub use error::{ActError, OpenError, Refusal, StoreError};
 pub use housekeeping::{Cleared, Retention};
 pub use idempotency::{Made, Once};
 pub use ledger::Settled;
 pub use publication::{Behind, PageContent};
+
+use hold::Hold;
+use sql::{Connection, Pool, sql};
+
+/// Where services that share a database tell each other of changes.
+const CHANNEL: &str = "tollkeeper_changes";
 
 /// How old the counts of teams and keys may be.
 const CENSUS_AGE: Duration = Duration::from_secs(5);
@@ -47,13 +57,13 @@ const CENSUS_AGE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Store {
     // One connection: writers queue here in order, instead of failing on each other's lock.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Pool,
+    readers: Pool,
     service: ServiceId,
     revision: watch::Sender<u64>,
     // Whether the last change that was tried failed, and none was committed since.
     write_failed: Arc<AtomicBool>,
-    lock: Arc<File>,
+    hold: Arc<Hold>,
     counted: Arc<Mutex<Option<(Instant, Census)>>>,
 }
 
@@ -90,10 +100,10 @@ impl Store {
     pub async fn census(&self) -> Result<Census, StoreError> {
         let mut tx = self.read().await?;
         let revision = publication::current_revision(&mut tx).await?;
-        let teams = sqlx::query("SELECT state, COUNT(*) AS count FROM teams GROUP BY state");
-        let teams = row::counts(&teams.fetch_all(&mut *tx).await?)?;
-        let keys = sqlx::query("SELECT state, COUNT(*) AS count FROM keys GROUP BY state");
-        let keys = row::counts(&keys.fetch_all(&mut *tx).await?)?;
+        let teams = sql("SELECT state, COUNT(*) AS count FROM teams GROUP BY state");
+        let teams = row::counts(&teams.fetch_all(&mut tx).await?)?;
+        let keys = sql("SELECT state, COUNT(*) AS count FROM keys GROUP BY state");
+        let keys = row::counts(&keys.fetch_all(&mut tx).await?)?;
         Ok(Census { revision, teams, keys })
     }
 
@@ -125,26 +135,30 @@ impl Store {
 
     /// Writes to the disk without changing anything. Only a commit shows that there is room.
     async fn try_to_write(&self) -> Result<(), StoreError> {
-        let mut change = self.change().await?;
+        let mut change = self.quiet_change().await?;
         // There and back: SQLite does not write a page that it finds unchanged.
-        for step in [1, -1] {
-            sqlx::query("UPDATE service SET revision = revision + $1").bind(step).execute(change.sql()).await?;
+        for step in [1_i64, -1] {
+            sql("UPDATE service SET revision = revision + $1").bind(step).execute(change.sql()).await?;
         }
-        change.commit().await
+        change.commit().await?;
+        Ok(())
     }
 
     /// Writes what is still in the log into the database file and closes it.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
-        if let Err(error) = self.lock.unlock() {
-            tracing::debug!(%error, "the lock ends with the program");
-        }
+        self.hold.release();
     }
 
-    /// A transaction that sees one state of the database from its first query to its last.
-    async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.readers.begin().await?)
+    /// A transaction that sees one state of the database from its first statement to its last.
+    async fn read(&self) -> Result<Connection, StoreError> {
+        self.readers.begin_reading().await
+    }
+
+    /// Wakes whoever waits for a change, if `revision` is news.
+    fn reached(&self, revision: u64) {
+        reached(&self.revision, revision);
     }
 
     /// Runs a change to its end, even when whoever asked for it goes away meanwhile, and remembers whether it failed.
@@ -161,4 +175,14 @@ impl Store {
         }
         done
     }
+}
+
+/// Wakes whoever waits for a change, if `revision` is news: two changes may be told in another order than they were
+/// committed in.
+fn reached(current: &watch::Sender<u64>, revision: u64) {
+    current.send_if_modified(|current| {
+        let grown = revision > *current;
+        *current = revision.max(*current);
+        grown
+    });
 }

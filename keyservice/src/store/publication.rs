@@ -3,23 +3,23 @@
 //! A row of `published` carries only the latest revision of its record. So the changes behind revision n are the
 //! records whose latest change is behind n, and a node that applies them has exactly the table as it is.
 
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use tollkeeper_contract::{
-    Digest, Hosts, KeyRecord, Kind, Owner, TeamRecord,
+    Hosts, KeyRecord, Kind, Owner, TeamRecord,
     page::{Cursor, Entry, PageWriter, Rest, Span, Table},
 };
 
 use super::{
     Store, StoreError,
-    change::{MAX_ROWS_PER_CHANGE, table_code},
+    change::{MAX_ROWS_PER_REVISION, table_code},
     row,
+    sql::{Connection, Row, sql},
 };
 use crate::domain::word;
 
 /// Rows read for one page; more than the smallest records that fit into it.
 const ROWS_PER_PAGE: i64 = 8192;
 
-const _: () = assert!(MAX_ROWS_PER_CHANGE < 8192, "a page must hold at least one whole revision");
+const _: () = assert!(MAX_ROWS_PER_REVISION < 8192, "a page must hold at least one whole revision");
 
 /// All that a record is made of, for the rows of `published` that the clause picks.
 macro_rules! published_records {
@@ -67,13 +67,13 @@ impl Store {
     pub async fn snapshot_page(&self, after: Option<Cursor>) -> Result<PageContent, StoreError> {
         let mut tx = self.read().await?;
         let revision = current_revision(&mut tx).await?;
-        let query = sqlx::query(published_records!(
+        let query = sql(published_records!(
             "WHERE (p.table_code, p.digest) > ($1, $2) AND p.removed_at IS NULL
              ORDER BY p.table_code, p.digest LIMIT $3"
         ));
         let (table, digest) =
             after.map_or((0, Vec::new()), |cursor| (table_code(cursor.table), cursor.digest.as_bytes().to_vec()));
-        let rows = query.bind(table).bind(digest).bind(ROWS_PER_PAGE).fetch_all(&mut *tx).await?;
+        let rows = query.bind(table).bind(digest).bind(ROWS_PER_PAGE).fetch_all(&mut tx).await?;
         let mut writer = PageWriter::new();
         let mut written = 0;
         for row in &rows {
@@ -123,21 +123,20 @@ impl PageContent {
 }
 
 /// The number of the last change that this transaction sees.
-pub(super) async fn current_revision(sql: &mut SqliteConnection) -> Result<u64, StoreError> {
-    row::unsigned(&sqlx::query("SELECT revision FROM service").fetch_one(sql).await?, "revision")
+pub(super) async fn current_revision(on: &mut Connection) -> Result<u64, StoreError> {
+    row::unsigned(&sql("SELECT revision FROM service").fetch_one(on).await?, "revision")
 }
 
-async fn history_from(sql: &mut SqliteConnection) -> Result<u64, StoreError> {
-    row::unsigned(&sqlx::query("SELECT history_from FROM service").fetch_one(sql).await?, "history_from")
+async fn history_from(on: &mut Connection) -> Result<u64, StoreError> {
+    row::unsigned(&sql("SELECT history_from FROM service").fetch_one(on).await?, "history_from")
 }
 
-async fn changed_rows(sql: &mut SqliteConnection, after: u64) -> Result<Vec<SqliteRow>, StoreError> {
-    let query =
-        sqlx::query(published_records!("WHERE p.revision > $1 ORDER BY p.revision, p.table_code, p.digest LIMIT $2"));
-    Ok(query.bind(row::integer(after)?).bind(ROWS_PER_PAGE).fetch_all(sql).await?)
+async fn changed_rows(on: &mut Connection, after: u64) -> Result<Vec<Row>, StoreError> {
+    let query = sql(published_records!("WHERE p.revision > $1 ORDER BY p.revision, p.table_code, p.digest LIMIT $2"));
+    Ok(query.bind(row::integer(after)?).bind(ROWS_PER_PAGE).fetch_all(on).await?)
 }
 
-fn is_full(rows: &[SqliteRow]) -> bool {
+fn is_full(rows: &[Row]) -> bool {
     i64::try_from(rows.len()).is_ok_and(|count| count >= ROWS_PER_PAGE)
 }
 
@@ -178,11 +177,11 @@ fn write<'a>(records: impl IntoIterator<Item = &'a Published>) -> (PageWriter, u
     (writer, count)
 }
 
-fn published(from: &SqliteRow) -> Result<Published, StoreError> {
-    let code: i64 = from.try_get("table_code")?;
+fn published(from: &Row) -> Result<Published, StoreError> {
+    let code = from.integer("table_code")?;
     let table = u8::try_from(code).ok().and_then(Table::of_code);
     let table = table.ok_or_else(|| row::corrupt("published.table_code", code))?;
-    let removed: Option<i64> = from.try_get("removed_at")?;
+    let removed = from.maybe_integer("removed_at")?;
     let record = match (removed, table) {
         (Some(_), _) => None,
         (None, Table::Teams) => Some(team_record(from)?),
@@ -190,30 +189,29 @@ fn published(from: &SqliteRow) -> Result<Published, StoreError> {
         // No other table is written yet.
         (None, _) => return Err(row::corrupt("published.table_code", code)),
     };
-    let cursor = Cursor { table, digest: Digest::from_bytes(row::bytes(from, "digest")?) };
+    let cursor = Cursor { table, digest: row::digest(from, "digest")? };
     Ok(Published { cursor, revision: row::unsigned(from, "revision")?, record })
 }
 
-fn team_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
+fn team_record(from: &Row) -> Result<Vec<u8>, StoreError> {
     let state = row::word(from, "team_state", word::tenant_state)?;
-    let id = from.try_get("team_id")?;
+    let id = from.text("team_id")?;
     let record = TeamRecord { id, state, quota: row::quota(from)?, enterprise: None, hosts: Hosts::Shared };
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
     Ok(bytes)
 }
 
-fn key_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
-    let subject: Option<&str> = from.try_get("subject")?;
+fn key_record(from: &Row) -> Result<Vec<u8>, StoreError> {
     let record = KeyRecord {
         kind: row::word(from, "kind", Kind::from_name)?,
         state: row::word(from, "state", word::key_state)?,
         not_before: row::maybe_moment(from, "not_before")?.map(|moment| moment.unix()),
         expires: row::maybe_moment(from, "expires")?.map(|moment| moment.unix()),
-        id: from.try_get("id")?,
-        owner: Owner::Team(from.try_get("team")?),
-        subject: subject.unwrap_or_default(),
-        scopes: from.try_get("scopes")?,
+        id: from.text("id")?,
+        owner: Owner::Team(from.text("team")?),
+        subject: from.maybe_text("subject")?.unwrap_or_default(),
+        scopes: from.text("scopes")?,
         origin: None,
     };
     let mut bytes = Vec::new();
@@ -223,7 +221,7 @@ fn key_record(from: &SqliteRow) -> Result<Vec<u8>, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ROWS_PER_CHANGE, Published, Reach, whole_revisions};
+    use super::{MAX_ROWS_PER_REVISION, Published, Reach, whole_revisions};
     use tollkeeper_contract::{
         Digest, KeyRecord, KeyState, Kind, Owner, Scopes,
         page::{Cursor, MAX_LENGTH, Table},
@@ -289,7 +287,7 @@ mod tests {
         };
         let mut bytes = Vec::new();
         longest.encode(&mut bytes);
-        let change: Vec<_> = (0..MAX_ROWS_PER_CHANGE).map(|number| record(1, number, bytes.len())).collect();
+        let change: Vec<_> = (0..MAX_ROWS_PER_REVISION).map(|number| record(1, number, bytes.len())).collect();
         assert_eq!(end(&change, Reach::All), None);
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use keyservice::{
-    domain::{Issued, KeyFilter, KeyState, Moment, Name, NewKey, NewTeam, TenantState},
-    store::{Census, Store},
+    domain::{By, Issued, KeyFilter, KeyState, Moment, Name, NewKey, NewTeam, TenantState},
+    store::{Census, Database, Store},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -74,10 +74,10 @@ async fn very_many_revoked_keys_go_with_their_team_in_bounded_changes() {
     let store = fill(&folder, 260).await;
     let (team, now) = (TeamId::parse(&"t".repeat(64)).unwrap(), Moment::from_unix(2).unwrap());
     for key in store.keys(&KeyFilter::default(), None, 1000).await.unwrap() {
-        store.revoke_key(key.id, None, now).await.unwrap();
+        store.revoke_key(key.id, None, By::SERVICE, now).await.unwrap();
     }
     let revoked = store.census().await.unwrap().revision;
-    store.delete_team(team, now).await.unwrap();
+    store.delete_team(team, By::SERVICE, now).await.unwrap();
     assert_eq!(store.census().await.unwrap(), Census { revision: revoked + 2, ..Census::default() });
     store.close().await;
 }
@@ -244,12 +244,12 @@ async fn what_fills_several_pages_arrives_whole() {
 
 /// Makes a team with keys of the longest records.
 async fn fill(folder: &TempDir, keys: usize) -> Store {
-    let store = Store::open(&folder.path().join("tollkeeper.db")).await.unwrap();
+    let store = Store::open(&Database::Sqlite(folder.path().join("tollkeeper.db"))).await.unwrap();
     let now = Moment::from_unix(1).unwrap();
     let team = TeamId::parse(&"t".repeat(64)).unwrap();
     let name = Name::parse("T").unwrap();
     let new = NewTeam { id: team.clone(), name, state: TenantState::Active, quota: None };
-    store.create_team(new, None, now).await.unwrap();
+    store.create_team(new, None, By::SERVICE, now).await.unwrap();
     let scopes = (0..Scopes::MAX).map(|number| Scope::parse(&format!("{number:0>64}")).unwrap());
     let key = NewKey {
         kind: Kind::Application,
@@ -266,7 +266,7 @@ async fn fill(folder: &TempDir, keys: usize) -> Store {
         let mut id = [0; 10];
         (id[0], id[1]) = (high, low);
         let issued = Issued::compose(Kind::Application, id, [7; 20]);
-        store.create_key(key.clone(), issued, None, now).await.unwrap();
+        store.create_key(key.clone(), issued, None, By::SERVICE, now).await.unwrap();
     }
     store
 }

@@ -1,8 +1,8 @@
 //! What is forgotten, and what nodes are told then.
 
 use keyservice::{
-    domain::{Moment, Name, NewTeam, TenantState},
-    store::{Behind, Cleared, Retention, Store},
+    domain::{By, Moment, Name, NewTeam, TenantState},
+    store::{Behind, Cleared, Database, Retention, Store},
 };
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -21,10 +21,10 @@ fn day(number: u64) -> Moment {
 
 /// A database in which team `a` was made and deleted on day 0, `b` on day 5, and `c` stays: revisions 1 to 5.
 async fn store(folder: &TempDir) -> Store {
-    let store = Store::open(&folder.path().join("tollkeeper.db")).await.unwrap();
+    let store = Store::open(&Database::Sqlite(folder.path().join("tollkeeper.db"))).await.unwrap();
     for (id, at) in [("a", day(0)), ("b", day(5))] {
         make(&store, id, at).await;
-        store.delete_team(TeamId::parse(id).unwrap(), at).await.unwrap();
+        store.delete_team(TeamId::parse(id).unwrap(), By::SERVICE, at).await.unwrap();
     }
     make(&store, "c", day(5)).await;
     store
@@ -32,7 +32,10 @@ async fn store(folder: &TempDir) -> Store {
 
 async fn make(store: &Store, id: &str, at: Moment) {
     let (id, name) = (TeamId::parse(id).unwrap(), Name::parse(id).unwrap());
-    store.create_team(NewTeam { id, name, state: TenantState::Active, quota: None }, None, at).await.unwrap();
+    store
+        .create_team(NewTeam { id, name, state: TenantState::Active, quota: None }, None, By::SERVICE, at)
+        .await
+        .unwrap();
 }
 
 async fn forgotten(store: &Store, after: u64) -> Option<u64> {

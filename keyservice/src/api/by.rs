@@ -1,0 +1,30 @@
+//! Who asks for a change, for the audit log.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::problem::Problem;
+use crate::domain::{Actor, By, Name};
+
+/// The header in which the holder of the admin token says for whom it acts.
+const ACTOR_HEADER: &str = "x-tollkeeper-actor";
+
+/// Whoever asks for a change with the admin token.
+pub(super) struct Asked(pub(super) By);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(By { actor: actor(parts)?, source: None }))
+    }
+}
+
+fn actor(parts: &Parts) -> Result<Actor, Problem> {
+    let mut values = parts.headers.get_all(ACTOR_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(Actor::Admin) };
+    if values.next().is_some() {
+        return Err(Problem::field(ACTOR_HEADER, "stands there twice"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::field(ACTOR_HEADER, "is not UTF-8"))?;
+    Name::parse(text).map(Actor::Named).map_err(|rule| Problem::field(ACTOR_HEADER, rule))
+}

@@ -1,0 +1,73 @@
+//! Opens a SQLite file, making it where there is none.
+
+use std::path::Path;
+
+use sqlx::{
+    Connection,
+    migrate::MigrateError,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    OpenError, Store, hold,
+    open::{PATIENCE, migrations},
+    sql::Pool,
+};
+
+/// Connections that read at the same time; long polls hold none while they wait.
+const READERS: u32 = 4;
+
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "teams and keys", include_str!("migrations/sqlite/0001_teams_and_keys.sql")),
+    (2, "tenants sessions audit", include_str!("migrations/sqlite/0002_tenants_sessions_audit.sql")),
+];
+
+/// Opens the file `path`, which nobody else may serve.
+pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
+    make_private(path)?;
+    let lock = hold::lock(path)?;
+    let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
+    let options = options(path);
+    let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
+    migrations(&MIGRATIONS).run(&writer).await.map_err(|error| {
+        if let MigrateError::VersionMissing(version) = error {
+            return OpenError::Newer { database: path.display().to_string(), version };
+        }
+        unusable(error.into())
+    })?;
+    let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+    let started = Store::start(Pool::Sqlite(writer), Pool::Sqlite(readers), |_| lock).await;
+    started.map_err(|error| unusable(error.into()))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A commit must be on the disk before a node hears of it. With less, a power failure could take back the last
+        // commits, their revisions would be given to other changes, and nodes that had seen the lost ones would
+        // never ask for the new ones: a revocation lost for ever.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    // After a full disk or a failed write SQLite has ended the transaction by itself, but sqlx still counts it and
+    // would refuse to begin another one on that connection, for ever. Such a connection is replaced.
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+}
+
+/// Makes a new file that only its owner can read; one that exists keeps its rights.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(OpenError::NoFolder(path.to_owned()));
+    }
+    let file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    file.map(|_| ()).map_err(|cause| OpenError::Unusable { path: path.to_owned(), cause: cause.into() })
+}
