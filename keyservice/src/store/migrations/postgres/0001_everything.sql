@@ -176,14 +176,17 @@ CREATE UNIQUE INDEX current_session ON sessions (credential, sid_digest) WHERE c
 CREATE INDEX sessions_by_key ON sessions (key_id, id) WHERE key_id IS NOT NULL;
 CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX sessions_by_team ON sessions (team, id) WHERE team IS NOT NULL;
+CREATE INDEX sessions_by_credential ON sessions (credential, expires) WHERE revoked_at IS NULL;
 CREATE INDEX sessions_by_end ON sessions (expires);
 
--- Which keys sign tokens. The private parts are derived from the signing secret and are nowhere.
+-- Which keys sign tokens. The private parts are derived from the signing secret and are nowhere. fingerprint: which
+-- signing secret. material: what nodes get, a public key, or for HS256 a salt that opens nothing without the node token.
 CREATE TABLE token_keys (
     kid         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     digest      BYTEA            NOT NULL UNIQUE CHECK (length(digest) = 32),
     algorithm   TEXT COLLATE "C" NOT NULL,
     fingerprint BYTEA            NOT NULL,
+    material    BYTEA            NOT NULL,
     created_at  BIGINT           NOT NULL,
     retired_at  BIGINT,
     ends_at     BIGINT

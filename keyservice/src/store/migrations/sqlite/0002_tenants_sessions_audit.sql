@@ -124,14 +124,17 @@ CREATE UNIQUE INDEX current_session ON sessions (credential, sid_digest) WHERE c
 CREATE INDEX sessions_by_key ON sessions (key_id, id) WHERE key_id IS NOT NULL;
 CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX sessions_by_team ON sessions (team, id) WHERE team IS NOT NULL;
+CREATE INDEX sessions_by_credential ON sessions (credential, expires) WHERE revoked_at IS NULL;
 CREATE INDEX sessions_by_end ON sessions (expires);
 
--- Which keys sign tokens. The private parts are derived from the signing secret and are nowhere.
+-- Which keys sign tokens. The private parts are derived from the signing secret and are nowhere. fingerprint: which
+-- signing secret. material: what nodes get, a public key, or for HS256 a salt that opens nothing without the node token.
 CREATE TABLE token_keys (
     kid         TEXT    NOT NULL PRIMARY KEY,
     digest      BLOB    NOT NULL UNIQUE CHECK (length(digest) = 32),
     algorithm   TEXT    NOT NULL,
     fingerprint BLOB    NOT NULL,
+    material    BLOB    NOT NULL,
     created_at  INTEGER NOT NULL,
     retired_at  INTEGER,
     ends_at     INTEGER
