@@ -14,7 +14,7 @@ pub struct Report {
     pub epoch: u64,
     /// The batch's number, from 1, without gaps.
     pub seq: u64,
-    /// Usage per key, each key at most once.
+    /// Usage per key and team, each pair at most once.
     pub usage: Vec<Usage>,
 }
 
@@ -22,9 +22,9 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
-    /// The key's id.
+    /// The key's id; empty for a session that was made with a password.
     pub key: String,
-    /// The team whose bucket was charged.
+    /// The team whose bucket was charged; empty where an enterprise acted for itself.
     pub team: String,
     /// Requests let through.
     pub granted: u64,

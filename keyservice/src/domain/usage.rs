@@ -87,8 +87,13 @@ impl Batch {
             Self { node, epoch: report.epoch, seq: report.seq, keys: BTreeMap::new(), teams: BTreeMap::new() };
         for usage in &report.usage {
             let latest = believable(usage.last_used, now);
-            batch.keys.entry(usage.key.clone()).or_default().add(usage, latest);
-            batch.teams.entry(usage.team.clone()).or_default().add(usage, latest);
+            // A session that was made with a password has no key, and an enterprise that acts for itself no team.
+            if !usage.key.is_empty() {
+                batch.keys.entry(usage.key.clone()).or_default().add(usage, latest);
+            }
+            if !usage.team.is_empty() {
+                batch.teams.entry(usage.team.clone()).or_default().add(usage, latest);
+            }
         }
         Ok(batch)
     }
@@ -121,6 +126,15 @@ mod tests {
         let batch = Batch::read(&report(vec![usage("a", 2, 10), usage("b", 3, 20), usage("a", 4, 5)]), now()).unwrap();
         assert_eq!(batch.keys["a"], Tally { granted: 6, limited: 2, last_used: 10 });
         assert_eq!(batch.teams["acme"], Tally { granted: 9, limited: 3, last_used: 20 });
+    }
+
+    #[test]
+    fn usage_without_a_key_or_a_team_is_counted_for_the_other() {
+        let keyless = Usage { key: String::new(), ..usage("", 2, 10) };
+        let teamless = Usage { team: String::new(), ..usage("a", 3, 20) };
+        let batch = Batch::read(&report(vec![keyless, teamless]), now()).unwrap();
+        assert_eq!((batch.keys.len(), batch.keys["a"].granted), (1, 3));
+        assert_eq!((batch.teams.len(), batch.teams["acme"].granted), (1, 2));
     }
 
     #[test]
