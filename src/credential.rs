@@ -88,7 +88,7 @@ fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented<'_>, Den
     if !styles.contains(style) {
         return Err(Denial::UnsupportedScheme);
     }
-    let credential = rest.trim_ascii_start();
+    let credential = single(rest.trim_ascii_start())?;
     let parted_by_spaces = rest.len().saturating_sub(credential.len());
     if rest.iter().take(parted_by_spaces).any(|byte| *byte != b' ') {
         return Err(Denial::MalformedCredential);
@@ -96,7 +96,7 @@ fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented<'_>, Den
     if style == Style::Bearer && is_jwt(credential) {
         return Ok(Presented { style, credential: Credential::Token(credential) });
     }
-    key_in_authorization(style, credential)
+    key(style, credential)
 }
 
 fn without_scheme(value: &[u8], styles: Styles) -> Result<Presented<'_>, Denial> {
@@ -107,7 +107,7 @@ fn without_scheme(value: &[u8], styles: Styles) -> Result<Presented<'_>, Denial>
     if !styles.contains(Style::Raw) {
         return Err(Denial::UnsupportedScheme);
     }
-    key_in_authorization(Style::Raw, value)
+    key(Style::Raw, single(value)?)
 }
 
 fn style_of(scheme: &[u8]) -> Result<Style, Denial> {
@@ -121,11 +121,8 @@ fn style_of(scheme: &[u8]) -> Result<Style, Denial> {
 }
 
 /// Envoy joins repeated `authorization` headers with a comma, which no credential has.
-fn key_in_authorization(style: Style, credential: &[u8]) -> Result<Presented<'static>, Denial> {
-    if credential.contains(&b',') {
-        return Err(Denial::DuplicateHeader);
-    }
-    key(style, credential)
+fn single(credential: &[u8]) -> Result<&[u8], Denial> {
+    if credential.contains(&b',') { Err(Denial::DuplicateHeader) } else { Ok(credential) }
 }
 
 fn key(style: Style, credential: &[u8]) -> Result<Presented<'static>, Denial> {
@@ -209,6 +206,8 @@ mod tests {
                 assert_eq!(authorization(value.as_bytes()), Ok(expected), "{value}");
             }
         }
+        let twice = b"Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln,Bearer eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
+        assert_eq!(authorization(twice), Err(Denial::DuplicateHeader));
         assert_eq!(authorization(b"Bearer a.b.c"), presented(Style::Bearer, b"a.b.c"));
     }
 

@@ -13,6 +13,7 @@ use crate::{
     shared::SharedData,
     table::{Charge, KeyTable},
     time::Now,
+    token::Verifier,
     verdict::{Allowance, Grant, Refused, Verdict},
 };
 
@@ -30,6 +31,8 @@ pub struct Gate<'a, Shared> {
     pub usable: Result<(), Fault>,
     /// The date.
     pub now: Now,
+    /// What verifies tokens.
+    pub tokens: Verifier<'a>,
 }
 
 impl<Shared: SharedData> Gate<'_, Shared> {
@@ -86,7 +89,20 @@ impl<Shared: SharedData> Gate<'_, Shared> {
                 let live = live.and_then(|()| self.bound(&mut principal));
                 Ok((principal, live))
             }
-            Credential::Token(_) => Err(Denial::UnknownToken.into()),
+            Credential::Token(token) => {
+                let verified = self.tokens.verify(token, &self.table, self.now.unix)?;
+                let mut principal = Principal::of_session(presented.style, &verified.claims);
+                let live = self.goes_on(&verified.claims.session).and_then(|()| self.bound(&mut principal));
+                Ok((principal, live))
+            }
+        }
+    }
+
+    /// Whether a session was not ended before its time.
+    fn goes_on(&self, session: &str) -> Result<(), Refusal> {
+        match self.table.find_named(Table::RevokedSessions, session)? {
+            None => Ok(()),
+            Some(_) => Err(Denial::SessionRevoked.into()),
         }
     }
 
@@ -146,145 +162,4 @@ fn withheld(protection: &Protection) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Gate;
-    use crate::{
-        config::Config,
-        refusal::{Denial, Fault},
-        request::{Field, Request},
-        shared::memory::Memory,
-        table::{KeyTable, Names},
-        time::{Monotonic, Now},
-        verdict::Verdict,
-    };
-    use tollkeeper_contract::{
-        Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
-        page::{Cursor, Entry, Table},
-    };
-
-    const CONFIG: &str = r#"{
-        "key_service": {"cluster": "keyservice"},
-        "quota": {"limit": 3, "window_seconds": 300},
-        "unmatched": "refuse",
-        "routes": [
-            {"path": "/open/...", "access": "public"},
-            {"path": "/api/{team}/...", "styles": ["token", "x-api-key"]}
-        ]
-    }"#;
-
-    struct Door {
-        config: Config,
-        names: Names,
-        shared: Memory,
-        usable: Result<(), Fault>,
-    }
-
-    impl Door {
-        fn new() -> Self {
-            let config = Config::parse(CONFIG.as_bytes()).unwrap();
-            let names = Names::new(config.instance.as_str());
-            let door = Self { config, names, shared: Memory::default(), usable: Ok(()) };
-            let mut team = Vec::new();
-            TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
-                .encode(&mut team);
-            let mut key = Vec::new();
-            let (kind, state) = (Kind::Application, KeyState::Active);
-            KeyRecord {
-                kind,
-                state,
-                not_before: None,
-                expires: None,
-                id: "k",
-                owner: Owner::Team("acme"),
-                subject: "",
-                scopes: "read",
-                origin: None,
-            }
-            .encode(&mut key);
-            let entry =
-                |table, name: &[u8], record| Entry { cursor: Cursor { table, digest: Digest::of(name) }, record };
-            let entries =
-                [entry(Table::Teams, b"acme", Some(team.as_slice())), entry(Table::Keys, b"good", Some(&key))];
-            door.table().apply(&entries).unwrap();
-            door
-        }
-
-        fn get(&self, target: &str, key: &str) -> Verdict {
-            let authorization = format!("Token {key}");
-            let authorization = Field::Once(authorization.as_bytes());
-            self.judge(&Request { method: b"GET", target: target.as_bytes(), authorization, ..Request::default() })
-        }
-
-        fn judge(&self, request: &Request<'_>) -> Verdict {
-            let now = Now { unix: 1000, monotonic: Monotonic(1000) };
-            Gate { config: &self.config, table: self.table(), usable: self.usable, now }.judge(request)
-        }
-
-        fn table(&self) -> KeyTable<'_, Memory> {
-            let Self { config, names, shared, .. } = self;
-            KeyTable { shared, names, default_quota: config.quota, now: Monotonic(1000) }
-        }
-    }
-
-    #[test]
-    fn a_good_key_is_granted_and_its_header_withheld_from_the_upstream() {
-        let Verdict::Granted(grant) = Door::new().get("/api/acme/x?y", "good") else { panic!() };
-        assert_eq!((grant.principal.account.team(), grant.allowance.remaining), (Some("acme"), 2));
-        assert_eq!(grant.withheld, ["authorization", "x-api-key"]);
-    }
-
-    #[test]
-    fn each_room_can_refuse() {
-        let door = Door::new();
-        for (target, key, denial) in [
-            ("/api/acme/../x", "good", Denial::AmbiguousPath),
-            ("/open/../api/acme/x", "good", Denial::AmbiguousPath),
-            ("/elsewhere", "good", Denial::NoRoute),
-            ("/api/acme/x", "bad", Denial::UnknownKey),
-            ("/api/globex/x", "good", Denial::TeamMismatch),
-        ] {
-            assert_eq!(door.get(target, key).reason(), denial.word(), "{target} {key}");
-        }
-        let request = Request { method: b"POST", target: b"/api/acme/x", ..Request::default() };
-        assert_eq!(door.judge(&request).reason(), Denial::MissingCredential.word());
-        let request = Request { api_key: Field::Once(b"good"), ..request };
-        assert_eq!(door.judge(&request).reason(), Denial::MissingScope.word());
-    }
-
-    #[test]
-    fn a_method_that_is_not_in_upper_case_is_refused_before_its_route_is_sought() {
-        let door = Door::new();
-        let api_key = Field::Once(b"good");
-        for target in [b"/api/acme/x".as_slice(), b"/open/x", b"/elsewhere"] {
-            for method in [b"get".as_slice(), b"Get", b"", b"GET ", b"G\xcbT", b"GET\0", b"G!"] {
-                let request = Request { method, target, api_key, ..Request::default() };
-                assert_eq!(door.judge(&request).reason(), Denial::AmbiguousMethod.word(), "{method:?}");
-            }
-        }
-        for method in [b"GET".as_slice(), b"M-SEARCH", b"X_2"] {
-            let request = Request { method, target: b"/open/x", ..Request::default() };
-            assert_eq!(door.judge(&request), Verdict::Public, "{method:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_refused_costs_nothing() {
-        let door = Door::new();
-        for _ in 0..10 {
-            assert_eq!(door.get("/api/globex/x", "good").word(), "denied");
-        }
-        assert_eq!((0..10).filter(|_| door.get("/api/acme/x", "good").word() == "granted").count(), 3);
-        let Verdict::Refused(refused) = door.get("/api/acme/x", "good") else { panic!() };
-        assert_eq!(refused.refusal, Denial::QuotaExhausted.into());
-        assert_eq!(refused.allowance.unwrap().until_next, 100);
-    }
-
-    #[test]
-    fn before_the_keys_have_arrived_only_public_routes_are_served() {
-        let door = Door { usable: Err(Fault::NotSynced), ..Door::new() };
-        assert_eq!(door.get("/open/x", "bad"), Verdict::Public);
-        for key in ["good", "bad", ""] {
-            assert_eq!(door.get("/api/acme/x", key).word(), "fault");
-        }
-    }
-}
+mod tests;

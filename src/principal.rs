@@ -1,6 +1,6 @@
 //! Who a credential proved to be, and for whom it acts.
 
-use tollkeeper_contract::{KeyRecord, Kind, Owner};
+use tollkeeper_contract::{KeyRecord, Kind, Owner, token::Claims};
 
 use crate::config::Style;
 
@@ -91,6 +91,27 @@ impl Principal {
             scopes: key.scopes.to_owned(),
             origin: key.origin.map(str::to_owned),
             expires: key.expires,
+        }
+    }
+
+    /// The principal of a token that was presented in `style`.
+    #[must_use]
+    pub fn of_session(style: Style, claims: &Claims) -> Self {
+        let owner = match (&claims.team, &claims.enterprise) {
+            (None, Some(enterprise)) => Account::Enterprise(enterprise.clone()),
+            (team, _) => Account::Team(team.clone().unwrap_or_default()),
+        };
+        Self {
+            style,
+            proof: Proof::Session,
+            kind: claims.kind,
+            key_id: claims.key_id.clone(),
+            account: owner.clone(),
+            owner,
+            subject: claims.subject.clone(),
+            scopes: claims.scope.clone(),
+            origin: claims.origin.clone(),
+            expires: Some(claims.expires),
         }
     }
 

@@ -73,7 +73,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         let gone = gone.iter().filter(|(digest, _)| records.binary_search_by(|(kept, _)| kept.cmp(digest)).is_err());
         let mut edits: Vec<_> = gone.map(|(digest, _)| (*digest, Edit::Remove)).collect();
         edits.extend(records.iter().map(|(digest, record)| (*digest, Edit::Put(record.as_slice()))));
-        edits.sort_by_key(|(digest, _)| *digest);
+        edits.sort_unstable_by_key(|(digest, _)| *digest);
         self.edit(table, index, &edits)
     }
 

@@ -11,12 +11,14 @@ use crate::{
     steward::{Generation, Holder, Settings, Steward},
     table::{Meta, Names},
     time::Monotonic,
+    token::{self, Verifier},
 };
 
 use super::{
     host::{self, HostSharedData},
     metrics::Metrics,
     settlement::Settlement,
+    signatures::HostSignatures,
 };
 
 /// What all requests under one configuration share within a VM.
@@ -26,6 +28,8 @@ pub(super) struct Door {
     pub(super) metrics: Metrics,
     pub(super) settlement: Settlement,
     pub(super) token: NodeToken,
+    /// Here, and not for the whole VM, because another configuration may take other tokens.
+    verified: RefCell<token::Cache>,
     /// Tells this configuration from others.
     fingerprint: u64,
     /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
@@ -42,6 +46,7 @@ impl Door {
             metrics: Metrics::new(config.instance.as_str()),
             settlement: Settlement::default(),
             token,
+            verified: RefCell::default(),
             meta: Cell::new(None),
             steward: RefCell::new(None),
             calling: Cell::new(Calling::Idle),
@@ -49,6 +54,12 @@ impl Door {
             config,
             fingerprint,
         }
+    }
+
+    /// What verifies tokens.
+    pub(super) fn tokens(&self) -> Verifier<'_> {
+        let (settings, secret, cache) = (&self.config.tokens, &self.token, &self.verified);
+        Verifier { settings, secret, host: &HostSignatures, cache }
     }
 
     /// Whether requests may be judged by the table at this moment.

@@ -1,8 +1,8 @@
 //! What only the host can do, with a `Result` where it can fail.
 //!
 //! Most goes through the SDK. Some calls are made here, because the SDK's panic where the host says no (a missing
-//! header map), cannot say what the host can take (details and a gRPC status for a local reply), or are not there (the
-//! monotonic clock).
+//! header map, a foreign function that is not there), cannot say what the host can take (details and a gRPC status for a
+//! local reply), or are not there (the monotonic clock).
 #![allow(unsafe_code, reason = "calls of the proxy-wasm ABI and WASI have no safe form")]
 
 use std::{collections::hash_map::RandomState, hash::BuildHasher};
@@ -24,6 +24,14 @@ use super::header_map::HeaderMap;
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        arguments: *const u8,
+        arguments_size: usize,
+        answer: *mut *mut u8,
+        answer_size: *mut usize,
+    ) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -69,6 +77,23 @@ pub(super) fn headers(map: MapType) -> Result<HeaderMap, HostFailure> {
             return Ok(HeaderMap::new(Vec::new()));
         }
         Ok(HeaderMap::new(Vec::from_raw_parts(data, size, size)))
+    }
+}
+
+/// Calls a function of Envoy's own; `None` where there is no such function, or it does not take the arguments.
+pub(super) fn call_foreign(name: &str, arguments: &[u8]) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host reads the given numbers of bytes before it returns, allocates `size` bytes with this module's
+    // allocator and hands them over.
+    unsafe {
+        let (name, arguments) = ((name.as_ptr(), name.len()), (arguments.as_ptr(), arguments.len()));
+        let status =
+            proxy_call_foreign_function(name.0, name.1, arguments.0, arguments.1, &raw mut data, &raw mut size);
+        match (status, data.is_null()) {
+            (0, true) => Some(Vec::new()),
+            (0, false) => Some(Vec::from_raw_parts(data, size, size)),
+            _ => None,
+        }
     }
 }
 

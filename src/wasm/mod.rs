@@ -10,6 +10,7 @@ mod metrics;
 mod request_context;
 mod root_context;
 mod settlement;
+mod signatures;
 
 use proxy_wasm::types::LogLevel;
 

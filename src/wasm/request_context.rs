@@ -38,7 +38,8 @@ impl RequestContext {
         let Door { config, names, .. } = &*self.door;
         let (default_quota, monotonic) = (config.quota, now.monotonic);
         let table = KeyTable { shared: &HostSharedData, names, default_quota, now: monotonic };
-        let verdict = Gate { config, table, usable: self.door.table_at(monotonic), now }.judge(request);
+        let usable = self.door.table_at(monotonic);
+        let verdict = Gate { config, table, usable, now, tokens: self.door.tokens() }.judge(request);
         self.door.settlement.count(&verdict, now);
         verdict
     }

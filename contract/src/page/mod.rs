@@ -260,7 +260,7 @@ fn check_order(span: Span, entries: &mut [Entry<'_>]) -> Result<(), Broken> {
             if to < after {
                 return Err(Broken);
             }
-            entries.sort_by_key(|entry| entry.cursor);
+            entries.sort_unstable_by_key(|entry| entry.cursor);
         }
     }
     if entries.is_sorted_by(|left, right| left.cursor < right.cursor) { Ok(()) } else { Err(Broken) }

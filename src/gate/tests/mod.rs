@@ -1,0 +1,158 @@
+//! What becomes of a request.
+
+mod sessions;
+
+use std::cell::RefCell;
+
+use super::Gate;
+use crate::{
+    config::Config,
+    refusal::{Denial, Fault},
+    request::{Field, Request},
+    shared::memory::Memory,
+    table::{KeyTable, Names},
+    time::{Monotonic, Now},
+    token::{Cache, NoSignatures, Verifier},
+    verdict::Verdict,
+};
+use tollkeeper_contract::{
+    Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
+    page::{Cursor, Entry, NodeToken, Table},
+};
+
+const CONFIG: &str = r#"{
+    "key_service": {"cluster": "keyservice"},
+    "quota": {"limit": 3, "window_seconds": 300},
+    "unmatched": "refuse",
+    "routes": [
+        {"path": "/open/...", "access": "public"},
+        {"path": "/session", "styles": ["bearer"]},
+        {"path": "/session/{team}", "styles": ["bearer"]},
+        {"path": "/api/{team}/...", "styles": ["token", "x-api-key"]}
+    ]
+}"#;
+
+struct Door {
+    config: Config,
+    names: Names,
+    shared: Memory,
+    usable: Result<(), Fault>,
+    secret: NodeToken,
+    verified: RefCell<Cache>,
+}
+
+impl Door {
+    fn new() -> Self {
+        let config = Config::parse(CONFIG.as_bytes()).unwrap();
+        let names = Names::new(config.instance.as_str());
+        let secret = NodeToken::parse("0123456789abcdef").unwrap();
+        let (shared, verified) = (Memory::default(), RefCell::default());
+        let door = Self { config, names, shared, usable: Ok(()), secret, verified };
+        let mut team = Vec::new();
+        TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
+            .encode(&mut team);
+        let mut key = Vec::new();
+        let (kind, state) = (Kind::Application, KeyState::Active);
+        KeyRecord {
+            kind,
+            state,
+            not_before: None,
+            expires: None,
+            id: "k",
+            owner: Owner::Team("acme"),
+            subject: "",
+            scopes: "read",
+            origin: None,
+        }
+        .encode(&mut key);
+        door.publish(Table::Teams, "acme", Some(&team));
+        door.publish(Table::Keys, "good", Some(&key));
+        door
+    }
+
+    /// What the steward does when it hears of something, or of its end.
+    fn publish(&self, table: Table, name: &str, record: Option<&[u8]>) {
+        let cursor = Cursor { table, digest: Digest::of(name.as_bytes()) };
+        self.table().apply(&[Entry { cursor, record }]).unwrap();
+    }
+
+    fn get(&self, target: &str, key: &str) -> Verdict {
+        let authorization = format!("Token {key}");
+        let authorization = Field::Once(authorization.as_bytes());
+        self.judge(&Request { method: b"GET", target: target.as_bytes(), authorization, ..Request::default() })
+    }
+
+    fn judge(&self, request: &Request<'_>) -> Verdict {
+        let now = Now { unix: 1000, monotonic: Monotonic(1000) };
+        let Self { config, usable, secret, verified, .. } = self;
+        let tokens = Verifier { settings: &config.tokens, secret, host: &NoSignatures, cache: verified };
+        Gate { config, table: self.table(), usable: *usable, now, tokens }.judge(request)
+    }
+
+    fn table(&self) -> KeyTable<'_, Memory> {
+        let Self { config, names, shared, .. } = self;
+        KeyTable { shared, names, default_quota: config.quota, now: Monotonic(1000) }
+    }
+}
+
+#[test]
+fn a_good_key_is_granted_and_its_header_withheld_from_the_upstream() {
+    let Verdict::Granted(grant) = Door::new().get("/api/acme/x?y", "good") else { panic!() };
+    assert_eq!((grant.principal.account.team(), grant.allowance.remaining), (Some("acme"), 2));
+    assert_eq!(grant.withheld, ["authorization", "x-api-key"]);
+}
+
+#[test]
+fn each_room_can_refuse() {
+    let door = Door::new();
+    for (target, key, denial) in [
+        ("/api/acme/../x", "good", Denial::AmbiguousPath),
+        ("/open/../api/acme/x", "good", Denial::AmbiguousPath),
+        ("/elsewhere", "good", Denial::NoRoute),
+        ("/api/acme/x", "bad", Denial::UnknownKey),
+        ("/api/globex/x", "good", Denial::TeamMismatch),
+    ] {
+        assert_eq!(door.get(target, key).reason(), denial.word(), "{target} {key}");
+    }
+    let request = Request { method: b"POST", target: b"/api/acme/x", ..Request::default() };
+    assert_eq!(door.judge(&request).reason(), Denial::MissingCredential.word());
+    let request = Request { api_key: Field::Once(b"good"), ..request };
+    assert_eq!(door.judge(&request).reason(), Denial::MissingScope.word());
+}
+
+#[test]
+fn a_method_that_is_not_in_upper_case_is_refused_before_its_route_is_sought() {
+    let door = Door::new();
+    let api_key = Field::Once(b"good");
+    for target in [b"/api/acme/x".as_slice(), b"/open/x", b"/elsewhere"] {
+        for method in [b"get".as_slice(), b"Get", b"", b"GET ", b"G\xcbT", b"GET\0", b"G!"] {
+            let request = Request { method, target, api_key, ..Request::default() };
+            assert_eq!(door.judge(&request).reason(), Denial::AmbiguousMethod.word(), "{method:?}");
+        }
+    }
+    for method in [b"GET".as_slice(), b"M-SEARCH", b"X_2"] {
+        let request = Request { method, target: b"/open/x", ..Request::default() };
+        assert_eq!(door.judge(&request), Verdict::Public, "{method:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_costs_nothing() {
+    let door = Door::new();
+    for _ in 0..10 {
+        assert_eq!(door.get("/api/globex/x", "good").word(), "denied");
+    }
+    assert_eq!((0..10).filter(|_| door.get("/api/acme/x", "good").word() == "granted").count(), 3);
+    let Verdict::Refused(refused) = door.get("/api/acme/x", "good") else { panic!() };
+    assert_eq!(refused.refusal, Denial::QuotaExhausted.into());
+    assert_eq!(refused.allowance.unwrap().until_next, 100);
+}
+
+#[test]
+fn before_the_keys_have_arrived_only_public_routes_are_served() {
+    let door = Door { usable: Err(Fault::NotSynced), ..Door::new() };
+    assert_eq!(door.get("/open/x", "bad"), Verdict::Public);
+    for key in ["good", "bad", ""] {
+        assert_eq!(door.get("/api/acme/x", key).word(), "fault");
+    }
+}
