@@ -26,7 +26,7 @@ const LEDGER_LIMIT: usize = 4 << 20;
 /// `GET /node/v1/snapshot?after=&nonce=`
 pub(super) async fn snapshot(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["after", "nonce"])?;
-    let rule = "must be 66 hexadecimal digits: 01 (teams) or 02 (keys), and a digest";
+    let rule = "must be 66 hexadecimal digits: the code of a table, 01 to 07, and a digest";
     let after = params.maybe("after", |text| Cursor::from_hex(text).ok_or(rule))?;
     let nonce = params.required("nonce", number)?;
     let page = app.store.snapshot_page(after).await?;

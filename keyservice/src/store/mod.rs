@@ -2,7 +2,7 @@
 //!
 //! * `change`: the only way to write what nodes see; commit order is revision order
 //! * `teams`, `keys`: what the admin API reads and changes
-//! * `publication`: what nodes read, in pages
+//! * `publication`, `records`: what nodes read, in pages
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
 //! * `database`, `open`, `sqlite`, `postgres`, `hold`: which database, and how it is opened and kept
@@ -20,6 +20,7 @@ mod ledger;
 mod open;
 mod postgres;
 mod publication;
+mod records;
 mod row;
 mod sql;
 mod sqlite;

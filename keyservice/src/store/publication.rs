@@ -3,38 +3,24 @@
 //! A row of `published` carries only the latest revision of its record. So the changes behind revision n are the
 //! records whose latest change is behind n, and a node that applies them has exactly the table as it is.
 
+use std::collections::HashMap;
+
 use tollkeeper_contract::{
-    Hosts, KeyRecord, Kind, Owner, TeamRecord,
+    Digest,
     page::{Cursor, Entry, PageWriter, Rest, Span, Table},
 };
 
 use super::{
     Store, StoreError,
     change::{MAX_ROWS_PER_REVISION, table_code},
-    row,
+    records, row,
     sql::{Connection, Row, sql},
 };
-use crate::domain::word;
 
 /// Rows read for one page; more than the smallest records that fit into it.
 const ROWS_PER_PAGE: i64 = 8192;
 
 const _: () = assert!(MAX_ROWS_PER_REVISION < 8192, "a page must hold at least one whole revision");
-
-/// All that a record is made of, for the rows of `published` that the clause picks.
-macro_rules! published_records {
-    ($clause:literal) => {
-        concat!(
-            "SELECT p.table_code, p.digest, p.revision, p.removed_at,
-                    t.id AS team_id, t.state AS team_state, t.quota_limit, t.quota_window,
-                    k.id, k.kind, k.team, k.subject, k.scopes, k.state, k.not_before, k.expires
-             FROM published p
-             LEFT JOIN teams t ON p.table_code = 1 AND t.digest = p.digest
-             LEFT JOIN keys k ON p.table_code = 2 AND k.digest = p.digest ",
-            $clause
-        )
-    };
-}
 
 /// A page that is ready to be sealed.
 pub struct PageContent {
@@ -67,24 +53,15 @@ impl Store {
     pub async fn snapshot_page(&self, after: Option<Cursor>) -> Result<PageContent, StoreError> {
         let mut tx = self.read().await?;
         let revision = current_revision(&mut tx).await?;
-        let query = sql(published_records!(
-            "WHERE (p.table_code, p.digest) > ($1, $2) AND p.removed_at IS NULL
-             ORDER BY p.table_code, p.digest LIMIT $3"
-        ));
-        let (table, digest) =
-            after.map_or((0, Vec::new()), |cursor| (table_code(cursor.table), cursor.digest.as_bytes().to_vec()));
-        let rows = query.bind(table).bind(digest).bind(ROWS_PER_PAGE).fetch_all(&mut tx).await?;
         let mut writer = PageWriter::new();
-        let mut written = 0;
-        for row in &rows {
-            let Published { cursor, record, .. } = published(row)?;
-            if writer.push(Entry { cursor, record: record.as_deref() }).is_err() {
-                break;
+        // Tables before the cursor's are done, and of its own what is not behind it.
+        for table in Table::ALL.into_iter().filter(|table| after.is_none_or(|after| after.table <= *table)) {
+            let behind = after.filter(|after| after.table == table).map(|after| after.digest);
+            if let Rest::More = push_table(&mut writer, &mut tx, table, behind).await? {
+                return Ok(PageContent { writer, span: Span::Snapshot { after, revision, rest: Rest::More } });
             }
-            written += 1;
         }
-        let rest = if written < rows.len() || is_full(&rows) { Rest::More } else { Rest::Done };
-        Ok(PageContent { writer, span: Span::Snapshot { after, revision, rest } })
+        Ok(PageContent { writer, span: Span::Snapshot { after, revision, rest: Rest::Done } })
     }
 
     /// What changed behind revision `after`; nothing when that is the current revision.
@@ -101,10 +78,9 @@ impl Store {
         if after < history_from {
             return Ok(Err(Behind::Forgotten { history_from }));
         }
-        let rows = changed_rows(&mut tx, after).await?;
+        let records = changed_records(&mut tx, after).await?;
         drop(tx);
-        let records = rows.iter().map(published).collect::<Result<Vec<_>, _>>()?;
-        let limit = if is_full(&rows) { Reach::Cut } else { Reach::All };
+        let limit = if is_full(records.len()) { Reach::Cut } else { Reach::All };
         let (writer, end) = whole_revisions(&records, limit)?;
         let (to, rest) = end.map_or((revision, Rest::Done), |last| (last, Rest::More));
         Ok(Ok(PageContent { writer, span: Span::Changes { after, to, rest } }))
@@ -131,13 +107,97 @@ async fn history_from(on: &mut Connection) -> Result<u64, StoreError> {
     row::unsigned(&sql("SELECT history_from FROM service").fetch_one(on).await?, "history_from")
 }
 
-async fn changed_rows(on: &mut Connection, after: u64) -> Result<Vec<Row>, StoreError> {
-    let query = sql(published_records!("WHERE p.revision > $1 ORDER BY p.revision, p.table_code, p.digest LIMIT $2"));
-    Ok(query.bind(row::integer(after)?).bind(ROWS_PER_PAGE).fetch_all(on).await?)
+fn is_full(rows: usize) -> bool {
+    i64::try_from(rows).is_ok_and(|count| count >= ROWS_PER_PAGE)
 }
 
-fn is_full(rows: &[Row]) -> bool {
-    i64::try_from(rows.len()).is_ok_and(|count| count >= ROWS_PER_PAGE)
+/// Puts the records of a table behind the digest `behind` into the page, until it is full.
+async fn push_table(
+    writer: &mut PageWriter,
+    on: &mut Connection,
+    table: Table,
+    behind: Option<Digest>,
+) -> Result<Rest, StoreError> {
+    let query = sql(records::select(table)).then_with(" WHERE p.table_code = ", table_code(table));
+    let query = query.then_with(" AND p.digest > ", behind.map_or(Vec::new(), |digest| digest.as_bytes().to_vec()));
+    let query = query.then_with(" AND p.removed_at IS NULL ORDER BY p.digest LIMIT ", ROWS_PER_PAGE);
+    let rows = query.fetch_all(on).await?;
+    for row in &rows {
+        let record = records::record(table, row)?;
+        let cursor = Cursor { table, digest: row::digest(row, "digest")? };
+        if writer.push(Entry { cursor, record: Some(&record) }).is_err() {
+            return Ok(Rest::More);
+        }
+    }
+    Ok(if is_full(rows.len()) { Rest::More } else { Rest::Done })
+}
+
+/// What was changed behind revision `after`, in the order of revisions, as it is now: no more than fit into a page.
+async fn changed_records(on: &mut Connection, after: u64) -> Result<Vec<Published>, StoreError> {
+    let query = sql("SELECT table_code, digest, revision, removed_at FROM published WHERE revision > $1
+                     ORDER BY revision, table_code, digest LIMIT $2");
+    let rows = query.bind(row::integer(after)?).bind(ROWS_PER_PAGE).fetch_all(on).await?;
+    let places = rows.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let mut records = records_of(on, &places, after).await?;
+    let published = |place: Place| {
+        let record = match place.is {
+            Is::Gone => None,
+            Is::There => Some(records.remove(&key(place.cursor)).ok_or_else(|| missing(place.cursor))?),
+        };
+        Ok(Published { cursor: place.cursor, revision: place.revision, record })
+    };
+    places.into_iter().map(published).collect()
+}
+
+/// Where a record is published, and its latest revision.
+struct Place {
+    cursor: Cursor,
+    revision: u64,
+    is: Is,
+}
+
+/// Whether there still is a record.
+#[derive(PartialEq, Eq)]
+enum Is {
+    There,
+    Gone,
+}
+
+fn place(from: &Row) -> Result<Place, StoreError> {
+    let code = from.integer("table_code")?;
+    let table = u8::try_from(code).ok().and_then(Table::of_code);
+    let table = table.ok_or_else(|| row::corrupt("published.table_code", code))?;
+    let is = if from.maybe_integer("removed_at")?.is_some() { Is::Gone } else { Is::There };
+    let cursor = Cursor { table, digest: row::digest(from, "digest")? };
+    Ok(Place { cursor, revision: row::unsigned(from, "revision")?, is })
+}
+
+type Key = (Table, [u8; Digest::LENGTH]);
+
+fn key(cursor: Cursor) -> Key {
+    (cursor.table, *cursor.digest.as_bytes())
+}
+
+fn missing(cursor: Cursor) -> StoreError {
+    row::corrupt("published", format_args!("there is no record {}", cursor.to_hex()))
+}
+
+/// The records at those places, which are all between revision `after` and the last of them: one query a table, and
+/// none for a table in which nothing has changed.
+async fn records_of(on: &mut Connection, places: &[Place], after: u64) -> Result<HashMap<Key, Vec<u8>>, StoreError> {
+    let last = places.last().map_or(after, |last| last.revision);
+    let has_changed = |table: &Table| places.iter().any(|place| place.cursor.table == *table && place.is == Is::There);
+    let mut found = HashMap::with_capacity(places.len());
+    for table in Table::ALL.into_iter().filter(has_changed) {
+        let query = sql(records::select(table)).then_with(" WHERE p.table_code = ", table_code(table));
+        let query = query.then_with(" AND p.removed_at IS NULL AND p.revision > ", row::integer(after)?);
+        let query = query.then_with(" AND p.revision <= ", row::integer(last)?);
+        for row in query.fetch_all(on).await? {
+            let cursor = Cursor { table, digest: row::digest(&row, "digest")? };
+            found.insert(key(cursor), records::record(table, &row)?);
+        }
+    }
+    Ok(found)
 }
 
 /// A record at its place, or a tombstone.
@@ -175,48 +235,6 @@ fn write<'a>(records: impl IntoIterator<Item = &'a Published>) -> (PageWriter, u
         |entry: &&Published| writer.push(Entry { cursor: entry.cursor, record: entry.record.as_deref() }).is_ok();
     let count = records.into_iter().take_while(fits).count();
     (writer, count)
-}
-
-fn published(from: &Row) -> Result<Published, StoreError> {
-    let code = from.integer("table_code")?;
-    let table = u8::try_from(code).ok().and_then(Table::of_code);
-    let table = table.ok_or_else(|| row::corrupt("published.table_code", code))?;
-    let removed = from.maybe_integer("removed_at")?;
-    let record = match (removed, table) {
-        (Some(_), _) => None,
-        (None, Table::Teams) => Some(team_record(from)?),
-        (None, Table::Keys) => Some(key_record(from)?),
-        // No other table is written yet.
-        (None, _) => return Err(row::corrupt("published.table_code", code)),
-    };
-    let cursor = Cursor { table, digest: row::digest(from, "digest")? };
-    Ok(Published { cursor, revision: row::unsigned(from, "revision")?, record })
-}
-
-fn team_record(from: &Row) -> Result<Vec<u8>, StoreError> {
-    let state = row::word(from, "team_state", word::tenant_state)?;
-    let id = from.text("team_id")?;
-    let record = TeamRecord { id, state, quota: row::quota(from)?, enterprise: None, hosts: Hosts::Shared };
-    let mut bytes = Vec::new();
-    record.encode(&mut bytes);
-    Ok(bytes)
-}
-
-fn key_record(from: &Row) -> Result<Vec<u8>, StoreError> {
-    let record = KeyRecord {
-        kind: row::word(from, "kind", Kind::from_name)?,
-        state: row::word(from, "state", word::key_state)?,
-        not_before: row::maybe_moment(from, "not_before")?.map(|moment| moment.unix()),
-        expires: row::maybe_moment(from, "expires")?.map(|moment| moment.unix()),
-        id: from.text("id")?,
-        owner: Owner::Team(from.text("team")?),
-        subject: from.maybe_text("subject")?.unwrap_or_default(),
-        scopes: from.text("scopes")?,
-        origin: None,
-    };
-    let mut bytes = Vec::new();
-    record.encode(&mut bytes);
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ async fn keys_until_full(service: &Service) -> Vec<Value> {
 async fn a_full_disk_is_reported_and_overcome_without_a_restart() {
     let service = start_with_bounded_files().await;
     service.team("acme").await;
-    bound_files(&service, Some(256 << 10));
+    bound_files(&service, Some(1 << 20));
     let mut made = keys_until_full(&service).await;
     assert!(!made.is_empty());
     // What was left for a smaller write goes too.
