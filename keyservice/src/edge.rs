@@ -2,12 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tollkeeper_contract::{
-    Kind,
-    key_text::{ID_ENTROPY, SECRET_ENTROPY},
-};
+use tollkeeper_contract::{KeyId, key_text::compose_id};
 
-use crate::domain::{Issued, Moment};
+use crate::domain::{KeySeed, Moment, SALT_ENTROPY};
 
 /// The current second.
 #[must_use]
@@ -16,13 +13,32 @@ pub fn now() -> Moment {
     Moment::from_unix(seconds).unwrap_or_default()
 }
 
-/// A new key from the system's randomness.
+/// What a new key is made of, from the system's randomness.
 ///
 /// # Errors
 /// When the system has none to give.
-pub fn issue(kind: Kind) -> Result<Issued, getrandom::Error> {
-    let (mut id, mut secret) = ([0; ID_ENTROPY], [0; SECRET_ENTROPY]);
-    getrandom::fill(&mut id)?;
-    getrandom::fill(&mut secret)?;
-    Ok(Issued::compose(kind, id, secret))
+pub fn key_seed() -> Result<KeySeed, getrandom::Error> {
+    Ok(KeySeed { id: random()?, secret: random()? })
+}
+
+/// A new key id from the system's randomness.
+///
+/// # Errors
+/// When the system has none to give.
+pub fn key_id() -> Result<KeyId, getrandom::Error> {
+    random().map(compose_id)
+}
+
+/// Salt for the hash of a password.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn salt() -> Result<[u8; SALT_ENTROPY], getrandom::Error> {
+    random()
+}
+
+fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
 }

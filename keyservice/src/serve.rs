@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     api::{self, App, Tokens},
+    domain::TrustedProxies,
     edge,
     metrics::Metrics,
     nodes::Nodes,
@@ -41,6 +42,8 @@ pub struct ServeSettings {
     pub address_file: Option<PathBuf>,
     /// Who may call.
     pub tokens: Tokens,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Why the service cannot start or go on.
@@ -84,6 +87,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let app = App {
         store: store.clone(),
         tokens: settings.tokens,
+        trusted_proxies: settings.trusted_proxies,
         metrics: Metrics::new(),
         nodes: Nodes::default(),
         stopping: stopping.clone(),
@@ -109,7 +113,8 @@ async fn run(listener: TcpListener, app: App, stopping: watch::Receiver<bool>) -
             tracing::debug!(%error, "a connection cannot be told not to wait");
         }
     });
-    let server = axum::serve(listener, api::router(Arc::new(app))).with_graceful_shutdown(asked(stopping.clone()));
+    let service = api::router(Arc::new(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(asked(stopping.clone()));
     tokio::select! {
         served = server => served,
         () = asked_long_ago(stopping) => {

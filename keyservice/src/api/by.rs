@@ -1,8 +1,10 @@
 //! Who asks for a change, for the audit log.
 
+use std::sync::Arc;
+
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::problem::Problem;
+use super::{App, problem::Problem, source::Source};
 use crate::domain::{Actor, By, Name};
 
 /// The header in which the holder of the admin token says for whom it acts.
@@ -11,11 +13,12 @@ const ACTOR_HEADER: &str = "x-tollkeeper-actor";
 /// Whoever asks for a change with the admin token.
 pub(super) struct Asked(pub(super) By);
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl FromRequestParts<Arc<App>> for Asked {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(By { actor: actor(parts)?, source: None }))
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let Source(source) = Source::from_request_parts(parts, app).await?;
+        Ok(Self(By { actor: actor(parts)?, source }))
     }
 }
 

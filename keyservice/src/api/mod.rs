@@ -1,8 +1,11 @@
 //! What is served over HTTP: the admin API under `/v1`, the node API under `/node/v1`, and what operators look at.
 
+mod audit;
 mod auth;
 mod body;
 mod by;
+mod enterprises;
+mod fields;
 mod health;
 mod keys;
 mod node;
@@ -10,7 +13,11 @@ mod observe;
 mod once;
 mod problem;
 mod query;
+mod refusal;
+mod service_accounts;
+mod source;
 mod teams;
+mod users;
 pub mod wire;
 
 use std::sync::Arc;
@@ -21,12 +28,17 @@ use axum::{
     http::{HeaderName, HeaderValue, header, request::Parts},
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use tokio::sync::watch;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeToken};
 
-use crate::{domain::AdminToken, metrics::Metrics, nodes::Nodes, store::Store};
+use crate::{
+    domain::{AdminToken, TrustedProxies},
+    metrics::Metrics,
+    nodes::Nodes,
+    store::Store,
+};
 use problem::Problem;
 
 /// The tokens that open the two APIs; they are never the same.
@@ -44,6 +56,8 @@ pub struct App {
     pub store: Store,
     /// Who may call.
     pub tokens: Tokens,
+    /// Whose word on where a request comes from is taken.
+    pub trusted_proxies: TrustedProxies,
     /// What is counted.
     pub metrics: Metrics,
     /// Who called lately.
@@ -69,11 +83,24 @@ pub fn router(app: Arc<App>) -> Router {
 
 fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
+        .route("/enterprises", get(enterprises::list).post(enterprises::create))
+        .route("/enterprises/{id}", get(enterprises::show).patch(enterprises::change).delete(enterprises::delete))
         .route("/teams", get(teams::list).post(teams::create))
         .route("/teams/{id}", get(teams::show).patch(teams::change).delete(teams::delete))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{id}", get(users::show).patch(users::change).delete(users::delete))
+        .route("/users/{id}/password", put(users::set_password))
+        .route("/service-accounts", get(service_accounts::list).post(service_accounts::create))
+        .route(
+            "/service-accounts/{id}",
+            get(service_accounts::show).patch(service_accounts::change).delete(service_accounts::delete),
+        )
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", get(keys::show).patch(keys::change).delete(keys::delete))
+        .route("/keys/import", post(keys::import))
         .route("/keys/{id}/revoke", post(keys::revoke))
+        .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/audit", get(audit::list))
         .fallback(async || Problem::unknown_route())
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(from_fn_with_state(app.clone(), auth::admins_only))

@@ -32,7 +32,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
 
 /// The method, if it is one of those that are served: others are the client's to choose, and would fill the metrics.
 fn known_method(request: &Request) -> &'static str {
-    ["GET", "HEAD", "POST", "PATCH", "DELETE"]
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
         .into_iter()
         .find(|method| *method == request.method().as_str())
         .unwrap_or("other")

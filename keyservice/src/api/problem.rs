@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::store::{ActError, Behind, Refusal, StoreError};
+use crate::store::{Behind, StoreError};
 
 /// An answer that says what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,17 +40,21 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
-    pub(super) fn unknown_team() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown_team", "there is no team of that id")
-    }
-
-    pub(super) fn unknown_key() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "unknown_key", "there is no key of that id")
+    /// The system gives no random bytes.
+    pub(super) fn no_randomness(error: &impl Display) -> Self {
+        tracing::error!(%error, "the system gives no randomness");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_randomness", "the system gives no randomness")
     }
 
     /// The same problem, pointing at the field that causes it.
     pub(super) fn at(self, field: &'static str) -> Self {
         Self { field: Some(field.to_owned()), ..self }
+    }
+
+    /// The same problem, in one of several things in a body.
+    pub(super) fn within(self, place: &str) -> Self {
+        let field = self.field.map_or_else(|| place.to_owned(), |field| format!("{place}.{field}"));
+        Self { field: Some(field), detail: format!("{place}: {}", self.detail), ..self }
     }
 
     /// The same problem under another status.
@@ -94,42 +98,6 @@ impl From<StoreError> for Problem {
         tracing::error!(%error, "the database failed");
         let detail = "the database failed; the service's log says how";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "storage_failed", detail)
-    }
-}
-
-impl From<ActError> for Problem {
-    fn from(error: ActError) -> Self {
-        match error {
-            ActError::Refused(refusal) => refusal.into(),
-            ActError::Failed(error) => error.into(),
-        }
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        let conflict = |reason, detail: String| Self::new(StatusCode::CONFLICT, reason, detail);
-        match refusal {
-            Refusal::NoSuchTeam => Self::unknown_team(),
-            Refusal::NoSuchKey => Self::unknown_key(),
-            Refusal::TeamExists => conflict("team_exists", "there is a team of that id already".into()).at("id"),
-            Refusal::TeamHasKeys(count) => {
-                let detail = format!("the team has {count} keys that are not revoked; revoke or delete them first");
-                conflict("team_has_keys", detail)
-            }
-            Refusal::KeyIsRevoked => {
-                conflict("key_revoked", "the key is revoked, which is final; create another one".into())
-            }
-            Refusal::NeverValid => Self::field("expires", "must be later than not_before"),
-            Refusal::OtherRequest => {
-                let detail = "this Idempotency-Key was used for another request; take a new one";
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail).at("idempotency-key")
-            }
-            Refusal::MadeAndDeleted => {
-                let detail = "what the first request with this Idempotency-Key made was deleted since";
-                conflict("made_and_deleted", detail.into())
-            }
-        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Params {
 }
 
 /// Cuts what was read beyond `limit` off, and names the last item that is left if there was more.
-pub(super) fn cut<T>(items: &mut Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Option<String> {
+pub(super) fn cut<T, I>(items: &mut Vec<T>, limit: u32, id: impl Fn(&T) -> I) -> Option<I> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if items.len() <= limit {
         return None;

@@ -8,50 +8,23 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
 };
-use serde::Deserialize;
-use tollkeeper_contract::{InvalidQuota, Quota, TeamId, TenantState};
+use tollkeeper_contract::{EnterpriseId, HostName, TeamId, TenantState};
 
 use super::{
     App, Id,
-    body::{Object, Sent, field, patch, settable},
+    body::{Sent, clearable, field, settable},
     by::Asked,
+    fields::{quota, quota_patch, required, tenant_state},
     once,
     problem::Problem,
     query::{Params, cut},
-    wire::{TeamList, TeamMade, TeamView},
+    wire::{NewTeamBody, TeamChangeBody, TeamList, TeamMade, TeamView},
 };
 use crate::{
-    domain::{Name, NewTeam, Patch, TeamChange, word},
+    domain::{HostList, Name, NewTeam, Patch, TeamChange, TeamFilter, Thing},
     edge,
-    store::Made,
+    store::{ActError, Made},
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewTeamBody {
-    id: Option<String>,
-    name: Option<String>,
-    state: Option<String>,
-    quota: Option<Object<QuotaBody>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct QuotaBody {
-    limit: Option<u64>,
-    window_seconds: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TeamChangeBody {
-    #[serde(default, deserialize_with = "patch")]
-    name: Patch<String>,
-    #[serde(default, deserialize_with = "patch")]
-    state: Patch<String>,
-    #[serde(default, deserialize_with = "patch")]
-    quota: Patch<Object<QuotaBody>>,
-}
 
 /// `POST /v1/teams`
 pub(super) async fn create(
@@ -61,7 +34,7 @@ pub(super) async fn create(
     sent: Sent<NewTeamBody>,
 ) -> Result<Response, Problem> {
     let once = once::once(&headers, "POST /v1/teams", sent.digest)?;
-    let made = app.store.create_team(new_team(sent.value)?, once, by, edge::now()).await?;
+    let made = app.store.create_team(new_team(sent.value)?, once, by, edge::now()).await.map_err(refused)?;
     Ok(match made {
         Made::Now(team) => once::made(TeamMade { team: team.into(), replayed: false }),
         Made::Before(team) => once::replayed(TeamMade { team: team.into(), replayed: true }),
@@ -70,10 +43,14 @@ pub(super) async fn create(
 
 /// `GET /v1/teams`
 pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<TeamList>, Problem> {
-    let params = Params::read(&uri, &["limit", "after"])?;
+    let params = Params::read(&uri, &["limit", "after", "enterprise", "state"])?;
     let limit = params.limit()?;
     let after = params.maybe("after", TeamId::parse)?;
-    let mut teams = app.store.teams(after.as_ref(), limit + 1).await?;
+    let filter = TeamFilter {
+        enterprise: params.maybe("enterprise", EnterpriseId::parse)?,
+        state: params.maybe("state", tenant_state)?,
+    };
+    let mut teams = app.store.teams(&filter, after.as_ref(), limit + 1).await?;
     let next = cut(&mut teams, limit, |team| team.id.to_string());
     Ok(Json(TeamList { teams: teams.into_iter().map(TeamView::from).collect(), next }))
 }
@@ -91,7 +68,8 @@ pub(super) async fn change(
     sent: Sent<TeamChangeBody>,
 ) -> Result<Json<TeamView>, Problem> {
     let wanted = team_change(sent.value)?;
-    Ok(Json(app.store.change_team(known_form(&id)?, wanted, by, edge::now()).await?.into()))
+    let changed = app.store.change_team(known_form(&id)?, wanted, by, edge::now()).await.map_err(refused)?;
+    Ok(Json(changed.into()))
 }
 
 /// `DELETE /v1/teams/{id}`
@@ -102,44 +80,44 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): A
 
 /// What is no team id is the id of no team.
 fn known_form(id: &str) -> Result<TeamId, Problem> {
-    TeamId::parse(id).map_err(|_| Problem::unknown_team())
+    TeamId::parse(id).map_err(|_| Problem::unknown(Thing::Team))
+}
+
+/// The enterprise stands in the body: the path exists.
+fn refused(error: ActError) -> Problem {
+    Problem::naming(error, &[Thing::Enterprise])
 }
 
 fn new_team(body: NewTeamBody) -> Result<NewTeam, Problem> {
-    let id = body.id.ok_or_else(|| Problem::field("id", "is missing"))?;
-    let id = field("id", TeamId::parse(&id))?;
+    let id = field("id", TeamId::parse(&required("id", body.id)?))?;
     let name = field("name", Name::parse(body.name.as_deref().unwrap_or(id.as_str())))?;
-    let state = field("state", body.state.map_or(Ok(TenantState::Active), |state| team_state(&state)))?;
-    let quota = body.quota.map(quota).transpose()?;
-    Ok(NewTeam { id, name, state, quota })
+    Ok(NewTeam {
+        name,
+        state: field("state", body.state.map_or(Ok(TenantState::Active), |state| tenant_state(&state)))?,
+        quota: body.quota.map(quota).transpose()?,
+        enterprise: body.enterprise.map(|id| field("enterprise", EnterpriseId::parse(&id))).transpose()?,
+        hosts: hosts(&body.hosts.unwrap_or_default())?,
+        revoke_sessions: body.revoke_sessions.unwrap_or(false),
+        id,
+    })
 }
 
 fn team_change(body: TeamChangeBody) -> Result<TeamChange, Problem> {
     Ok(TeamChange {
         name: settable("name", body.name, |name| Name::parse(&name))?,
-        state: settable("state", body.state, |state| team_state(&state))?,
-        quota: match body.quota {
-            Patch::Keep => Patch::Keep,
-            Patch::Clear => Patch::Clear,
-            Patch::Set(body) => Patch::Set(quota(body)?),
+        state: settable("state", body.state, |state| tenant_state(&state))?,
+        quota: quota_patch(body.quota)?,
+        enterprise: clearable("enterprise", body.enterprise, |id| EnterpriseId::parse(&id))?,
+        hosts: match body.hosts {
+            Patch::Keep => None,
+            Patch::Clear => return Err(Problem::field("hosts", "must not be null; an empty list gives them up")),
+            Patch::Set(list) => Some(hosts(&list)?),
         },
+        revoke_sessions: settable("revoke_sessions", body.revoke_sessions, Ok::<_, std::convert::Infallible>)?,
     })
 }
 
-fn team_state(text: &str) -> Result<TenantState, &'static str> {
-    word::tenant_state(text).ok_or("must be active or disabled")
-}
-
-fn quota(Object(body): Object<QuotaBody>) -> Result<Quota, Problem> {
-    let number = |name: &str, value: Option<u64>, rule| {
-        let value = value.ok_or_else(|| Problem::field(name, "is missing"))?;
-        // Every number that is too great breaks the same rule as 0.
-        u32::try_from(value).map_err(|_| Problem::field(name, rule))
-    };
-    let limit = number("quota.limit", body.limit, InvalidQuota::Limit)?;
-    let window = number("quota.window_seconds", body.window_seconds, InvalidQuota::Window)?;
-    Quota::new(limit, window).map_err(|rule| match rule {
-        InvalidQuota::Limit => Problem::field("quota.limit", rule),
-        InvalidQuota::Window => Problem::field("quota.window_seconds", rule),
-    })
+fn hosts(list: &[String]) -> Result<HostList, Problem> {
+    let host = |(index, host): (usize, &String)| field(&format!("hosts[{index}]"), HostName::parse(host));
+    field("hosts", HostList::new(list.iter().enumerate().map(host).collect::<Result<Vec<_>, _>>()?))
 }

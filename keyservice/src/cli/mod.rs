@@ -13,6 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    domain::TrustedProxies,
     logs,
     serve::{ServeError, ServeSettings, serve},
     settings::{self, LogFormat, SettingError, from_environment},
@@ -73,6 +74,9 @@ struct ServeFlags {
     /// Write the address that was bound into this file once the service listens.
     #[arg(long, env = "TOLLKEEPER_ADDRESS_FILE", value_name = "FILE")]
     address_file: Option<PathBuf>,
+    /// Proxies whose `x-forwarded-for` is believed: addresses and ranges, parted by commas; none for nobody.
+    #[arg(long, env = "TOLLKEEPER_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1", value_name = "RANGES")]
+    trusted_proxies: TrustedProxies,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
@@ -145,10 +149,10 @@ fn run(command: Command) -> Result<(), CommandError> {
 async fn start(flags: ServeFlags) -> Result<(), CommandError> {
     let tokens = settings::tokens(from_environment)?;
     logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
-    let ServeFlags { listen, database, address_file, .. } = flags;
+    let ServeFlags { listen, database, address_file, trusted_proxies, .. } = flags;
     let database = Database::parse(&database)
         .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
-    Ok(serve(ServeSettings { listen, database, address_file, tokens }).await?)
+    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies }).await?)
 }
 
 impl Target {

@@ -1,32 +1,57 @@
 //! What the key service is about, as types that cannot hold a wrong value; no I/O, no clock.
 
 mod attempts;
+mod audit;
 mod by;
+mod enterprise;
+mod facts;
+mod holder;
+mod import;
 mod key;
 mod mint;
 mod moment;
+mod network;
+mod password;
+mod service_account;
 mod session;
 mod signing;
 mod team;
 mod text;
+mod thing;
 mod token;
 mod usage;
+mod user;
 pub mod word;
 
 pub use attempts::{Account, Acquaintance, Allowance, Attempts, SourceNetwork};
+pub use audit::{ActionName, AuditFilter, Audited, ResourceName};
 pub use by::{Actor, By};
-pub use key::{Issued, Key, KeyChange, KeyFilter, KeyState, NewKey, is_ever_valid};
+pub use enterprise::{Enterprise, EnterpriseChange, EnterpriseFilter, NewEnterprise};
+pub use facts::{Facts, Told};
+pub use holder::{Claimant, Holder};
+pub use import::{ImportKey, MAX_IMPORT};
+pub use key::{
+    ALL_OF_THE_USER, InvalidOverlap, Issued, Key, KeyChange, KeyFilter, KeyRefusal, KeySeed, KeyState, KeyTerms,
+    NewKey, Overlap, Revocation, Rotation, is_ever_valid,
+};
 pub use mint::{Mint, TokenRules};
 pub use moment::{InvalidMoment, Moment};
+pub use network::{InvalidNetwork, Network, TrustedProxies};
+pub use password::{HashError, Password, PasswordHash, SALT_ENTROPY};
+pub use service_account::{
+    AccountOwner, NewServiceAccount, ServiceAccount, ServiceAccountChange, ServiceAccountFilter,
+};
 pub use session::{
     ClientSession, Credential, Grant, LEEWAY_SECONDS, LoginRefusal, MOST_SESSIONS, Session, SessionFilter,
     SessionState, TokenKey,
 };
 pub use signing::{Fingerprint, PublishedKey, SigningKey, SigningSecret, TokenText};
-pub use team::{NewTeam, Team, TeamChange, TenantState};
+pub use team::{HostList, NewTeam, Team, TeamChange, TeamFilter, TooManyHosts};
 pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason};
+pub use thing::Thing;
 pub use token::AdminToken;
 pub use usage::{Batch, Counted, InvalidReport, Tally};
+pub use user::{NewUser, User, UserChange, UserFilter};
 
 /// What a change does to one field that may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -27,7 +27,7 @@ pub fn of_tenant_state(state: TenantState) -> &'static str {
     }
 }
 
-/// The state of that word.
+/// The state of an enterprise, a team or a user of that word.
 #[must_use]
 pub fn tenant_state(word: &str) -> Option<TenantState> {
     [TenantState::Active, TenantState::Disabled].into_iter().find(|state| of_tenant_state(*state) == word)

@@ -56,16 +56,6 @@ impl Entry {
         Self { action, resource: format!("{sort}:{id}"), team: None, enterprise: None, detail: Map::new() }
     }
 
-    /// It belongs to that team.
-    pub(super) fn of_team(self, team: impl ToString) -> Self {
-        Self { team: Some(team.to_string()), ..self }
-    }
-
-    /// It belongs to that enterprise.
-    pub(super) fn of_enterprise(self, enterprise: impl ToString) -> Self {
-        Self { enterprise: Some(enterprise.to_string()), ..self }
-    }
-
     /// More to say; never a secret.
     pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.detail.insert(name.to_owned(), value.into());

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use sqlx::postgres::PgDatabaseError;
+use tollkeeper_contract::{HostName, Kind};
+
+use crate::domain::{KeyRefusal, Thing};
 
 /// The database did not do what was asked: ours to repair, not the client's.
 #[derive(Debug, thiserror::Error)]
@@ -112,18 +115,39 @@ pub enum OpenError {
 /// What the database refuses to do because of what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// There is no such team.
-    NoSuchTeam,
-    /// There is no such key.
-    NoSuchKey,
-    /// A team of that id exists.
-    TeamExists,
-    /// The team still has that many keys that are not revoked.
-    TeamHasKeys(u64),
-    /// The key is revoked, which is final.
-    KeyIsRevoked,
-    /// The key would expire before it begins to work.
-    NeverValid,
+    /// There is no such thing.
+    NoSuch(Thing),
+    /// There is a thing of that id.
+    Exists(Thing),
+    /// The thing cannot be deleted, because something still belongs to it.
+    StillHas {
+        /// What was to be deleted.
+        owner: Thing,
+        /// What still belongs to it.
+        what: Thing,
+        /// How much of that.
+        count: u64,
+    },
+    /// The host belongs to another team.
+    HostTaken(HostName),
+    /// The key does not allow it.
+    Key(KeyRefusal),
+    /// The service account has keys of this kind only.
+    KindOfAccount(Kind),
+    /// The service account has its one key already.
+    AccountHasKey,
+    /// The user has all the keys that a user may have.
+    TooManyKeys {
+        /// How many that are.
+        most: u64,
+    },
+    /// One of several keys was refused.
+    InRow {
+        /// Its place, from 0.
+        index: usize,
+        /// Why.
+        refusal: Box<Refusal>,
+    },
     /// The idempotency key stands for another request.
     OtherRequest,
     /// What the first request of that idempotency key made was deleted since.

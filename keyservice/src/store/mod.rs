@@ -1,7 +1,8 @@
 //! The database: all SQL of the key service, and the rules that keep its change numbers true.
 //!
 //! * `change`: the only way to write what nodes see; commit order is revision order
-//! * `teams`, `keys`: what the admin API reads and changes
+//! * `enterprises`, `teams`, `hosts`, `users`, `service_accounts`, `keys`: what the admin API reads and changes
+//! * `audit`, `telling`: the audit log as it is read, and what changes tell it
 //! * `publication`, `records`: what nodes read, in pages
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
@@ -9,10 +10,13 @@
 //! * `sql`, `row`: one statement on either database, and what its rows hold
 //! * `housekeeping`: what is forgotten, and when
 
+mod audit;
 mod change;
 mod database;
+mod enterprises;
 mod error;
 mod hold;
+mod hosts;
 mod housekeeping;
 mod idempotency;
 mod keys;
@@ -22,9 +26,12 @@ mod postgres;
 mod publication;
 mod records;
 mod row;
+mod service_accounts;
 mod sql;
 mod sqlite;
 mod teams;
+mod telling;
+mod users;
 
 use std::{
     sync::{
@@ -42,6 +49,7 @@ pub use database::{Database, InvalidDatabase};
 pub use error::{ActError, OpenError, Refusal, StoreError};
 pub use housekeeping::{Cleared, Retention};
 pub use idempotency::{Made, Once};
+pub use keys::{Duplicate, Imported, Minted, WhyDuplicate};
 pub use ledger::Settled;
 pub use publication::{Behind, PageContent};
 

@@ -83,6 +83,11 @@ pub(super) fn quota(row: &Row) -> Result<Option<Quota>, StoreError> {
     Quota::new(number(limit)?, number(window)?).map(Some).map_err(|error| corrupt("quota_limit", error))
 }
 
+/// The columns of a quota.
+pub(super) fn quota_columns(quota: Option<Quota>) -> (Option<u32>, Option<u32>) {
+    (quota.map(|quota| quota.limit().get()), quota.map(|quota| quota.window().get()))
+}
+
 /// What was counted of a team or a key.
 pub(super) fn counted(row: &Row) -> Result<Counted, StoreError> {
     Ok(Counted {

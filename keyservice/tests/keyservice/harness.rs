@@ -135,6 +135,20 @@ impl Service {
         self.post("/v1/teams", json!({ "id": id })).await.created()
     }
 
+    pub(crate) async fn enterprise(&self, id: &str) -> Value {
+        self.post("/v1/enterprises", json!({ "id": id })).await.created()
+    }
+
+    /// Makes a user who may read and write.
+    pub(crate) async fn user(&self, id: &str, team: &str) -> Value {
+        let body = json!({ "id": id, "team": team, "permissions": ["read", "write"] });
+        self.post("/v1/users", body).await.created()
+    }
+
+    pub(crate) async fn account(&self, body: Value) -> Value {
+        self.post("/v1/service-accounts", body).await.created()
+    }
+
     /// Makes a key that may read.
     pub(crate) async fn key(&self, team: &str) -> Value {
         self.post("/v1/keys", json!({ "team": team, "scopes": ["read"] })).await.created()

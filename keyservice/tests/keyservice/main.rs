@@ -1,16 +1,24 @@
 //! The key service as clients, nodes and operators see it: the real program, real sockets, a real database file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod audit;
 mod commands;
+mod enterprises;
 mod harness;
+mod hosts;
 mod idempotency;
+mod import;
 mod keys;
+mod kinds;
 mod ledger;
 mod lifecycle;
 mod mistakes;
 mod publication;
 mod replica;
 mod retention;
+mod rotation;
 mod secrecy;
+mod service_accounts;
 mod storage;
 mod teams;
+mod users;

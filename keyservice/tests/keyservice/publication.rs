@@ -6,13 +6,15 @@ use std::{
 };
 
 use keyservice::{
-    domain::{By, Issued, KeyFilter, KeyState, Moment, Name, NewKey, NewTeam, TenantState},
+    domain::{
+        By, Claimant, HostList, KeyFilter, KeySeed, KeyState, KeyTerms, Moment, Name, NewKey, NewTeam, Revocation,
+    },
     store::{Census, Database, Store},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tollkeeper_contract::{KeyState as PublishedState, Kind, Scope, Scopes, Subject, TeamId, page::Rest};
+use tollkeeper_contract::{KeyState as PublishedState, Kind, Scope, Scopes, Subject, TeamId, TenantState, page::Rest};
 
 use crate::{
     harness::{Service, answer, eventually, metric, text},
@@ -74,7 +76,7 @@ async fn very_many_revoked_keys_go_with_their_team_in_bounded_changes() {
     let store = fill(&folder, 260).await;
     let (team, now) = (TeamId::parse(&"t".repeat(64)).unwrap(), Moment::from_unix(2).unwrap());
     for key in store.keys(&KeyFilter::default(), None, 1000).await.unwrap() {
-        store.revoke_key(key.id, None, By::SERVICE, now).await.unwrap();
+        store.revoke_key(key.id, Revocation::default(), By::SERVICE, now).await.unwrap();
     }
     let revoked = store.census().await.unwrap().revision;
     store.delete_team(team, By::SERVICE, now).await.unwrap();
@@ -242,31 +244,40 @@ async fn what_fills_several_pages_arrives_whole() {
     assert_eq!(from_changes.records, from_snapshot.records);
 }
 
+pub(crate) fn new_team(id: TeamId) -> NewTeam {
+    NewTeam {
+        id,
+        name: Name::parse("T").unwrap(),
+        state: TenantState::Active,
+        quota: None,
+        enterprise: None,
+        hosts: HostList::default(),
+        revoke_sessions: false,
+    }
+}
+
 /// Makes a team with keys of the longest records.
 async fn fill(folder: &TempDir, keys: usize) -> Store {
     let store = Store::open(&Database::Sqlite(folder.path().join("tollkeeper.db"))).await.unwrap();
     let now = Moment::from_unix(1).unwrap();
     let team = TeamId::parse(&"t".repeat(64)).unwrap();
-    let name = Name::parse("T").unwrap();
-    let new = NewTeam { id: team.clone(), name, state: TenantState::Active, quota: None };
-    store.create_team(new, None, By::SERVICE, now).await.unwrap();
+    store.create_team(new_team(team.clone()), None, By::SERVICE, now).await.unwrap();
     let scopes = (0..Scopes::MAX).map(|number| Scope::parse(&format!("{number:0>64}")).unwrap());
-    let key = NewKey {
-        kind: Kind::Application,
-        team,
+    let terms = KeyTerms {
         name: None,
-        subject: Some(Subject::parse(&"s".repeat(128)).unwrap()),
         scopes: Scopes::new(scopes).unwrap(),
         state: KeyState::Active,
         not_before: None,
         expires: None,
+        origin: None,
     };
+    let claimant = Claimant::Application { team, subject: Some(Subject::parse(&"s".repeat(128)).unwrap()) };
+    let key = NewKey { claimant, terms };
     for number in 0..keys {
         let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
-        let mut id = [0; 10];
-        (id[0], id[1]) = (high, low);
-        let issued = Issued::compose(Kind::Application, id, [7; 20]);
-        store.create_key(key.clone(), issued, None, By::SERVICE, now).await.unwrap();
+        let mut seed = KeySeed { id: [0; 10], secret: [7; 20] };
+        (seed.id[0], seed.id[1]) = (high, low);
+        store.create_key(key.clone(), seed, None, By::SERVICE, now).await.unwrap();
     }
     store
 }

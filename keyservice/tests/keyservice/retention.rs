@@ -1,7 +1,7 @@
 //! What is forgotten, and what nodes are told then.
 
 use keyservice::{
-    domain::{By, Moment, Name, NewTeam, TenantState},
+    domain::{By, Moment},
     store::{Behind, Cleared, Database, Retention, Store},
 };
 use reqwest::StatusCode;
@@ -10,6 +10,7 @@ use tollkeeper_contract::TeamId;
 
 use crate::{
     harness::Service,
+    publication::new_team,
     replica::{Replica, fetch},
 };
 
@@ -31,11 +32,8 @@ async fn store(folder: &TempDir) -> Store {
 }
 
 async fn make(store: &Store, id: &str, at: Moment) {
-    let (id, name) = (TeamId::parse(id).unwrap(), Name::parse(id).unwrap());
-    store
-        .create_team(NewTeam { id, name, state: TenantState::Active, quota: None }, None, By::SERVICE, at)
-        .await
-        .unwrap();
+    let team = new_team(TeamId::parse(id).unwrap());
+    store.create_team(team, None, By::SERVICE, at).await.unwrap();
 }
 
 async fn forgotten(store: &Store, after: u64) -> Option<u64> {

@@ -52,6 +52,19 @@ async fn no_key_and_no_token_is_in_the_database_or_the_log() {
 }
 
 #[tokio::test]
+async fn the_database_has_argon2id_instead_of_a_password() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    service.user("ann", "acme").await;
+    let set = service.admin(Method::PUT, "/v1/users/ann/password").json(&json!({ "password": "correct horse" }));
+    assert_eq!(answer(set).await.status, 204);
+    let (_, folder) = service.stop().await;
+    let database = std::fs::read(folder.path().join("tollkeeper.db")).unwrap();
+    assert!(contains(&database, b"$argon2id$v=19$m=19456,t=2,p=1$"));
+    assert!(!contains(&database, b"correct horse"));
+}
+
+#[tokio::test]
 async fn answers_with_keys_are_not_to_be_cached() {
     let service = Service::start().await;
     service.team("acme").await;

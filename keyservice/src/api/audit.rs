@@ -1,0 +1,40 @@
+//! `/v1/audit`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::Uri};
+use tollkeeper_contract::TeamId;
+
+use super::{
+    App,
+    problem::Problem,
+    query::{Params, cut},
+    wire::{AuditList, AuditView},
+};
+use crate::domain::{ActionName, AuditFilter, Moment, Name, ResourceName};
+
+/// `GET /v1/audit`
+pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<AuditList>, Problem> {
+    let known = ["limit", "after", "actor", "action", "resource", "team", "since", "until"];
+    let params = Params::read(&uri, &known)?;
+    let limit = params.limit()?;
+    let after = params.maybe("after", number)?.unwrap_or(0);
+    let filter = AuditFilter {
+        actor: params.maybe("actor", Name::parse)?,
+        action: params.maybe("action", ActionName::parse)?,
+        resource: params.maybe("resource", ResourceName::parse)?,
+        team: params.maybe("team", TeamId::parse)?,
+        since: params.maybe("since", Moment::parse)?,
+        until: params.maybe("until", Moment::parse)?,
+    };
+    let mut entries = app.store.audit(&filter, after, limit + 1).await?;
+    let next = cut(&mut entries, limit, |entry| entry.seq);
+    Ok(Json(AuditList { entries: entries.into_iter().map(AuditView::from).collect(), next }))
+}
+
+/// The number of an entry: digits alone, and no greater than the database can count.
+fn number(text: &str) -> Result<u64, &'static str> {
+    let rule = "must be the number of an entry";
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).ok_or(rule)?;
+    digits.parse().ok().filter(|number| i64::try_from(*number).is_ok()).ok_or(rule)
+}

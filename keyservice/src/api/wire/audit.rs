@@ -1,0 +1,56 @@
+//! The audit log as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Audited;
+
+/// One change, as the audit log has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditView {
+    /// Its number: later changes have greater ones, and none is left out.
+    pub seq: u64,
+    /// When it happened (RFC 3339).
+    pub at: String,
+    /// Who did it: what the client said in `x-tollkeeper-actor`, else `admin`.
+    pub actor: String,
+    /// The address from which it was done, or null.
+    pub source: Option<String>,
+    /// What was done, for example `key.revoke`.
+    pub action: String,
+    /// To what, for example `key:c7tq4m2xkz5r6y3a`.
+    pub resource: String,
+    /// The id of the team that it concerns, or null.
+    pub team: Option<String>,
+    /// The id of the enterprise that it concerns, or null.
+    pub enterprise: Option<String>,
+    /// What changed, mostly `{"field": {"old": …, "new": …}}`; never a secret.
+    pub detail: serde_json::Value,
+    /// The revision of the change, or null if nodes do not see it.
+    pub revision: Option<u64>,
+}
+
+impl From<Audited> for AuditView {
+    fn from(entry: Audited) -> Self {
+        Self {
+            seq: entry.seq,
+            at: entry.at.to_string(),
+            actor: entry.actor,
+            source: entry.source,
+            action: entry.action,
+            resource: entry.resource,
+            team: entry.team,
+            enterprise: entry.enterprise,
+            detail: entry.detail,
+            revision: entry.revision,
+        }
+    }
+}
+
+/// Some entries of the audit log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AuditList {
+    /// The entries, the newest last.
+    pub entries: Vec<AuditView>,
+    /// What to send as `after` for the next ones; null if these were the last.
+    pub next: Option<u64>,
+}

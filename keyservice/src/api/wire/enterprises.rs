@@ -1,0 +1,87 @@
+//! Enterprises as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::{QuotaBody, QuotaView};
+use crate::{
+    api::body::{Object, patch},
+    domain::{Enterprise, Patch, word},
+};
+
+/// An enterprise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnterpriseView {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// `active` or `disabled`: whether its own keys work. Its teams' do either way.
+    pub state: String,
+    /// The quota of what its keys do for no team; null takes the filter's default.
+    pub quota: Option<QuotaView>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+impl From<Enterprise> for EnterpriseView {
+    fn from(enterprise: Enterprise) -> Self {
+        Self {
+            id: enterprise.id.to_string(),
+            name: enterprise.name.to_string(),
+            state: word::of_tenant_state(enterprise.state).to_owned(),
+            quota: enterprise.quota.map(QuotaView::from),
+            created_at: enterprise.created_at.to_string(),
+            revision: enterprise.revision,
+        }
+    }
+}
+
+/// The answer to a request that makes an enterprise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnterpriseMade {
+    /// The enterprise.
+    #[serde(flatten)]
+    pub enterprise: EnterpriseView,
+    /// Whether an earlier request with the same idempotency key made it.
+    pub replayed: bool,
+}
+
+/// Some enterprises.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EnterpriseList {
+    /// The enterprises, in the order of their ids.
+    pub enterprises: Vec<EnterpriseView>,
+    /// What to send as `after` for the next ones; null if these were the last.
+    pub next: Option<String>,
+}
+
+/// An enterprise to be made.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewEnterpriseBody {
+    /// Its id: 1 to 64 of A-Z a-z 0-9 - . _ ~, not of dots only. Required.
+    pub(in crate::api) id: Option<String>,
+    /// What people call it; its id unless told.
+    pub(in crate::api) name: Option<String>,
+    /// `active` (unless told) or `disabled`.
+    pub(in crate::api) state: Option<String>,
+    /// The quota of what its keys do for no team; the filter's default unless told.
+    pub(in crate::api) quota: Option<Object<QuotaBody>>,
+}
+
+/// What is to change about an enterprise; what is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnterpriseChangeBody {
+    /// What people call it.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) name: Patch<String>,
+    /// `active` or `disabled`.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) state: Patch<String>,
+    /// Its own quota; null returns to the filter's default.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) quota: Patch<Object<QuotaBody>>,
+}

@@ -1,0 +1,191 @@
+//! Keys as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use super::{UsedView, text};
+use crate::{
+    api::body::{Object, patch},
+    domain::{Key, Patch, word},
+};
+
+/// A key: all about it but its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its public id.
+    pub id: String,
+    /// What sort of key it is: `application`, `service_account`, `enterprise_service_account` or `personal`.
+    pub kind: String,
+    /// The id of its team; null if it belongs to an enterprise.
+    pub team: Option<String>,
+    /// The id of its enterprise; null if it belongs to a team.
+    pub enterprise: Option<String>,
+    /// The id of its service account, or null.
+    pub service_account: Option<String>,
+    /// The id of its user, or null.
+    pub user: Option<String>,
+    /// What people call it, or null.
+    pub name: Option<String>,
+    /// As whom callers with it act: the service account, the user, or whom an application's key was made for; or null.
+    pub subject: Option<String>,
+    /// What it may do, sorted. A personal key never does more than its user may; `*` alone is all of that.
+    pub scopes: Vec<String>,
+    /// `active`, `disabled` or `revoked`.
+    pub state: String,
+    /// The first second in which it works (RFC 3339), or null.
+    pub not_before: Option<String>,
+    /// The first second in which it works no longer (RFC 3339), or null.
+    pub expires: Option<String>,
+    /// The origin that it is bound to, for example `mycoolapp.com/api`, or null.
+    pub origin: Option<String>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// When it was revoked (RFC 3339), or null.
+    pub revoked_at: Option<String>,
+    /// Why it was revoked, or null.
+    pub revoke_reason: Option<String>,
+    /// Whether it was revoked because somebody else has it.
+    pub compromised: bool,
+    /// The id of the key that took its place, or null.
+    pub superseded_by: Option<String>,
+    /// The revision of its last change.
+    pub revision: u64,
+    /// What nodes reported of it.
+    #[serde(flatten)]
+    pub used: UsedView,
+}
+
+impl From<Key> for KeyView {
+    fn from(key: Key) -> Self {
+        Self {
+            id: key.id.to_string(),
+            kind: key.holder.kind().to_string(),
+            team: text(key.holder.team()),
+            enterprise: text(key.holder.enterprise()),
+            service_account: text(key.holder.account()),
+            user: text(key.holder.user()),
+            name: text(key.name),
+            subject: text(key.holder.subject()),
+            scopes: key.scopes.iter().map(str::to_owned).collect(),
+            state: word::of_key_state(key.state).to_owned(),
+            not_before: text(key.not_before),
+            expires: text(key.expires),
+            origin: text(key.origin),
+            created_at: key.created_at.to_string(),
+            revoked_at: text(key.revoked_at),
+            revoke_reason: text(key.revoke_reason),
+            compromised: key.compromised,
+            superseded_by: text(key.superseded_by),
+            revision: key.revision,
+            used: key.used.into(),
+        }
+    }
+}
+
+/// The answer to a request that makes a key. It has no `Debug`, because it may hold the key.
+#[derive(Serialize, Deserialize)]
+pub struct KeyMade {
+    /// All about the key but its text.
+    #[serde(flatten)]
+    pub view: KeyView,
+    /// The key in clear text: shown here once, and never again. Absent when the answer is replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether an earlier request with the same idempotency key made it.
+    pub replayed: bool,
+}
+
+/// Some keys.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyList {
+    /// The keys, in the order of their ids.
+    pub keys: Vec<KeyView>,
+    /// What to send as `after` for the next ones; null if these were the last.
+    pub next: Option<String>,
+}
+
+/// Where a key is bound to; exactly one of the two is required.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OriginBody {
+    /// The domain from which calls come, for example `mycoolapp.com`.
+    pub domain: Option<String>,
+    /// The URL that gets callbacks, for example `https://mycoolapp.com/api/webhook`: the origin is its base, without
+    /// the final `/webhook`.
+    pub webhook_url: Option<String>,
+}
+
+/// A key to be made. Exactly one of `team`, `service_account` and `user` is required.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKeyBody {
+    /// What sort of key; it follows from whose it is, and is refused if it does not fit.
+    pub(in crate::api) kind: Option<String>,
+    /// The id of the team whose application it is for.
+    pub(in crate::api) team: Option<String>,
+    /// The id of the service account that it is for; one that has no key yet.
+    pub(in crate::api) service_account: Option<String>,
+    /// The id of the user that it is for.
+    pub(in crate::api) user: Option<String>,
+    /// What people call it.
+    pub(in crate::api) name: Option<String>,
+    /// Whom an application's key is for, in your words; for other keys it is the account or the user.
+    pub(in crate::api) subject: Option<String>,
+    /// What it may do: up to 32 scopes. Required, but for a user's key: left out, it may do what its user may (`*`).
+    pub(in crate::api) scopes: Option<Vec<String>>,
+    /// `active` (unless told) or `disabled`.
+    pub(in crate::api) state: Option<String>,
+    /// The first second in which it works (RFC 3339).
+    pub(in crate::api) not_before: Option<String>,
+    /// The first second in which it works no longer (RFC 3339).
+    pub(in crate::api) expires: Option<String>,
+    /// Where it is bound to; anywhere unless told.
+    pub(in crate::api) origin: Option<Object<OriginBody>>,
+}
+
+/// What is to change about a key; what is left out stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyChangeBody {
+    /// What people call it; null for nothing.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) name: Patch<String>,
+    /// Whom an application's key is for; null for nobody.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) subject: Patch<String>,
+    /// What it may do from now on, all of it.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) scopes: Patch<Vec<String>>,
+    /// `active` or `disabled`.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) state: Patch<String>,
+    /// The first second in which it works (RFC 3339); null for from the beginning.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) not_before: Patch<String>,
+    /// The first second in which it works no longer (RFC 3339); null for never.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) expires: Patch<String>,
+    /// Where it is bound to; null for anywhere.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) origin: Patch<Object<OriginBody>>,
+}
+
+/// Why a key is revoked.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    /// Why, in your words: 1 to 256 characters.
+    pub(in crate::api) reason: Option<String>,
+    /// Whether somebody else has the key: then every session made with it ends too. False unless told.
+    pub(in crate::api) compromised: Option<bool>,
+}
+
+/// How a key is replaced by a new one.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct RotateBody {
+    /// How long the old key still works, in seconds: 0 (unless told) to 2,592,000 (30 days).
+    pub(in crate::api) overlap_seconds: Option<u64>,
+    /// When the new key ends (RFC 3339); null for never, left out for when the old one would have.
+    #[serde(default, deserialize_with = "patch")]
+    pub(in crate::api) expires: Patch<String>,
+}
