@@ -58,7 +58,7 @@ async fn a_refused_grpc_client_gets_a_grpc_status_and_a_sentence() {
     for (path, credential, code, reason, sentence) in [
         ("/api/acme/%25", acme.as_str(), "3", "ambiguous_path", "The path can be read in more than one way"),
         ("/api/acme/x", "unknown", "16", "unknown_key", "The key is not known."),
-        ("/api/globex/x", &acme, "7", "team_mismatch", "The key belongs to another team"),
+        ("/api/globex/x", &acme, "7", "team_mismatch", "The credential belongs to another team"),
         ("/api/slow/x", &slow, "8", "quota_exhausted", "The team has used up its quota"),
     ] {
         grpc(&edge, path, credential).await.is_refused_as_grpc(code, reason, sentence);
