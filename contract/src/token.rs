@@ -2,12 +2,12 @@
 //!
 //! A token is three parts in base64url without padding: the header, the claims, and a signature over both as they
 //! stand there (RFC 7515 section 7.1). Whoever reads one looks at the header, takes the algorithm from the key that it
-//! names, verifies the signature, and only then looks at the claims.
+//! names, verifies the signature, and only then believes the claims.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::{Algorithm, Kind};
+use crate::{Algorithm, EnterpriseId, KeyId, Kind, Origin, Scopes, SessionId, Subject, TeamId};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_LENGTH: usize = 4096;
@@ -68,7 +68,7 @@ pub struct Parts<'a> {
     pub header: Header,
     /// What the signature is over.
     pub signed: &'a [u8],
-    /// The claims as they were sent, to be read by [`Claims::parse`] once the signature is verified.
+    /// The claims as they were sent, for [`Claims::parse`].
     pub claims: Vec<u8>,
     /// The signature.
     pub signature: Vec<u8>,
@@ -135,15 +135,16 @@ impl Claims {
         serde_json::to_string(&json).unwrap_or_default()
     }
 
-    /// Reads claims whose signature is verified.
+    /// Reads claims. Whether they are true is for the signature to say.
     ///
     /// # Errors
     /// When a name is missing, repeated, unknown or `null`, a time is no whole number from 0 to [`MAX_NUMBER`], the
-    /// kind is not known, or it acts for both a team and an enterprise, or for neither.
+    /// kind is not known, it acts for both a team and an enterprise, or for neither, or a value could not stand in a
+    /// header or be the id of anything.
     pub fn parse(json: &[u8]) -> Result<Self, Malformed> {
         let claims: ClaimsJson = object(json)?;
         let times = [claims.iat, claims.nbf, claims.exp];
-        if times.into_iter().any(|time| time > MAX_NUMBER) || claims.team.is_some() == claims.enterprise.is_some() {
+        if times.into_iter().any(|time| time > MAX_NUMBER) || !claims.is_well_named() {
             return Err(Malformed);
         }
         Ok(Self {
@@ -162,6 +163,23 @@ impl Claims {
             not_before: claims.nbf,
             expires: claims.exp,
         })
+    }
+}
+
+impl ClaimsJson {
+    /// Every value goes into headers, logs and names of shared data, so it must be what it is called.
+    fn is_well_named(&self) -> bool {
+        let owner = match (&self.team, &self.enterprise) {
+            (Some(team), None) => TeamId::parse(team).is_ok(),
+            (None, Some(enterprise)) => EnterpriseId::parse(enterprise).is_ok(),
+            (None, None) | (Some(_), Some(_)) => false,
+        };
+        owner
+            && (self.sub.is_empty() || Subject::parse(&self.sub).is_ok())
+            && Scopes::parse(&self.scope).is_ok_and(|scopes| scopes.as_str() == self.scope)
+            && self.kid.as_deref().is_none_or(|kid| KeyId::parse(kid).is_ok())
+            && self.origin.as_deref().is_none_or(|origin| Origin::parse(origin).is_ok())
+            && SessionId::parse(&self.jti).is_ok()
     }
 }
 
@@ -335,6 +353,16 @@ mod tests {
             with(r#""team":"acme","#, ""),
             with(r#""kind":"application""#, r#""kind":"session""#),
             with(r#""kind":"application""#, r#""kind":"application","admin":true"#),
+            with(r#""team":"acme""#, r#""team":"..""#),
+            with(r#""team":"acme""#, r#""team":"acme/x""#),
+            with(r#""team":"acme""#, r#""enterprise":"""#),
+            with(r#""sub":"ci""#, r#""sub":"ci\r\nx-admin: true""#),
+            with(r#""scope":"read write""#, r#""scope":"write read""#),
+            with(r#""scope":"read write""#, r#""scope":"read  write""#),
+            with(r#""scope":"read write""#, r#""scope":"read\nwrite""#),
+            with(r#""kid":"k1""#, r#""kid":"k 1""#),
+            with(r#""kid":"k1""#, r#""kid":"k1","origin":"https://A.example""#),
+            with(r#""jti":"s1""#, r#""jti":"""#),
             format!("[{good}]"),
             String::new(),
         ] {

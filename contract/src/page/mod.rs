@@ -11,6 +11,8 @@
 mod layout;
 mod token;
 
+use std::collections::BTreeMap;
+
 use hmac::Mac;
 
 use crate::{
@@ -242,13 +244,12 @@ pub fn open<'a>(bytes: &'a [u8], token: &NodeToken) -> Result<Page<'a>, Broken> 
     let nonce = reader.u64()?;
     let span = read_span(&mut reader)?;
     let count = reader.u32()?;
-    let mut entries = (0..count).map(|_| read_entry(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+    let entries = (0..count).map(|_| read_entry(&mut reader)).collect::<Result<Vec<_>, _>>()?;
     reader.end()?;
-    check_order(span, &mut entries)?;
-    Ok(Page { service, nonce, span, entries })
+    Ok(Page { service, nonce, span, entries: in_order(span, entries)? })
 }
 
-fn check_order(span: Span, entries: &mut [Entry<'_>]) -> Result<(), Broken> {
+fn in_order(span: Span, mut entries: Vec<Entry<'_>>) -> Result<Vec<Entry<'_>>, Broken> {
     match span {
         Span::Snapshot { after, .. } => {
             let behind = entries.first().is_none_or(|first| Some(first.cursor) > after);
@@ -260,10 +261,16 @@ fn check_order(span: Span, entries: &mut [Entry<'_>]) -> Result<(), Broken> {
             if to < after {
                 return Err(Broken);
             }
-            entries.sort_unstable_by_key(|entry| entry.cursor);
+            // A map sorts with less code than a sort has, and the filter's module pays for code.
+            let mut sorted = BTreeMap::new();
+            sorted.extend(entries.iter().map(|entry| (entry.cursor, *entry)));
+            if sorted.len() != entries.len() {
+                return Err(Broken);
+            }
+            entries = sorted.into_values().collect();
         }
     }
-    if entries.is_sorted_by(|left, right| left.cursor < right.cursor) { Ok(()) } else { Err(Broken) }
+    if entries.is_sorted_by(|left, right| left.cursor < right.cursor) { Ok(entries) } else { Err(Broken) }
 }
 
 #[cfg(test)]

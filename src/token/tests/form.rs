@@ -43,6 +43,8 @@ fn a_signed_token_with_a_second_reading_is_malformed() {
         with(r#""team":"acme""#, r#""team":"acme","team":"globex""#),
         with(r#""scope":"read write""#, r#""scope":["read","write"]"#),
         with(r#""kind":"application""#, r#""kind":"superuser""#),
+        with(r#""team":"acme""#, r#""team":"../globex""#),
+        with(r#""sub":"ci""#, r#""sub":"ci\r\nx-admin: yes""#),
         with("{", "{{"),
         format!("{good}{good}"),
         format!("[{good}]"),
@@ -163,12 +165,13 @@ proptest! {
     }
 
     #[test]
-    fn any_claim_that_can_be_written_comes_out_as_it_went_in(subject: String, scope: String, sid: Option<String>) {
-        prop_assume!(subject.len() + scope.len() < 500);
+    fn any_claim_that_can_be_written_comes_out_as_it_went_in(
+        subject in "([!-~]([ -~]{0,126}[!-~])?)?", team in "[A-Za-z0-9_~-]{1,64}", sid: Option<String>
+    ) {
         let scene = Scene::new();
-        let claims = Claims { subject, scope, client_session: sid.filter(|sid| sid.len() < 500), ..claims() };
+        let sid = sid.filter(|sid| sid.len() < 300);
+        let claims = Claims { subject, team: Some(team), client_session: sid, ..claims() };
         for token in [scene.token(&claims), scene.eddsa(&claims)] {
-            prop_assume!(token.len() <= 4096);
             let verified = scene.verify_at(&token, NOW).unwrap();
             prop_assert_eq!(&verified.claims, &claims);
         }
