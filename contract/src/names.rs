@@ -2,6 +2,8 @@
 
 use std::{borrow::Borrow, fmt};
 
+use crate::key_text::{ID_ENTROPY, compose_id};
+
 /// Why a text is no such name: says the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidName(&'static str);
@@ -126,6 +128,22 @@ fn is_unreserved(byte: u8) -> bool {
 
 fn is_scope_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'
+}
+
+impl SessionId {
+    /// An id of random bytes, in the spelling of key ids.
+    #[must_use]
+    pub fn compose(entropy: [u8; ID_ENTROPY]) -> Self {
+        Self(compose_id(entropy).0)
+    }
+}
+
+impl TokenKeyId {
+    /// An id of random bytes, in the spelling of key ids.
+    #[must_use]
+    pub fn compose(entropy: [u8; ID_ENTROPY]) -> Self {
+        Self(compose_id(entropy).0)
+    }
 }
 
 impl KeyId {

@@ -1,8 +1,11 @@
 //! The only place that reads the clock and the system's randomness; everything else takes them as values.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tollkeeper_contract::{KeyId, key_text::compose_id};
+use tollkeeper_contract::{
+    KeyId, SessionId,
+    key_text::{ID_ENTROPY, compose_id},
+};
 
 use crate::domain::{KeySeed, Moment, SALT_ENTROPY};
 
@@ -35,6 +38,31 @@ pub fn key_id() -> Result<KeyId, getrandom::Error> {
 /// When the system has no randomness to give.
 pub fn salt() -> Result<[u8; SALT_ENTROPY], getrandom::Error> {
     random()
+}
+
+/// A new session id from the system's randomness.
+///
+/// # Errors
+/// When the system has none to give.
+pub fn session_id() -> Result<SessionId, getrandom::Error> {
+    random().map(SessionId::compose)
+}
+
+/// What the name of a new token key is made of.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn token_key_entropy() -> Result<[u8; ID_ENTROPY], getrandom::Error> {
+    random()
+}
+
+/// A time of any length up to `most`.
+///
+/// # Errors
+/// When the system has no randomness to give.
+pub fn up_to(most: Duration) -> Result<Duration, getrandom::Error> {
+    let part = u32::from_le_bytes(random()?);
+    Ok(most.mul_f64(f64::from(part) / f64::from(u32::MAX)))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], getrandom::Error> {

@@ -4,6 +4,7 @@
 //! * [`serve`]: starts, listens, and ends in good order
 //! * [`api`]: HTTP in, HTTP out; no SQL
 //! * [`domain`]: what it is about, as types that cannot hold a wrong value; no I/O
+//! * [`login`]: a login from its credential to its token
 //! * [`store`]: all SQL, and the order of changes
 //! * [`edge`]: the clock and the randomness
 //! * [`cli`]: the commands, which talk to the admin API like any other client
@@ -13,6 +14,7 @@ pub mod api;
 pub mod cli;
 pub mod domain;
 pub mod edge;
+pub mod login;
 pub mod logs;
 pub mod metrics;
 pub mod nodes;

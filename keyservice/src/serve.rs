@@ -18,11 +18,12 @@ use tokio::{
 
 use crate::{
     api::{self, App, Tokens},
-    domain::TrustedProxies,
+    domain::{Mint, TrustedProxies},
     edge,
+    login::Desk,
     metrics::Metrics,
     nodes::Nodes,
-    store::{Database, OpenError, Retention, Store},
+    store::{ActError, Database, OpenError, Retention, Store, TokenKeys},
 };
 
 /// How long requests under way may take once the program is asked to end.
@@ -42,9 +43,16 @@ pub struct ServeSettings {
     pub address_file: Option<PathBuf>,
     /// Who may call.
     pub tokens: Tokens,
+    /// What tokens are made with; without it nobody can log in.
+    pub mint: Option<Mint>,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
 }
+
+/// What to do when the database's token keys were made from another signing secret.
+pub const SECRET_MISMATCH: &str = "the newest token key was made from another signing secret, so nobody can log in: give this service the secret that \
+     the others have (TOLLKEEPER_SIGNING_SECRET), or, if the secret was changed on purpose, make a key from the new one \
+     with POST /v1/token-keys, which ends the keys of the old one and all tokens that they signed";
 
 /// Why the service cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +76,9 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// No key that signs tokens can be made.
+    #[error("cannot prepare the keys that sign tokens: {0}")]
+    TokenKeys(#[source] ActError),
     /// The system refused what every server needs.
     #[error("the system failed: {0}")]
     System(#[from] io::Error),
@@ -84,10 +95,15 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let listener = listen(settings.listen).await?;
     let store = Store::open(&settings.database).await?;
     let address = listener.local_addr()?;
+    let mint = settings.mint.map(Arc::new);
+    if let Some(mint) = &mint {
+        prepare_tokens(&store, mint).await?;
+    }
     let app = App {
         store: store.clone(),
         tokens: settings.tokens,
         trusted_proxies: settings.trusted_proxies,
+        desk: Arc::new(Desk::new(mint)),
         metrics: Metrics::new(),
         nodes: Nodes::default(),
         stopping: stopping.clone(),
@@ -104,6 +120,20 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         tracing::warn!("the database did not close in time; its log holds all that was committed");
     }
     tracing::info!("ended");
+    Ok(())
+}
+
+/// Sees to it that there is a key that signs tokens. One that was made from another signing secret stays, and is told
+/// about: whether this secret is a new one or the wrong one is for people to say.
+async fn prepare_tokens(store: &Store, mint: &Arc<Mint>) -> Result<(), ServeError> {
+    let entropy = edge::token_key_entropy().map_err(|error| io::Error::other(error.to_string()))?;
+    match store.prepare_token_keys(mint, entropy, edge::now()).await {
+        Ok(TokenKeys::Ready(key)) => {
+            tracing::info!(kid = %key.kid, algorithm = key.algorithm.as_str(), "tokens are signed with this key");
+        }
+        Ok(TokenKeys::Foreign(key)) => tracing::error!(kid = %key.kid, "{SECRET_MISMATCH}"),
+        Err(error) => return Err(ServeError::TokenKeys(error)),
+    }
     Ok(())
 }
 

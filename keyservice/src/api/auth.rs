@@ -44,7 +44,7 @@ fn check(headers: &HeaderMap, name: &str, right: impl Fn(&[u8]) -> bool) -> Resu
     }
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked("bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }

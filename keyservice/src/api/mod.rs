@@ -8,15 +8,19 @@ mod enterprises;
 mod fields;
 mod health;
 mod keys;
+mod login;
 mod node;
+mod oauth;
 mod observe;
 mod once;
 mod problem;
 mod query;
 mod refusal;
 mod service_accounts;
+mod sessions;
 mod source;
 mod teams;
+mod token_keys;
 mod users;
 pub mod wire;
 
@@ -35,6 +39,7 @@ use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeToken};
 
 use crate::{
     domain::{AdminToken, TrustedProxies},
+    login::Desk,
     metrics::Metrics,
     nodes::Nodes,
     store::Store,
@@ -58,6 +63,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
+    /// Where clients log in.
+    pub desk: Arc<Desk>,
     /// What is counted.
     pub metrics: Metrics,
     /// Who called lately.
@@ -71,6 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .nest("/v1", admin_routes(&app))
         .nest("/node/v1", node_routes(&app))
+        .merge(public_routes())
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
@@ -100,11 +108,27 @@ fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/keys/import", post(keys::import))
         .route("/keys/{id}/revoke", post(keys::revoke))
         .route("/keys/{id}/rotate", post(keys::rotate))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::show))
+        .route("/sessions/{id}/revoke", post(sessions::revoke))
+        .route("/sessions/revoke", post(sessions::revoke_all))
+        .route("/token-keys", get(token_keys::list).post(token_keys::create))
         .route("/audit", get(audit::list))
         .fallback(async || Problem::unknown_route())
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(from_fn_with_state(app.clone(), auth::admins_only))
         .layer(from_fn(no_store))
+}
+
+/// What anybody may call, through Envoy.
+fn public_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/auth/login", post(login::log_in))
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/introspect", post(oauth::introspect))
+        .route("/oauth/revoke", post(oauth::revoke))
+        .layer(from_fn(no_store))
+        .route("/.well-known/jwks.json", get(token_keys::jwks))
 }
 
 fn node_routes(app: &Arc<App>) -> Router<Arc<App>> {

@@ -17,11 +17,12 @@ pub(super) struct Problem {
     reason: &'static str,
     detail: String,
     field: Option<String>,
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, reason, detail: detail.into(), field: None }
+        Self { status, reason, detail: detail.into(), field: None, retry_after: None }
     }
 
     /// A field of the body, a parameter of the query, or a header that breaks a rule.
@@ -57,6 +58,23 @@ impl Problem {
         Self { field: Some(field), detail: format!("{place}: {}", self.detail), ..self }
     }
 
+    /// The same problem, with the time after which to try again, in seconds.
+    pub(super) fn retry_after(self, seconds: Option<u64>) -> Self {
+        Self { retry_after: seconds.or(self.retry_after), ..self }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The same problem under another status.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
@@ -81,8 +99,9 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyservice\""));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let soon = (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        if let Some(seconds) = self.retry_after.or(soon) {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

@@ -17,6 +17,7 @@ impl Problem {
             Thing::User => ("unknown_user", "there is no user of that id"),
             Thing::ServiceAccount => ("unknown_service_account", "there is no service account of that id"),
             Thing::Key => ("unknown_key", "there is no key of that id"),
+            Thing::Session => ("unknown_session", "there is no session of that id"),
         };
         Self::new(StatusCode::NOT_FOUND, reason, detail)
     }
@@ -112,6 +113,7 @@ fn exists(thing: Thing) -> Problem {
         Thing::User => ("user_exists", "there is a user of that id already"),
         Thing::ServiceAccount => ("service_account_exists", "there is a service account of that id already"),
         Thing::Key => ("key_exists", "there is a key of that id already"),
+        Thing::Session => ("session_exists", "there is a session of that id already"),
     };
     conflict(reason, detail.into()).at("id")
 }

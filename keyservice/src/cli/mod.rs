@@ -11,9 +11,10 @@ mod time;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use tollkeeper_contract::Algorithm;
 
 use crate::{
-    domain::TrustedProxies,
+    domain::{TokenRules, TrustedProxies},
     logs,
     serve::{ServeError, ServeSettings, serve},
     settings::{self, LogFormat, SettingError, from_environment},
@@ -26,6 +27,7 @@ const AFTER_HELP: &str = "\
 Secrets come from the environment or a file, never from a flag that `ps` shows:
   TOLLKEEPER_ADMIN_TOKEN or TOLLKEEPER_ADMIN_TOKEN_FILE   all commands
   TOLLKEEPER_NODE_TOKEN  or TOLLKEEPER_NODE_TOKEN_FILE    serve
+  TOLLKEEPER_SIGNING_SECRET or TOLLKEEPER_SIGNING_SECRET_FILE  serve; without it nobody can log in
 
 Exit codes:
   0 done, 1 refused or failed, 2 wrong usage or setting, 3 the key service could not be reached
@@ -77,12 +79,60 @@ struct ServeFlags {
     /// Proxies whose `x-forwarded-for` is believed: addresses and ranges, parted by commas; none for nobody.
     #[arg(long, env = "TOLLKEEPER_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1", value_name = "RANGES")]
     trusted_proxies: TrustedProxies,
+    #[command(flatten)]
+    tokens: TokenFlags,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
     /// Which log lines are written: a level, or a filter such as `info,keyservice=debug`.
     #[arg(long, env = "TOLLKEEPER_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+}
+
+/// What stands in tokens.
+#[derive(Args)]
+struct TokenFlags {
+    /// The `iss` of tokens: 1 to 256 visible ASCII characters.
+    #[arg(
+        long,
+        env = "TOLLKEEPER_ISSUER",
+        default_value = TokenRules::DEFAULT_NAME,
+        value_parser = settings::token_name,
+        value_name = "TEXT"
+    )]
+    issuer: String,
+    /// The `aud` of tokens: 1 to 256 visible ASCII characters.
+    #[arg(
+        long,
+        env = "TOLLKEEPER_AUDIENCE",
+        default_value = TokenRules::DEFAULT_NAME,
+        value_parser = settings::token_name,
+        value_name = "TEXT"
+    )]
+    audience: String,
+    /// How long a token lasts, in seconds: 60 to 86400.
+    #[arg(
+        long,
+        env = "TOLLKEEPER_TOKEN_SECONDS",
+        default_value_t = TokenRules::DEFAULT_SECONDS,
+        value_parser = settings::token_seconds,
+        value_name = "SECONDS"
+    )]
+    token_seconds: u64,
+    /// How tokens are signed: HS256, EdDSA or ES256. Unless told, as the newest token key; the first one is for HS256.
+    #[arg(long, env = "TOLLKEEPER_TOKEN_ALGORITHM", value_parser = settings::token_algorithm, value_name = "ALGORITHM")]
+    token_algorithm: Option<Algorithm>,
+}
+
+impl TokenFlags {
+    fn rules(&self) -> TokenRules {
+        TokenRules {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            seconds: self.token_seconds,
+            algorithm: self.token_algorithm,
+        }
+    }
 }
 
 /// Where commands go, and how they answer.
@@ -149,10 +199,12 @@ fn run(command: Command) -> Result<(), CommandError> {
 async fn start(flags: ServeFlags) -> Result<(), CommandError> {
     let tokens = settings::tokens(from_environment)?;
     logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
+    let rules = flags.tokens.rules();
+    let mint = settings::mint(&tokens, rules, from_environment)?;
     let ServeFlags { listen, database, address_file, trusted_proxies, .. } = flags;
     let database = Database::parse(&database)
         .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
-    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies }).await?)
+    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint }).await?)
 }
 
 impl Target {

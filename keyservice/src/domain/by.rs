@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use tollkeeper_contract::SessionId;
+
 use super::Name;
 
 /// Who asks for a change, and from where.
@@ -22,6 +24,8 @@ pub enum Actor {
     Service,
     /// Whoever the holder of the admin token says it is.
     Named(Name),
+    /// Whoever holds the token of a session.
+    Holder(SessionId),
 }
 
 impl By {
@@ -35,6 +39,7 @@ impl fmt::Display for Actor {
             Self::Admin => f.write_str("admin"),
             Self::Service => f.write_str("keyservice"),
             Self::Named(name) => name.fmt(f),
+            Self::Holder(session) => write!(f, "session:{session}"),
         }
     }
 }

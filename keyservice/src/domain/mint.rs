@@ -2,7 +2,7 @@
 
 use tollkeeper_contract::{
     Algorithm, KeyId, SessionId, TokenKeyId,
-    key_text::{ID_ENTROPY, compose_id},
+    key_text::ID_ENTROPY,
     page::NodeToken,
     token::{Claims, Header, MAX_LENGTH, with_signature},
 };
@@ -77,7 +77,7 @@ impl Mint {
         (0..=u8::MAX).find_map(|step| {
             let mut entropy = entropy;
             entropy.first_mut()?.clone_from(&step);
-            self.key(algorithm, &TokenKeyId::parse(compose_id(entropy).as_str()).ok()?)
+            self.key(algorithm, &TokenKeyId::compose(entropy))
         })
     }
 

@@ -15,6 +15,8 @@ pub enum Thing {
     ServiceAccount,
     /// A key.
     Key,
+    /// A session.
+    Session,
 }
 
 impl Thing {
@@ -27,6 +29,7 @@ impl Thing {
             Self::User => "user",
             Self::ServiceAccount => "service_account",
             Self::Key => "key",
+            Self::Session => "session",
         }
     }
 }

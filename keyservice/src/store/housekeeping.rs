@@ -3,8 +3,9 @@
 use super::{
     Store, StoreError,
     change::Change,
-    row,
+    row, sessions,
     sql::{Connection, sql},
+    token_keys,
 };
 use crate::domain::Moment;
 
@@ -37,6 +38,10 @@ pub struct Cleared {
     pub idempotency_keys: u64,
     /// Stewards.
     pub stewards: u64,
+    /// Sessions whose tokens nobody takes any more.
+    pub sessions: u64,
+    /// Token keys whose last token ended.
+    pub token_keys: u64,
 }
 
 impl Store {
@@ -51,8 +56,10 @@ impl Store {
         let idempotency_keys = old.execute(change.sql()).await?;
         let old = sql("DELETE FROM ledger WHERE seen_at < $1").bind(now.minus(retention.ledger_seconds));
         let stewards = old.execute(change.sql()).await?;
+        let sessions = sessions::clear(&mut change, now).await?;
+        let token_keys = token_keys::clear(&mut change, now).await?;
         change.commit().await?;
-        Ok(Cleared { tombstones, idempotency_keys, stewards })
+        Ok(Cleared { tombstones, idempotency_keys, stewards, sessions, token_keys })
     }
 }
 

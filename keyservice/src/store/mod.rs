@@ -3,6 +3,7 @@
 //! * `change`: the only way to write what nodes see; commit order is revision order
 //! * `enterprises`, `teams`, `hosts`, `users`, `service_accounts`, `keys`: what the admin API reads and changes
 //! * `audit`, `telling`: the audit log as it is read, and what changes tell it
+//! * `login`, `grants`, `acquaintances`, `sessions`, `token_keys`: logins, and what they lead to
 //! * `publication`, `records`: what nodes read, in pages
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
@@ -10,27 +11,32 @@
 //! * `sql`, `row`: one statement on either database, and what its rows hold
 //! * `housekeeping`: what is forgotten, and when
 
+mod acquaintances;
 mod audit;
 mod change;
 mod database;
 mod enterprises;
 mod error;
+mod grants;
 mod hold;
 mod hosts;
 mod housekeeping;
 mod idempotency;
 mod keys;
 mod ledger;
+mod login;
 mod open;
 mod postgres;
 mod publication;
 mod records;
 mod row;
 mod service_accounts;
+mod sessions;
 mod sql;
 mod sqlite;
 mod teams;
 mod telling;
+mod token_keys;
 mod users;
 
 use std::{
@@ -44,14 +50,19 @@ use std::{
 use tokio::sync::{Mutex, watch};
 use tollkeeper_contract::page::ServiceId;
 
+pub use acquaintances::UserPassword;
 pub use change::MAX_ROWS_PER_REVISION;
 pub use database::{Database, InvalidDatabase};
 pub use error::{ActError, OpenError, Refusal, StoreError};
+pub use grants::{Proof, Wish};
 pub use housekeeping::{Cleared, Retention};
 pub use idempotency::{Made, Once};
 pub use keys::{Duplicate, Imported, Minted, WhyDuplicate};
 pub use ledger::Settled;
+pub use login::{Entrance, Login, LoginError};
 pub use publication::{Behind, PageContent};
+pub use sessions::{Presented, SessionsOf};
+pub use token_keys::TokenKeys;
 
 use hold::Hold;
 use sql::{Connection, Pool, sql};

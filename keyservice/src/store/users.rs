@@ -8,7 +8,7 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::Change,
-    keys, row,
+    keys, row, sessions,
     sql::{Connection, Row, Statement, sql},
     teams,
 };
@@ -143,6 +143,8 @@ impl Store {
             let mut change = store.change(&by).await?;
             let before = existing(change.sql(), &id).await?;
             keys::remove_where(&mut change, "user_id", id.as_str(), now).await?;
+            // Their user is gone, but somebody of the same name may be made before their tokens end.
+            sessions::revoke_all_of_user(&mut change, &id, Some("its user was deleted"), now).await?;
             sql("DELETE FROM users WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.withdraw(cursor(&id), now).await?;
             change.tell_gone("user.delete", &before, now);

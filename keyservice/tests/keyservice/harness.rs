@@ -14,6 +14,7 @@ use tollkeeper_contract::page::NodeToken;
 
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 pub(crate) const NODE_TOKEN: &str = "node-token-of-the-tests";
+pub(crate) const SIGNING_SECRET: &str = "signing-secret-of-the-tests-0123456789";
 
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,7 +50,8 @@ pub(crate) fn serve_in(folder: &Path) -> Command {
         .env("TOLLKEEPER_ADDRESS_FILE", "address")
         .env("TOLLKEEPER_LOG", "debug")
         .env("TOLLKEEPER_ADMIN_TOKEN", ADMIN_TOKEN)
-        .env("TOLLKEEPER_NODE_TOKEN", NODE_TOKEN);
+        .env("TOLLKEEPER_NODE_TOKEN", NODE_TOKEN)
+        .env("TOLLKEEPER_SIGNING_SECRET", SIGNING_SECRET);
     command
 }
 

@@ -6,6 +6,7 @@ mod import;
 mod keys;
 mod service_accounts;
 mod teams;
+mod tokens;
 mod users;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ pub use service_accounts::{
     NewServiceAccountBody, ServiceAccountChangeBody, ServiceAccountList, ServiceAccountMade, ServiceAccountView,
 };
 pub use teams::{NewTeamBody, TeamChangeBody, TeamList, TeamMade, TeamView};
+pub use tokens::{
+    ActiveTokenView, InactiveTokenView, JwksView, LoginBody, NewTokenKeyBody, RevokeSessionBody, RevokeSessionsBody,
+    SessionList, SessionView, SessionsRevoked, TokenKeyList, TokenKeyView, TokenView,
+};
 pub use users::{NewUserBody, PasswordBody, UserChangeBody, UserList, UserMade, UserView};
 
 use crate::domain::Counted;

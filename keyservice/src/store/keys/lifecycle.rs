@@ -3,7 +3,7 @@
 use tollkeeper_contract::{KeyId, TeamId};
 
 use super::{
-    super::{ActError, Once, Refusal, Store, StoreError, change::Change, row, sql::sql},
+    super::{ActError, Once, Refusal, Store, StoreError, change::Change, row, sessions, sql::sql},
     Minted,
     rows::{self, Found, NewRow, existing, find},
 };
@@ -122,7 +122,8 @@ async fn end_sessions(change: &mut Change<'_>, key: &Key, now: Moment) -> Result
     if !key.compromised && !team_revokes_sessions(change, key.holder.team()).await? {
         return Ok(());
     }
-    let _ = now;
+    let reason = if key.compromised { "its key was compromised" } else { "its key ended" };
+    sessions::revoke_all_of_key(change, &key.id, Some(reason), now).await?;
     Ok(())
 }
 

@@ -1,0 +1,134 @@
+//! `POST /oauth/introspect` (RFC 7662) and `POST /oauth/revoke` (RFC 7009): for administrators, and for whoever holds
+//! the token.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tollkeeper_contract::{
+    Digest,
+    token::{Claims, Parts},
+};
+
+use super::{
+    form::Form,
+    refusal::{OauthError, OauthRefusal},
+};
+use crate::{
+    api::{
+        App,
+        auth::bearer,
+        login::Told,
+        problem::Problem,
+        source::Source,
+        wire::{ActiveTokenView, InactiveTokenView},
+    },
+    domain::{Actor, By, Moment, Reason, SessionState},
+    edge,
+    store::{ActError, Presented},
+};
+
+/// Who asks.
+enum Asker {
+    Admin,
+    /// Somebody with a bearer token of another sort.
+    Bearer(String),
+    Nobody,
+}
+
+/// `POST /oauth/introspect`
+pub(in crate::api) async fn introspect(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OauthRefusal> {
+    let token = form.required("token")?;
+    let now = edge::now();
+    let may_know = match asker(&app, &headers)? {
+        Asker::Admin => true,
+        Asker::Bearer(shown) if same(&shown, token) => true,
+        // Whoever holds a token may ask, but is told nothing about those of others (RFC 7662 section 2.2).
+        Asker::Bearer(shown) if active(&app, &shown, now).await?.is_some() => false,
+        Asker::Bearer(_) | Asker::Nobody => {
+            let detail = "send the admin token, or the token itself, as a bearer token";
+            return Err(OauthRefusal::new(OauthError::InvalidToken, detail));
+        }
+    };
+    let found = if may_know { active(&app, token, now).await? } else { None };
+    Ok(match found {
+        Some(found) => Json(ActiveTokenView::from(found)).into_response(),
+        None => Json(InactiveTokenView { active: false }).into_response(),
+    })
+}
+
+/// `POST /oauth/revoke`: the token itself proves that its holder may end it.
+pub(in crate::api) async fn revoke(
+    State(app): State<Arc<App>>,
+    Source(source): Source,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, OauthRefusal> {
+    let token = form.required("token")?;
+    let asker = asker(&app, &headers)?;
+    let now = edge::now();
+    let done = || (StatusCode::OK, Json(json!({}))).into_response();
+    let Some(found) = presented(&app, token, now).await? else { return Ok(done()) };
+    let actor = match asker {
+        Asker::Admin => Actor::Admin,
+        Asker::Bearer(_) | Asker::Nobody => Actor::Holder(found.session.id.clone()),
+    };
+    let reason = Reason::parse("revoked with its token").ok();
+    match app.store.revoke_session(found.session.id, reason, By { actor, source }, now).await {
+        Ok(_) | Err(ActError::Refused(_)) => Ok(done()),
+        Err(ActError::Failed(error)) => Err(OauthRefusal::of_problem(&Problem::from(error))),
+    }
+}
+
+fn asker(app: &App, headers: &HeaderMap) -> Result<Asker, OauthRefusal> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Asker::Nobody) };
+    let shown = bearer(value.as_bytes()).filter(|_| values.next().is_none());
+    let shown = shown.and_then(|shown| std::str::from_utf8(shown).ok()).ok_or_else(|| {
+        OauthRefusal::new(OauthError::InvalidToken, "Authorization is not one bearer token as in RFC 6750")
+    })?;
+    if Digest::of(shown.as_bytes()) == app.tokens.admin.digest() {
+        return Ok(Asker::Admin);
+    }
+    Ok(Asker::Bearer(shown.to_owned()))
+}
+
+/// The session of a token that filters take now.
+async fn active(app: &App, token: &str, now: Moment) -> Result<Option<Presented>, OauthRefusal> {
+    let found = presented(app, token, now).await?;
+    Ok(found.filter(|found| found.is_served && found.session.state(now) == SessionState::Live))
+}
+
+/// The session of a token that this service has signed: it is signed again, and compared.
+async fn presented(app: &App, token: &str, now: Moment) -> Result<Option<Presented>, OauthRefusal> {
+    let mint = app.desk.mint().map_err(|failure| OauthRefusal::of_login(Told::of(failure)))?;
+    let Some(id) = session_id(token) else { return Ok(None) };
+    let found = app.store.presented_session(&id, mint.fingerprint(), now).await;
+    let found = found.map_err(|error| OauthRefusal::of_problem(&Problem::from(error)))?;
+    Ok(found.filter(|found| {
+        let key = mint.key(found.algorithm, &found.session.kid);
+        key.is_some_and(|key| same(key.sign(&found.session.signed).expose(), token))
+    }))
+}
+
+/// The id of the session whose token it says it is.
+fn session_id(token: &str) -> Option<String> {
+    let parts = Parts::split(token.as_bytes()).ok()?;
+    let id = Claims::parse(&parts.claims).ok()?.session;
+    // What is no id of a session is none in the database either, and not every text can be looked for there.
+    tollkeeper_contract::SessionId::parse(&id).ok().map(|id| id.to_string())
+}
+
+/// Digests are compared: it takes the same time wherever two tokens differ.
+fn same(left: &str, right: &str) -> bool {
+    Digest::of(left.as_bytes()) == Digest::of(right.as_bytes())
+}

@@ -1,0 +1,59 @@
+//! `/v1/token-keys` and `/.well-known/jwks.json`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tollkeeper_contract::Algorithm;
+
+use super::{
+    App,
+    body::{MaybeSent, field},
+    by::Asked,
+    login::Told,
+    problem::Problem,
+    wire::{JwksView, NewTokenKeyBody, TokenKeyList, TokenKeyView},
+};
+use crate::{
+    domain::{By, PublishedKey},
+    edge, settings,
+};
+
+/// `GET /v1/token-keys`
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<TokenKeyList>, Problem> {
+    let ours = app.desk.mint().ok().map(|mint| mint.fingerprint());
+    let (now, keys) = (edge::now(), app.store.token_keys().await?);
+    Ok(Json(TokenKeyList { token_keys: keys.into_iter().map(|key| TokenKeyView::at(now, ours, key)).collect() }))
+}
+
+/// `POST /v1/token-keys`
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    Asked(by): Asked,
+    MaybeSent(sent): MaybeSent<NewTokenKeyBody>,
+) -> Result<Response, Problem> {
+    let algorithm = sent.and_then(|body| body.algorithm);
+    let algorithm = algorithm.map(|text| field("algorithm", settings::token_algorithm(&text))).transpose()?;
+    let key = rotated(&app, algorithm, by).await?;
+    Ok((StatusCode::CREATED, Json(key)).into_response())
+}
+
+async fn rotated(app: &App, algorithm: Option<Algorithm>, by: By) -> Result<TokenKeyView, Problem> {
+    let mint = app.desk.mint().map_err(|failure| Told::of(failure).problem())?;
+    let entropy = edge::token_key_entropy().map_err(|error| Problem::no_randomness(&error))?;
+    let now = edge::now();
+    let key = app.store.rotate_token_key(mint, algorithm, entropy, by, now).await?;
+    Ok(TokenKeyView::at(now, Some(mint.fingerprint()), key))
+}
+
+/// `GET /.well-known/jwks.json`
+pub(super) async fn jwks(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let keys = app.store.published_token_keys(edge::now()).await?;
+    let keys = keys.iter().filter_map(PublishedKey::jwk).collect();
+    // Whoever meets a kid that is not in what it kept has to ask again anyway.
+    Ok(([(header::CACHE_CONTROL, "public, max-age=60")], Json(JwksView { keys })).into_response())
+}

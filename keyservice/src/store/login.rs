@@ -1,0 +1,143 @@
+//! A login in the database: the session that is there already, or a new one.
+
+use std::sync::Arc;
+
+use tollkeeper_contract::SessionId;
+
+use super::{
+    ActError, Proof, Store, StoreError, Wish,
+    grants::granted,
+    row,
+    sessions::{self, Signable},
+    sql::{Connection, sql},
+    token_keys,
+};
+use crate::domain::{ClientSession, Grant, LoginRefusal, MOST_SESSIONS, Mint, Moment, Session, TokenKey, TokenText};
+
+/// What a login led to.
+#[derive(Debug)]
+pub struct Login {
+    /// The session.
+    pub session: Session,
+    /// Its token.
+    pub token: TokenText,
+}
+
+/// Why a login led to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// It was refused.
+    #[error("refused: {0:?}")]
+    Refused(LoginRefusal),
+    /// The database's token keys are made from another signing secret, or there are none.
+    #[error("the token keys of the database are not made from this signing secret")]
+    SecretMismatch,
+    /// The database failed.
+    #[error(transparent)]
+    Failed(#[from] StoreError),
+}
+
+impl From<ActError> for LoginError {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Failed(error) => Self::Failed(error),
+            // No act of a login has refusals of that sort.
+            ActError::Refused(refusal) => Self::Failed(row::corrupt("a session", format_args!("{refusal:?}"))),
+        }
+    }
+}
+
+/// One login that is to be carried out.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// What the client shows.
+    pub proof: Proof,
+    /// What it wants.
+    pub wish: Wish,
+    /// The address that it comes from.
+    pub source: Option<String>,
+    /// The id of the session, if it has to be made.
+    pub id: SessionId,
+}
+
+impl Store {
+    /// Gives the session that the credential has under that name, or makes one.
+    ///
+    /// The session that is there is given as long as its token works and says what would be granted now.
+    ///
+    /// # Errors
+    /// When the credential is not let in, no token can be signed, or the database fails.
+    pub async fn log_in(&self, mint: &Arc<Mint>, entrance: Entrance, now: Moment) -> Result<Login, LoginError> {
+        let mut reading = self.read().await?;
+        let found = entered(&mut reading, mint, &entrance, now).await?.current;
+        drop(reading);
+        let found = match found {
+            Some(found) => found,
+            None => self.make_session(mint, entrance, now).await?,
+        };
+        let key = mint.key(found.algorithm, &found.session.kid).ok_or(LoginError::SecretMismatch)?;
+        let token = key.sign(&found.session.signed);
+        Ok(Login { session: found.session, token })
+    }
+
+    /// Makes the session, unless somebody else just did. Everything is looked at again: a session that is made after
+    /// its key was revoked would be one that nobody revokes.
+    async fn make_session(&self, mint: &Arc<Mint>, entrance: Entrance, now: Moment) -> Result<Signable, LoginError> {
+        let (store, mint) = (self.clone(), Arc::clone(mint));
+        let made = self.to_the_end(async move {
+            let mut change = store.quiet_change().await?;
+            let entered = match entered(change.sql(), &mint, &entrance, now).await {
+                Ok(entered) => entered,
+                Err(LoginError::Failed(error)) => return Err(error.into()),
+                Err(refused) => return Ok(Err(refused)),
+            };
+            if let Some(found) = entered.current {
+                return Ok(Ok(found));
+            }
+            let made = begin(change.sql(), &mint, entered, &entrance, now).await?;
+            change.commit().await?;
+            Ok(made.map_err(LoginError::Refused))
+        });
+        made.await?
+    }
+}
+
+/// Somebody who is let in.
+struct Entered {
+    grant: Grant,
+    /// What signs new tokens.
+    key: TokenKey,
+    /// The session that says what is granted, if there is one.
+    current: Option<Signable>,
+}
+
+async fn entered(sql: &mut Connection, mint: &Mint, entrance: &Entrance, now: Moment) -> Result<Entered, LoginError> {
+    let grant = granted(sql, &entrance.proof, &entrance.wish, now).await?.map_err(LoginError::Refused)?;
+    let key = token_keys::newest(sql).await?.filter(|key| key.fingerprint == mint.fingerprint());
+    let key = key.ok_or(LoginError::SecretMismatch)?;
+    let current = sessions::current(sql, &grant, mint.fingerprint(), now).await?;
+    let fits = |found: &Signable| grant.is_told_by(&found.session.claims) && mint.speaks_in(&found.session.claims);
+    Ok(Entered { current: current.filter(fits), grant, key })
+}
+
+/// Makes the session, in place of the one that was current.
+async fn begin(
+    on: &mut Connection,
+    mint: &Mint,
+    Entered { grant, key, .. }: Entered,
+    entrance: &Entrance,
+    now: Moment,
+) -> Result<Result<Signable, LoginRefusal>, StoreError> {
+    if sessions::live_of(on, &grant.credential, MOST_SESSIONS, now).await? >= u64::from(MOST_SESSIONS) {
+        return Ok(Err(LoginRefusal::TooManySessions));
+    }
+    let claims = mint.claims(&grant, &entrance.id, now);
+    if !Mint::fits(key.algorithm, &key.kid, &claims) {
+        return Ok(Err(LoginRefusal::TokenTooLong));
+    }
+    let replace = sql("UPDATE sessions SET current = 0 WHERE credential = $1 AND sid_digest = $2 AND current = 1");
+    let name = ClientSession::digest_of(grant.client_session.as_ref());
+    replace.bind(grant.credential.to_string()).bind(&name).execute(on).await?;
+    let session = sessions::insert(on, &grant, claims, key.kid, entrance.source.as_deref()).await?;
+    Ok(Ok(Signable { session, algorithm: key.algorithm }))
+}

@@ -1,0 +1,127 @@
+//! Logins that fail: slowly, alike, and not for ever; and never so that an outsider locks somebody out.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Answer, Service, answer, text},
+    login::{ada, as_ada, asking, key_of, login},
+};
+
+/// A login from an address, as the proxy in front tells it.
+async fn from(service: &Service, address: &str, body: &Value) -> Answer {
+    answer(asking(service, body).header("x-forwarded-for", address)).await
+}
+
+fn wrong(username: &str) -> Value {
+    json!({ "username": username, "password": "a wrong password" })
+}
+
+/// Fails from an address until it has to wait, all at the same time; says how many of the failures were answered.
+async fn exhaust(service: &Service, address: &str, body: &Value) -> usize {
+    let logins: Vec<_> =
+        (0..25).map(|_| tokio::spawn(asking(service, body).header("x-forwarded-for", address).send())).collect();
+    let mut failures = 0;
+    for login in logins {
+        failures += usize::from(login.await.unwrap().unwrap().status() == 401);
+    }
+    failures
+}
+
+async fn median(service: &Service, bodies: impl Fn(usize) -> Value) -> Duration {
+    let mut times = Vec::new();
+    for number in 0..9 {
+        let began = Instant::now();
+        let address = format!("198.51.100.{number}");
+        from(service, &address, &bodies(number)).await.refused(401, "invalid_credentials");
+        times.push(began.elapsed());
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+#[tokio::test]
+async fn unknown_and_wrong_look_alike_in_time_too() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let (id, _) = key_of(&service, json!({ "team": "acme", "scopes": [] })).await;
+    ada(&service, &[]).await;
+    service.post("/v1/users", json!({ "id": "bob", "team": "acme", "permissions": [] })).await.created();
+    let answers = [
+        login(&service, wrong("ada")).await,
+        login(&service, wrong("nobody")).await,
+        login(&service, wrong("no user id at all: \u{0}")).await,
+        login(&service, wrong("bob")).await,
+        login(&service, json!({ "api_key": "unknown" })).await,
+        login(&service, json!({ "client_id": id, "client_secret": "wrong" })).await,
+        login(&service, json!({ "client_id": "unknown", "client_secret": "wrong" })).await,
+    ];
+    for refused in &answers {
+        refused.refused(401, "invalid_credentials");
+        assert_eq!(refused.body, answers[0].body);
+    }
+    let known = median(&service, |_| wrong("ada")).await;
+    let unknown = median(&service, |number| wrong(&format!("nobody-{number}"))).await;
+    let key = median(&service, |number| json!({ "api_key": format!("unknown-{number}") })).await;
+    println!("a wrong password takes {known:?}, an unknown user {unknown:?}, an unknown key {key:?} (medians of 9)");
+    // On a machine that is busy with other tests, one of them may be a whole step later.
+    for other in [unknown, key] {
+        assert!(known < other * 3 && other < known * 3, "{known:?}, {other:?}");
+    }
+    assert!(known >= Duration::from_millis(250), "an answer was not held back");
+}
+
+#[tokio::test]
+async fn a_source_that_fails_too_often_waits() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let (_, key) = key_of(&service, json!({ "team": "acme", "scopes": [] })).await;
+    let (right, wrong) = (json!({ "api_key": key }), json!({ "api_key": "guessed" }));
+    while exhaust(&service, "198.51.100.1", &wrong).await > 0 {}
+    let refused = from(&service, "198.51.100.1", &wrong).await;
+    refused.refused(429, "too_many_attempts");
+    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=16).contains(&wait), "{wait}");
+    from(&service, "198.51.100.1", &right).await.refused(429, "too_many_attempts");
+    from(&service, "198.51.100.2", &right).await.ok();
+    let log = service.log();
+    assert!(!log.contains("guessed"));
+}
+
+#[tokio::test]
+async fn an_outsider_cannot_lock_the_owner_out() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    ada(&service, &[]).await;
+    from(&service, "192.0.2.1", &as_ada()).await.ok();
+    let mut failures = 0;
+    for number in 1..=3 {
+        failures += exhaust(&service, &format!("198.51.100.{number}"), &wrong("ada")).await;
+    }
+    assert!(failures < 25, "{failures} guesses from three sources");
+    // Strangers wait, even with the right password; the owner does not.
+    from(&service, "203.0.113.1", &as_ada()).await.refused(429, "too_many_attempts");
+    from(&service, "192.0.2.1", &as_ada()).await.ok();
+    from(&service, "192.0.2.1", &wrong("ada")).await.refused(401, "invalid_credentials");
+    from(&service, "192.0.2.1", &as_ada()).await.ok();
+    // An account that does not exist is limited in the same way, so that the limit tells nothing.
+    for number in 1..=3 {
+        exhaust(&service, &format!("198.51.101.{number}"), &wrong("nobody")).await;
+    }
+    from(&service, "203.0.113.1", &wrong("nobody")).await.refused(429, "too_many_attempts");
+    from(&service, "203.0.113.1", &wrong("somebody")).await.refused(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn the_owner_is_known_after_a_restart_too() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    ada(&service, &[]).await;
+    from(&service, "192.0.2.1", &as_ada()).await.ok();
+    let service = Service::start_in(service.stop().await.1).await;
+    exhaust(&service, "198.51.100.1", &wrong("ada")).await;
+    from(&service, "203.0.113.1", &as_ada()).await.refused(429, "too_many_attempts");
+    let given = from(&service, "192.0.2.1", &as_ada()).await.ok();
+    assert!(!text(&given, "access_token").is_empty());
+}

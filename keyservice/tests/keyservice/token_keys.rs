@@ -1,0 +1,203 @@
+//! The keys that sign tokens: made at first start, replaced, and never told.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tempfile::TempDir;
+use tollkeeper_contract::{
+    Digest, TokenKeyRecord, TokenMaterial,
+    page::{Cursor, Table},
+    token::Parts,
+};
+
+use crate::{
+    harness::{ADMIN_TOKEN, Service, answer, node_token, serve_in, text},
+    login::{key_of, login, token_as, token_of},
+    replica::Replica,
+};
+
+async fn start_with(folder: TempDir, settings: &[(&str, &str)]) -> Service {
+    let mut command = serve_in(folder.path());
+    command.envs(settings.iter().copied());
+    Service::start_as(command, folder).await
+}
+
+async fn key_of_acme(service: &Service) -> String {
+    service.team("acme").await;
+    key_of(service, json!({ "team": "acme", "scopes": ["read"] })).await.1
+}
+
+fn kid(token: &str) -> String {
+    Parts::split(token.as_bytes()).unwrap().header.kid
+}
+
+async fn jwks(service: &Service) -> Vec<Value> {
+    let jwks = answer(service.bare(Method::GET, "/.well-known/jwks.json")).await;
+    assert!(jwks.headers["cache-control"].to_str().unwrap().starts_with("public"));
+    jwks.ok()["keys"].as_array().unwrap().clone()
+}
+
+async fn token_keys(service: &Service) -> Vec<Value> {
+    service.get("/v1/token-keys").await.ok()["token_keys"].as_array().unwrap().clone()
+}
+
+/// Whether a node that took a snapshot now takes the token: it verifies it with what it was told.
+async fn is_taken(service: &Service, token: &str) -> bool {
+    let parts = Parts::split(token.as_bytes()).unwrap();
+    let (replica, _) = Replica::snapshot(service).await;
+    let cursor = Cursor { table: Table::TokenKeys, digest: Digest::of(parts.header.kid.as_bytes()) };
+    let Some(record) = replica.records.get(&cursor) else { return false };
+    let record = TokenKeyRecord::decode(record).unwrap();
+    assert_eq!(record.kid, parts.header.kid);
+    match record.material {
+        TokenMaterial::Hs256(salt) => {
+            let mac = Hmac::<Sha256>::new_from_slice(&node_token().token_secret(salt)).unwrap();
+            mac.chain_update(parts.signed).verify_slice(&parts.signature).is_ok()
+        }
+        TokenMaterial::EdDsa(key) => {
+            let key = ed25519_dalek::VerifyingKey::from_bytes(key).unwrap();
+            let signature = ed25519_dalek::Signature::from_slice(&parts.signature).unwrap();
+            ed25519_dalek::Verifier::verify(&key, parts.signed, &signature).is_ok()
+        }
+        TokenMaterial::Es256(key) => {
+            let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).unwrap();
+            let signature = p256::ecdsa::Signature::from_slice(&parts.signature).unwrap();
+            p256::ecdsa::signature::Verifier::verify(&key, parts.signed, &signature).is_ok()
+        }
+    }
+}
+
+#[tokio::test]
+async fn nodes_can_verify_tokens_of_every_algorithm() {
+    for algorithm in ["HS256", "EdDSA", "ES256"] {
+        let service = start_with(TempDir::new().unwrap(), &[("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)]).await;
+        let key = key_of_acme(&service).await;
+        let token = token_of(&service, &key).await;
+        assert_eq!(Parts::split(token.as_bytes()).unwrap().header.algorithm.as_str(), algorithm);
+        assert!(is_taken(&service, &token).await, "{algorithm}");
+        assert_eq!(token_of(&service, &key).await, token, "{algorithm}");
+        let jwks = jwks(&service).await;
+        if algorithm == "HS256" {
+            assert!(jwks.is_empty(), "a secret was told: {jwks:?}");
+            continue;
+        }
+        assert_eq!((&jwks[0]["kid"], &jwks[0]["alg"]), (&json!(kid(&token)), &json!(algorithm)));
+        assert_eq!(URL_SAFE_NO_PAD.decode(text(&jwks[0], "x")).unwrap().len(), 32);
+    }
+}
+
+#[tokio::test]
+async fn a_retired_key_is_published_until_its_last_token_ends() {
+    let service = Service::start().await;
+    let key = key_of_acme(&service).await;
+    let before = token_of(&service, &key).await;
+    let made = service.post("/v1/token-keys", json!({ "algorithm": "EdDSA" })).await.created();
+    assert_eq!((&made["algorithm"], &made["state"], &made["ours"]), (&json!("EdDSA"), &json!("active"), &json!(true)));
+    assert!(is_taken(&service, &before).await);
+    assert_eq!(token_of(&service, &key).await, before, "it is still valid");
+    let after = token_as(&service, &key, "another").await;
+    assert_eq!(kid(&after), text(&made, "kid"));
+    assert!(is_taken(&service, &after).await);
+    let keys = token_keys(&service).await;
+    let retired = keys.iter().find(|key| key["kid"] == kid(&before)).unwrap();
+    assert_eq!((keys.len(), &retired["state"]), (2, &json!("retired")));
+    assert!(!retired["ends_at"].is_null(), "{retired}");
+    // A restart without the setting goes on with the newest key.
+    let service = Service::start_in(service.stop().await.1).await;
+    assert_eq!(kid(&token_as(&service, &key, "a third").await), kid(&after));
+}
+
+#[tokio::test]
+async fn a_start_with_another_algorithm_makes_a_key_for_it() {
+    let service = Service::start().await;
+    let key = key_of_acme(&service).await;
+    let before = token_of(&service, &key).await;
+    let folder = service.stop().await.1;
+    let service = start_with(folder, &[("TOLLKEEPER_TOKEN_ALGORITHM", "ES256")]).await;
+    let after = token_as(&service, &key, "another").await;
+    assert_ne!(kid(&after), kid(&before));
+    assert!(is_taken(&service, &before).await && is_taken(&service, &after).await);
+}
+
+#[tokio::test]
+async fn another_signing_secret_logs_nobody_in_until_it_is_wanted() {
+    let service = Service::start().await;
+    let key = key_of_acme(&service).await;
+    let before = token_of(&service, &key).await;
+    let other = [("TOLLKEEPER_SIGNING_SECRET", "another-secret-of-the-tests-0123456789")];
+    let service = start_with(service.stop().await.1, &other).await;
+    login(&service, json!({ "api_key": key })).await.refused(503, "signing_secret_mismatch");
+    assert!(service.log().contains("make a key from the new one with POST /v1/token-keys"), "{}", service.log());
+    assert!(is_taken(&service, &before).await, "it may be a mistake: nobody is thrown out");
+    service.post("/v1/token-keys", json!({})).await.created();
+    let after = token_of(&service, &key).await;
+    assert!(is_taken(&service, &after).await);
+    assert!(!is_taken(&service, &before).await, "who else has the old secret?");
+    let old = token_keys(&service).await.into_iter().find(|key| key["kid"] == kid(&before)).unwrap();
+    assert_eq!((&old["state"], &old["ours"]), (&json!("ended"), &json!(false)));
+}
+
+#[tokio::test]
+async fn without_a_signing_secret_nobody_logs_in_and_the_rest_works() {
+    let folder = TempDir::new().unwrap();
+    let mut command = serve_in(folder.path());
+    command.env_remove("TOLLKEEPER_SIGNING_SECRET");
+    let service = Service::start_as(command, folder).await;
+    let key = key_of_acme(&service).await;
+    login(&service, json!({ "api_key": key })).await.refused(503, "login_not_configured");
+    service.post("/v1/token-keys", json!({})).await.refused(503, "login_not_configured");
+    assert!(jwks(&service).await.is_empty());
+    let form = [("grant_type", "client_credentials"), ("client_id", "a"), ("client_secret", "b")];
+    let refused = answer(service.bare(Method::POST, "/oauth/token").form(&form)).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["error"]), (503, &json!("temporarily_unavailable")));
+}
+
+#[tokio::test]
+async fn settings_of_tokens_stand_in_them() {
+    let settings = [
+        ("TOLLKEEPER_ISSUER", "https://login.acme.example"),
+        ("TOLLKEEPER_AUDIENCE", "api"),
+        ("TOLLKEEPER_TOKEN_SECONDS", "60"),
+    ];
+    let service = start_with(TempDir::new().unwrap(), &settings).await;
+    let key = key_of_acme(&service).await;
+    let given = login(&service, json!({ "api_key": key })).await.ok();
+    assert_eq!(given["expires_in"], 60);
+    let token = text(&given, "access_token");
+    let claims = crate::login::claims(token);
+    assert_eq!((claims.issuer.as_str(), claims.audience.as_str()), ("https://login.acme.example", "api"));
+    // Another issuer's token is not given again.
+    let service = start_with(service.stop().await.1, &[("TOLLKEEPER_AUDIENCE", "api")]).await;
+    assert_ne!(token_of(&service, &key).await, token);
+}
+
+#[tokio::test]
+async fn a_wrong_request_for_a_token_key_is_refused() {
+    let service = Service::start().await;
+    for bad in [json!({ "algorithm": "none" }), json!({ "algorithm": "RS256" }), json!({ "kid": "mine" })] {
+        service.post("/v1/token-keys", bad).await.refused(400, "invalid_field");
+    }
+    assert_eq!(token_keys(&service).await.len(), 1);
+    answer(service.bare(Method::POST, "/v1/token-keys")).await.refused(401, "missing_token");
+    assert!(!service.log().contains(ADMIN_TOKEN));
+}
+
+#[test]
+fn weak_secrets_and_wrong_settings_are_refused_at_start() {
+    for (name, value, expected) in [
+        ("TOLLKEEPER_SIGNING_SECRET", "too-short-for-a-signing-secret", "at least 32 visible ASCII characters"),
+        ("TOLLKEEPER_SIGNING_SECRET_FILE", "/nowhere", "are both set"),
+        ("TOLLKEEPER_TOKEN_SECONDS", "59", "from 60 to 86400"),
+        ("TOLLKEEPER_TOKEN_ALGORITHM", "none", "must be HS256, EdDSA or ES256"),
+        ("TOLLKEEPER_ISSUER", "with a space", "1 to 256 visible ASCII characters"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let output = serve_in(folder.path()).env(name, value).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains("too-short"), "{message}");
+    }
+}
