@@ -1,5 +1,7 @@
-//! Envoy's configuration for the lab: `envoy/edge.yaml`, which users read, with only the places changed that must be.
+//! Envoy's configuration for the lab: a file of the folder `envoy/`, which users read, with only the places changed
+//! that must be.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -12,7 +14,7 @@ const LISTENER: &str = "/static_resources/listeners/0";
 const CONNECTION_MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 const FILTER: &str = "/http_filters/0/typed_config/config";
 
-/// `envoy/edge.yaml` as a tree of values, to be edited and then rendered as JSON, which Envoy reads as well.
+/// `envoy/edge.yaml`, or a file like it, as a tree of values, to be edited and then rendered as JSON, which Envoy reads as well.
 #[derive(Clone, Debug)]
 pub struct Bootstrap(Value);
 
@@ -34,10 +36,20 @@ impl Bootstrap {
         serde_saphyr::from_str(EDGE).map(Self).context("envoy/edge.yaml")
     }
 
+    /// Another file of the folder `envoy/`, by its name there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_file(name: &str) -> Result<Self> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envoy").join(name);
+        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        serde_saphyr::from_str(&text).map(Self).with_context(|| file.display().to_string())
+    }
+
     /// Where clients connect; port 0 lets Envoy take a free one.
     ///
     /// # Errors
-    /// When `envoy/edge.yaml` has lost the place that is changed; so do all that follow.
+    /// When the file has lost the place that is changed; so do all that follow.
     pub fn listener(&mut self, address: SocketAddr) -> Result<()> {
         set_address(self.at(&format!("{LISTENER}/address"))?, address);
         Ok(())
@@ -52,6 +64,12 @@ impl Bootstrap {
         Ok(())
     }
 
+    /// Whether there is a cluster of this name.
+    pub fn has_cluster(&self, name: &str) -> bool {
+        let clusters = self.0["static_resources"]["clusters"].as_array();
+        clusters.into_iter().flatten().any(|cluster| cluster["name"] == name)
+    }
+
     /// Where the cluster `name` is (`upstream`, `keyservice`).
     ///
     /// # Errors
@@ -61,7 +79,7 @@ impl Bootstrap {
         let cluster = clusters
             .iter_mut()
             .find(|cluster| cluster["name"] == name)
-            .with_context(|| format!("envoy/edge.yaml has no cluster {name}"))?;
+            .with_context(|| format!("the file has no cluster {name}"))?;
         let place = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
         set_address(at(cluster, place)?, address);
         // On a machine that is busy with other tests, connections that wait for their turn are no failures.
@@ -156,7 +174,7 @@ impl Bootstrap {
 }
 
 fn at<'a>(tree: &'a mut Value, place: &str) -> Result<&'a mut Value> {
-    tree.pointer_mut(place).with_context(|| format!("envoy/edge.yaml has no {place} any more"))
+    tree.pointer_mut(place).with_context(|| format!("the file has no {place}"))
 }
 
 fn set_address(address: &mut Value, to: SocketAddr) {

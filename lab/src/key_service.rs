@@ -124,6 +124,38 @@ impl KeyService {
         Ok(answer.json().await?)
     }
 
+    /// Posts to `path`, and returns the answer's JSON, `null` if it has none.
+    ///
+    /// # Errors
+    /// See [`Self::create_team`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::POST, path, body).await
+    }
+
+    /// Changes what is at `path`.
+    ///
+    /// # Errors
+    /// See [`Self::create_team`].
+    pub async fn patch(&self, path: &str, changes: &Value) -> Result<Value> {
+        self.call(Method::PATCH, path, changes).await
+    }
+
+    /// Sets what is at `path`.
+    ///
+    /// # Errors
+    /// See [`Self::create_team`].
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.call(Method::PUT, path, body).await
+    }
+
+    /// Deletes what is at `path`.
+    ///
+    /// # Errors
+    /// See [`Self::create_team`].
+    pub async fn delete(&self, path: &str) -> Result<Value> {
+        self.call(Method::DELETE, path, &Value::Null).await
+    }
+
     /// A request with the admin token, for what has no method of its own.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base)).bearer_auth(self.token.expose())

@@ -28,6 +28,8 @@ pub struct Launch {
     pub address: SocketAddr,
     /// What its callers must present.
     pub tokens: Tokens,
+    /// More of its environment.
+    pub environment: Vec<(String, String)>,
     /// Whose signals it gets.
     pub group: ProcessGroup,
 }
@@ -109,8 +111,11 @@ impl KeyServiceProcess {
             // What the user's shell has for commands is not for this one.
             .env_remove("TOLLKEEPER_ADMIN_TOKEN_FILE")
             .env_remove("TOLLKEEPER_NODE_TOKEN_FILE")
+            .env_remove("TOLLKEEPER_SIGNING_SECRET_FILE")
             .env("TOLLKEEPER_ADMIN_TOKEN", launch.tokens.admin.expose())
-            .env("TOLLKEEPER_NODE_TOKEN", launch.tokens.node.expose());
+            .env("TOLLKEEPER_NODE_TOKEN", launch.tokens.node.expose())
+            .env("TOLLKEEPER_SIGNING_SECRET", launch.tokens.signing.expose())
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)));
         launch.group.apply(&mut command);
         command
     }

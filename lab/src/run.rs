@@ -79,6 +79,7 @@ fn key_service_launch(places: &Places, state: &State) -> Result<keyservice_proce
         database: state.database(),
         address: places.key_service,
         tokens: state.tokens.clone(),
+        environment: Vec::new(),
         group: ProcessGroup::Own,
     })
 }

@@ -38,21 +38,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The two tokens of one key service: they differ, so that a stolen node token makes no keys.
+/// The secrets of one key service: they differ, so that a stolen node token makes no keys.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     /// For the admin API.
     pub admin: Secret,
     /// For the node API: what Envoy is given.
     pub node: Secret,
+    /// What it signs the tokens of sessions with.
+    pub signing: Secret,
 }
 
 impl Tokens {
-    /// Two new ones.
+    /// New ones.
     ///
     /// # Errors
     /// When the system's source of randomness cannot be read.
     pub fn random() -> Result<Self> {
-        Ok(Self { admin: Secret::random()?, node: Secret::random()? })
+        Ok(Self { admin: Secret::random()?, node: Secret::random()?, signing: Secret::random()? })
     }
 }

@@ -114,7 +114,7 @@ async fn tokens_and_keys_are_readable_by_their_owner_only() {
     let directory = TempDir::new().unwrap();
     let mut run = Run::start(directory.path(), free_ports());
     run.ready().await;
-    for file in ["admin-token", "node-token", "demo-keys.json"] {
+    for file in ["admin-token", "node-token", "signing-secret", "demo-keys.json"] {
         let mode = fs::metadata(directory.path().join(".run").join(file)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }

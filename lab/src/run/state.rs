@@ -21,8 +21,11 @@ impl State {
     pub(crate) fn open() -> Result<Self> {
         let directory = std::env::current_dir()?.join(".run");
         access::private_directory(&directory)?;
-        let tokens =
-            Tokens { admin: token(&directory.join("admin-token"))?, node: token(&directory.join("node-token"))? };
+        let tokens = Tokens {
+            admin: token(&directory.join("admin-token"))?,
+            node: token(&directory.join("node-token"))?,
+            signing: token(&directory.join("signing-secret"))?,
+        };
         let state = Self { directory, tokens };
         state.forget_last_run()?;
         Ok(state)

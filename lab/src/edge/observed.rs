@@ -1,0 +1,61 @@
+//! Envoy's configuration, metrics and logs while it runs.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::setup::ACCESS_LOG;
+use super::{Edge, SYNC_LIMIT, client, or_end};
+use crate::bootstrap::Bootstrap;
+use crate::envoy::Pushed;
+use crate::poll::wait_until;
+
+impl Edge {
+    /// Pushes the filter's configuration, edited, to the running Envoy. The edit stays for the next push only if
+    /// Envoy accepts it. Requests built after that use new connections, since open ones keep the old configuration.
+    pub async fn push_filter(&mut self, edit: impl FnOnce(&mut Value)) -> Pushed {
+        let mut next = self.bootstrap.clone();
+        or_end(next.filter(edit));
+        self.push(next).await
+    }
+
+    /// Pushes any edit of Envoy's configuration (only its listener counts) to the running Envoy.
+    pub async fn push_config(&mut self, edit: impl FnOnce(&mut Bootstrap) -> Result<()>) -> Pushed {
+        let mut next = self.bootstrap.clone();
+        or_end(edit(&mut next));
+        self.push(next).await
+    }
+
+    async fn push(&mut self, next: Bootstrap) -> Pushed {
+        let pushed = or_end(self.envoy.push(&next).await);
+        if pushed == Pushed::Accepted {
+            self.bootstrap = next;
+            self.http1 = or_end(client().and_then(|builder| Ok(builder.http1_only().build()?)));
+            self.http2 = or_end(client().and_then(|builder| Ok(builder.http2_prior_knowledge().build()?)));
+        }
+        pushed
+    }
+
+    /// The answer of Envoy's admin interface to a GET.
+    pub async fn admin(&self, path: &str) -> String {
+        or_end(self.envoy.admin_get(path).await)
+    }
+
+    /// A counter or gauge of Envoy by its full name; `None` while there is no such metric.
+    pub async fn stat(&self, name: &str) -> Option<u64> {
+        or_end(self.envoy.stat(name).await)
+    }
+
+    /// Envoy's log up to now.
+    pub fn envoy_log(&self) -> String {
+        self.envoy.log()
+    }
+
+    /// Waits until `found` picks one of the access log's entries.
+    pub async fn access_log_entry(&self, found: impl Fn(&Value) -> bool) -> Value {
+        let entry = wait_until("the access log has the entry", SYNC_LIMIT, async || {
+            let text = std::fs::read_to_string(self.directory.as_ref()?.path().join(ACCESS_LOG)).ok()?;
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).find(|entry| found(entry))
+        });
+        or_end(entry.await)
+    }
+}

@@ -1,0 +1,190 @@
+//! How an edge is started, and what a test wants to be different.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::{Edge, client, kept, or_end};
+use crate::artifacts;
+use crate::bootstrap::Bootstrap;
+use crate::envoy::{self, Envoy, Listeners, ProcessGroup};
+use crate::key_service::KeyService;
+use crate::keyservice_process::{self, KeyServiceProcess};
+use crate::port::{local, reserve};
+use crate::secret::Tokens;
+use crate::upstream::Upstream;
+
+const LISTENER: &str = "edge";
+pub(super) const ACCESS_LOG: &str = "access.log";
+
+/// What a test wants to be different; see [`Edge::start`].
+pub struct Setup {
+    workers: u32,
+    key_service: AtStart,
+    edits: Vec<Edit>,
+    environment: Vec<(String, String)>,
+    file: &'static str,
+    key_service_environment: Vec<(String, String)>,
+    drain: Duration,
+}
+
+type Edit = Box<dyn FnOnce(&mut Bootstrap) -> Result<()>>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtStart {
+    Running,
+    Absent,
+}
+
+impl Setup {
+    /// Envoy's worker threads; 2 unless said otherwise.
+    #[must_use]
+    pub fn workers(mut self, count: u32) -> Self {
+        self.workers = count;
+        self
+    }
+
+    /// Edits the filter's configuration.
+    #[must_use]
+    pub fn filter(self, edit: impl FnOnce(&mut Value) + 'static) -> Self {
+        self.bootstrap(move |bootstrap| bootstrap.filter(edit))
+    }
+
+    /// Edits Envoy's configuration.
+    #[must_use]
+    pub fn bootstrap(mut self, edit: impl FnOnce(&mut Bootstrap) -> Result<()> + 'static) -> Self {
+        self.edits.push(Box::new(edit));
+        self
+    }
+
+    /// Sets a variable in Envoy's environment, after the lab's own.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How long connections under a replaced configuration may live on; ten minutes unless said otherwise.
+    #[must_use]
+    pub fn drains_within(mut self, time: Duration) -> Self {
+        self.drain = time;
+        self
+    }
+
+    /// Leaves the key service down until [`Edge::start_key_service`].
+    #[must_use]
+    pub fn without_key_service(mut self) -> Self {
+        self.key_service = AtStart::Absent;
+        self
+    }
+
+    /// Starts Envoy with another file of the folder `envoy/`, such as `apis/mosaic.yaml`; `edge.yaml` unless said
+    /// otherwise. Its listener is called `edge`, and its clusters `upstream`, `keyservice` and perhaps `login`.
+    #[must_use]
+    pub fn file(mut self, name: &'static str) -> Self {
+        self.file = name;
+        self
+    }
+
+    /// Sets a variable in the key service's environment, after the lab's own.
+    #[must_use]
+    pub fn key_service_environment(mut self, name: &str, value: &str) -> Self {
+        self.key_service_environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+impl Edge {
+    /// Starts everything: `Edge::start(|setup| setup.workers(4)).await`. The filter may not have synced yet, see
+    /// [`Self::synced`].
+    pub async fn start(configure: impl FnOnce(Setup) -> Setup) -> Self {
+        let setup = configure(Setup {
+            workers: 2,
+            key_service: AtStart::Running,
+            edits: Vec::new(),
+            environment: Vec::new(),
+            file: "edge.yaml",
+            key_service_environment: Vec::new(),
+            drain: envoy::DEFAULT_DRAIN,
+        });
+        let directory = or_end(tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(Into::into));
+        let mut edge = match Self::try_start(setup, directory.path()).await {
+            Ok(edge) => edge,
+            Err(error) => return or_end(Err(error.context(kept(directory)))),
+        };
+        edge.directory = Some(directory);
+        edge
+    }
+
+    /// Like [`Self::start`], and waits until the filter has its key table.
+    pub async fn synced_start(configure: impl FnOnce(Setup) -> Setup) -> Self {
+        let edge = Self::start(configure).await;
+        edge.synced().await;
+        edge
+    }
+
+    async fn try_start(setup: Setup, directory: &Path) -> Result<Self> {
+        let mut service = KeyServiceProcess::stopped(key_service_launch(directory, setup.key_service_environment)?);
+        if setup.key_service == AtStart::Running {
+            service.start().await?;
+        }
+        let upstream = Upstream::start(local(0)).await?;
+        let mut bootstrap = bootstrap(setup.file, directory, upstream.address(), service.address())?;
+        for edit in setup.edits {
+            edit(&mut bootstrap)?;
+        }
+        let mut environment = vec![("TOLLKEEPER_NODE_TOKEN".to_owned(), service.tokens().node.expose().into())];
+        environment.extend(setup.environment.into_iter().map(|(name, value)| (name, value.into())));
+        let launch = envoy::Launch {
+            program: artifacts::envoy()?,
+            directory: directory.to_owned(),
+            workers: setup.workers,
+            environment,
+            group: ProcessGroup::Shared,
+            listeners: Listeners::Watched,
+            drain: setup.drain,
+        };
+        let envoy = Envoy::start(&bootstrap, &launch).await?;
+        let address = envoy.listener(LISTENER).await?;
+        Ok(Self {
+            envoy,
+            address,
+            bootstrap,
+            http1: client()?.http1_only().build()?,
+            http2: client()?.http2_prior_knowledge().build()?,
+            upstream,
+            key_service: KeyService::new(service.address(), service.tokens().admin.clone())?,
+            key_service_process: service,
+            directory: None,
+        })
+    }
+}
+
+fn key_service_launch(directory: &Path, environment: Vec<(String, String)>) -> Result<keyservice_process::Launch> {
+    Ok(keyservice_process::Launch {
+        program: artifacts::key_service()?,
+        directory: directory.to_owned(),
+        database: directory.join("tollkeeper.db"),
+        address: reserve()?,
+        tokens: Tokens::random()?,
+        environment,
+        group: ProcessGroup::Shared,
+    })
+}
+
+fn bootstrap(file: &str, directory: &Path, upstream: SocketAddr, key_service: SocketAddr) -> Result<Bootstrap> {
+    let mut bootstrap = Bootstrap::of_file(file)?;
+    bootstrap.listener(local(0))?;
+    bootstrap.admin(local(0))?;
+    bootstrap.cluster("upstream", upstream)?;
+    bootstrap.cluster("keyservice", key_service)?;
+    if bootstrap.has_cluster("login") {
+        bootstrap.cluster("login", key_service)?;
+    }
+    bootstrap.wasm(&artifacts::filter()?)?;
+    bootstrap.access_log(&directory.join(ACCESS_LOG))?;
+    Ok(bootstrap)
+}
