@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
@@ -142,10 +143,32 @@ fn schema_prints_the_schema_and_help_shows_examples() {
 
 #[test]
 fn the_configurations_that_ship_are_good() {
-    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/envoy")).unwrap();
-    let paths = files.map(|file| file.unwrap().path());
-    for path in paths.filter(|path| path.extension().is_some_and(|end| end == "yaml")) {
-        let output = tollkeeper(&["check-config", path.to_str().unwrap()], b"");
+    let files: Vec<_> = ["envoy", "envoy/apis"].into_iter().flat_map(yaml_files).collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for path in files {
+        let output = tollkeeper(&["check-config", &path], b"");
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn each_published_api_needs_at_most_25_lines_of_configuration() {
+    let files: Vec<_> = yaml_files("envoy/apis").collect();
+    assert_eq!(files.len(), 5, "{files:?}");
+    for path in files {
+        let file: Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let filter = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0";
+        let configuration = file.pointer(&format!("{filter}/typed_config/config/configuration/value")).unwrap();
+        let lines = configuration.as_str().unwrap().lines().count();
+        assert!(lines <= 25, "{path} has {lines} lines");
+        let longest = configuration.as_str().unwrap().lines().map(str::len).max();
+        assert!(longest <= Some(100), "{path} has a line of {longest:?} characters");
+    }
+}
+
+/// The YAML files in a folder of the repository.
+fn yaml_files(folder: &str) -> impl Iterator<Item = String> {
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    let paths = files.map(|file| file.unwrap().path().to_str().unwrap().to_owned());
+    paths.filter(|path| path.ends_with(".yaml"))
 }
