@@ -120,7 +120,7 @@ async fn a_user_logs_in_with_a_password() {
     assert_eq!((claims.team.as_deref(), claims.scope.as_str()), (Some("acme"), "read write"));
     // A token for the user's key is another one.
     let (_, key) = key_of(&service, json!({ "kind": "personal", "user": "ada", "scopes": ["read", "admin"] })).await;
-    let with_key = crate::login::claims(&token_of(&service, &key).await);
+    let with_key = self::claims(&token_of(&service, &key).await);
     assert_eq!((with_key.subject.as_str(), with_key.scope.as_str()), ("ada", "read"));
     // The password is gone: so is the login.
     answer(service.admin(Method::PUT, "/v1/users/ada/password").json(&json!({ "password": null }))).await.ok();

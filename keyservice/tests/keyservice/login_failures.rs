@@ -4,10 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Answer, Service, answer, text},
-    login::{ada, as_ada, asking, key_of, login},
-};
+use super::login::{ada, as_ada, asking, key_of, login};
+use crate::harness::{Answer, Service, answer, text};
 
 /// A login from an address, as the proxy in front tells it.
 async fn from(service: &Service, address: &str, body: &Value) -> Answer {

@@ -4,10 +4,8 @@ use std::{sync::Arc, time::Instant};
 
 use serde_json::json;
 
-use crate::{
-    harness::Service,
-    login::{asking, key_of},
-};
+use super::login::{asking, key_of};
+use crate::harness::Service;
 
 const CLIENTS: usize = 8;
 const LOGINS: usize = 50;

@@ -3,10 +3,8 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{ADMIN_TOKEN, Answer, Service, answer, text},
-    login::{ada, as_ada, claims, key_of, login, token_of},
-};
+use super::login::{ada, as_ada, claims, key_of, login, token_of};
+use crate::harness::{ADMIN_TOKEN, Answer, Service, answer, text};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 

@@ -7,9 +7,9 @@ use tollkeeper_contract::{
     page::{Cursor, Table},
 };
 
+use super::login::{ada, as_ada, claims, key_of, login, token_as, token_of};
 use crate::{
     harness::{Service, answer, text},
-    login::{ada, as_ada, claims, key_of, login, token_as, token_of},
     replica::Replica,
 };
 

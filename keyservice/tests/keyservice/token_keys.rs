@@ -12,9 +12,9 @@ use tollkeeper_contract::{
     token::Parts,
 };
 
+use super::login::{key_of, login, token_as, token_of};
 use crate::{
     harness::{ADMIN_TOKEN, Service, answer, node_token, serve_in, text},
-    login::{key_of, login, token_as, token_of},
     replica::Replica,
 };
 
@@ -166,7 +166,7 @@ async fn settings_of_tokens_stand_in_them() {
     let given = login(&service, json!({ "api_key": key })).await.ok();
     assert_eq!(given["expires_in"], 60);
     let token = text(&given, "access_token");
-    let claims = crate::login::claims(token);
+    let claims = super::login::claims(token);
     assert_eq!((claims.issuer.as_str(), claims.audience.as_str()), ("https://login.acme.example", "api"));
     // Another issuer's token is not given again.
     let service = start_with(service.stop().await.1, &[("TOLLKEEPER_AUDIENCE", "api")]).await;
