@@ -21,5 +21,6 @@ mod routes;
 mod scene;
 mod stewardship;
 mod styles;
+mod tokens;
 mod trailers;
 mod usage;

@@ -121,10 +121,10 @@ async fn one_key_works_in_every_style_with_schemes_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_jwt_is_no_key_and_refused_as_an_unknown_token() {
+async fn somebody_elses_jwt_is_no_key_and_a_token_of_another_form() {
     const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl";
     let edge = scene::edge().await;
-    present(&edge, Style::Bearer, JWT).await.is_refused(401, "unknown_token");
+    present(&edge, Style::Bearer, JWT).await.is_refused(401, "malformed_token");
 }
 
 #[tokio::test]
