@@ -1,6 +1,6 @@
 //! Who a credential proved to be, and for whom it acts.
 
-use tollkeeper_contract::{KeyRecord, Kind, Owner, token::Claims};
+use tollkeeper_contract::{KeyRecord, Kind, Owner, Scopes, token::Claims};
 
 use crate::config::Style;
 
@@ -142,8 +142,13 @@ impl Principal {
         self.kind == Kind::Personal
     }
 
-    /// Keeps the scopes that `permissions`, parted by one space, have too.
+    /// Keeps the scopes that `permissions`, parted by one space, have too; or takes all of those, with the scope that
+    /// stands for them.
     pub fn narrow(&mut self, permissions: &str) {
+        if self.scopes.split(' ').any(|scope| scope == Scopes::ALL_OF_THE_USER) {
+            permissions.clone_into(&mut self.scopes);
+            return;
+        }
         let has = |scope: &&str| permissions.split(' ').any(|permission| permission == *scope);
         self.scopes = self.scopes.split(' ').filter(has).collect::<Vec<_>>().join(" ");
     }

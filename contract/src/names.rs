@@ -161,6 +161,9 @@ impl Scopes {
     /// The most scopes that a key can have.
     pub const MAX: usize = 32;
 
+    /// The scope with which a personal key can do whatever its user can at present. It means nothing in other keys.
+    pub const ALL_OF_THE_USER: &'static str = "*";
+
     /// A set of the given scopes; repeats count once.
     ///
     /// # Errors

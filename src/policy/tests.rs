@@ -98,6 +98,15 @@ fn a_user_takes_rights_from_a_personal_key_but_gives_none() {
 }
 
 #[test]
+fn a_personal_key_that_is_not_narrowed_does_what_its_user_may() {
+    for permissions in ["read", "admin read write", ""] {
+        let mut principal = of(&KeyRecord { kind: Kind::Personal, subject: "ada", scopes: "*", ..KEY });
+        principal.narrow(permissions);
+        assert_eq!(principal.scopes, permissions);
+    }
+}
+
+#[test]
 fn a_bound_key_needs_exactly_one_origin_which_is_its_own() {
     let bound = of(&KeyRecord { origin: Some("mycoolapp.com/api"), ..KEY });
     let from = |origin| check(&bound, Demand { origin, ..DEMAND });

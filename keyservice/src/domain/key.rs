@@ -9,7 +9,7 @@ use tollkeeper_contract::{
 use super::{Claimant, Counted, Holder, Moment, Name, Patch, Reason};
 
 /// The scopes of a personal key that may do whatever its user may.
-pub const ALL_OF_THE_USER: &str = "*";
+pub const ALL_OF_THE_USER: &str = Scopes::ALL_OF_THE_USER;
 
 /// A key as the database has it: all but the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
