@@ -67,44 +67,57 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "send JSON with `content-type: application/json`";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).at("content-type"))
 }
 
 pub(super) async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
-    let too_large =
-        || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("a body has at most {limit} bytes"));
+    let too_large = || {
+        let detail = format!("a body has at most {limit} bytes here");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).at("body")
+    };
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > limit) {
         return Err(too_large());
     }
     let Ok(read) = tokio::time::timeout(PATIENCE, to_bytes(request.into_body(), limit)).await else {
         let detail = format!("the body did not arrive within {} seconds", PATIENCE.as_secs());
-        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail));
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail).at("body"));
     };
     read.map_err(|error| {
         if std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
             return too_large();
         }
-        Problem::new(StatusCode::BAD_REQUEST, "body_broken_off", "the body did not arrive whole")
+        Problem::new(StatusCode::BAD_REQUEST, "body_broken_off", "the body did not arrive whole").at("body")
     })
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
+        let path = shortened(&error.path().to_string());
         let inner = error.into_inner();
         if inner.is_data() && path != "." {
-            return Problem::field(path, inner);
+            return Problem::field(path, shortened(&inner.to_string()));
         }
-        invalid_json(&inner)
+        let problem = invalid_json(&inner);
+        if path == "." { problem } else { problem.at(path) }
     })?;
     deserializer.end().map_err(|error| invalid_json(&error))?;
     Ok(value.0)
 }
 
+/// A text in which a client's own words stand, such as the name of an unknown field, and so may be of any length.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 200;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    text.chars().take(MOST).chain(['…']).collect()
+}
+
 fn invalid_json(error: &serde_json::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not the JSON that is expected: {error}"))
+    let detail = format!("the body is not the JSON that is expected: {error}");
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail).at("body")
 }
 
 /// A JSON object: derived readers would also take an array of the fields in their order.

@@ -9,7 +9,7 @@ use super::{
     problem::Problem,
     wire::{OriginBody, QuotaBody},
 };
-use crate::domain::{Patch, word};
+use crate::domain::{ALL_OF_THE_USER, Patch, word};
 
 /// A field that must be there.
 pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, Problem> {
@@ -33,6 +33,15 @@ pub(super) fn settable_state(text: &str) -> Result<KeyState, &'static str> {
 /// A set of scopes.
 pub(super) fn scopes(list: &[String]) -> Result<Scopes, InvalidName> {
     Scopes::new(list.iter().map(|scope| Scope::parse(scope)).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// What a user may do: each right by its name.
+pub(super) fn permissions(list: &[String]) -> Result<Scopes, String> {
+    let permissions = scopes(list).map_err(|rule| rule.to_string())?;
+    if permissions.iter().any(|permission| permission == ALL_OF_THE_USER) {
+        return Err(format!("must be named one by one; {ALL_OF_THE_USER} is for keys, and stands for these"));
+    }
+    Ok(permissions)
 }
 
 /// A quota.

@@ -48,8 +48,8 @@ impl Problem {
     }
 
     /// The same problem, pointing at the field that causes it.
-    pub(super) fn at(self, field: &'static str) -> Self {
-        Self { field: Some(field.to_owned()), ..self }
+    pub(super) fn at(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
     }
 
     /// The same problem, in one of several things in a body.

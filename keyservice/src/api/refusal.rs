@@ -33,13 +33,15 @@ impl Problem {
 }
 
 fn refused_naming(refusal: Refusal, named: &[Thing]) -> Problem {
-    match refusal {
-        Refusal::NoSuch(thing) if named.contains(&thing) => {
-            Problem::unknown(thing).with_status(StatusCode::UNPROCESSABLE_ENTITY).at(thing.as_str())
-        }
-        Refusal::InRow { index, refusal } => refused_naming(*refusal, named).within(&format!("keys[{index}]")),
-        other => other.into(),
+    if let Refusal::InRow { index, refusal } = refusal {
+        return refused_naming(*refusal, named).within(&format!("keys[{index}]"));
     }
+    if let Refusal::NoSuch(thing) = refusal
+        && named.contains(&thing)
+    {
+        return Problem::unknown(thing).with_status(StatusCode::UNPROCESSABLE_ENTITY).at(thing.as_str());
+    }
+    refusal.into()
 }
 
 impl From<ActError> for Problem {

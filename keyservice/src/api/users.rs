@@ -14,7 +14,7 @@ use super::{
     App, Id,
     body::{Sent, field, settable},
     by::Asked,
-    fields::{required, scopes, tenant_state},
+    fields::{permissions, required, tenant_state},
     once,
     problem::Problem,
     query::{Params, cut},
@@ -67,7 +67,7 @@ pub(super) async fn change(
     let wanted = UserChange {
         name: settable("name", sent.value.name, |name| Name::parse(&name))?,
         state: settable("state", sent.value.state, |state| tenant_state(&state))?,
-        permissions: settable("permissions", sent.value.permissions, |list| scopes(&list))?,
+        permissions: settable("permissions", sent.value.permissions, |list| permissions(&list))?,
     };
     Ok(Json(app.store.change_user(known_form(&id)?, wanted, by, edge::now()).await?.into()))
 }
@@ -124,6 +124,6 @@ fn new_user(body: NewUserBody) -> Result<NewUser, Problem> {
         team: field("team", TeamId::parse(&required("team", body.team)?))?,
         name,
         state: field("state", body.state.map_or(Ok(TenantState::Active), |state| tenant_state(&state)))?,
-        permissions: field("permissions", scopes(&required("permissions", body.permissions)?))?,
+        permissions: field("permissions", permissions(&required("permissions", body.permissions)?))?,
     })
 }

@@ -3,12 +3,15 @@
 #![allow(clippy::print_stdout, reason = "what is measured belongs into the report of the run")]
 
 mod audit;
+mod bad_bodies;
+mod bad_fields;
 mod commands;
 mod enterprises;
 mod harness;
 mod hosts;
 mod idempotency;
 mod import;
+mod import_speed;
 mod keys;
 mod kinds;
 mod ledger;
