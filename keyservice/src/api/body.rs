@@ -3,10 +3,11 @@
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use axum::{
-    body::{Bytes, to_bytes},
+    body::Body,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
+use http_body_util::BodyExt;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -18,6 +19,9 @@ use crate::domain::Patch;
 
 /// The longest body of the admin API, in bytes.
 pub(super) const ADMIN_LIMIT: usize = 64 * 1024;
+
+/// How much of a body that is too long is read to its end, in bytes.
+const DISCARDED: usize = 1024 * 1024;
 
 /// How long a client may take to send a body.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,8 +38,9 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        require_json(request.headers())?;
+        let typed = require_json(request.headers());
         let bytes = read(request, LIMIT).await?;
+        typed?;
         Ok(Self { value: parse(&bytes)?, digest: Digest::of(&bytes) })
     }
 }
@@ -70,25 +75,45 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).at("content-type"))
 }
 
-pub(super) async fn read(request: Request, limit: usize) -> Result<Bytes, Problem> {
+pub(super) async fn read(request: Request, limit: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || {
         let detail = format!("a body has at most {limit} bytes here");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).at("body")
     };
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > limit) {
+    if announced.is_some_and(|length: usize| length > limit.saturating_add(DISCARDED)) {
         return Err(too_large());
     }
-    let Ok(read) = tokio::time::timeout(PATIENCE, to_bytes(request.into_body(), limit)).await else {
+    let Ok(read) = tokio::time::timeout(PATIENCE, collect(request.into_body(), limit)).await else {
         let detail = format!("the body did not arrive within {} seconds", PATIENCE.as_secs());
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail).at("body"));
     };
-    read.map_err(|error| {
-        if std::error::Error::source(&error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-            return too_large();
+    match read {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(too_large()),
+        Err(_) => {
+            Err(Problem::new(StatusCode::BAD_REQUEST, "body_broken_off", "the body did not arrive whole").at("body"))
         }
-        Problem::new(StatusCode::BAD_REQUEST, "body_broken_off", "the body did not arrive whole").at("body")
-    })
+    }
+}
+
+/// A body of up to `limit` bytes; `None` for a longer one.
+///
+/// What is too long is read a little further, and thrown away: if the connection was closed while the client still
+/// sends, the client would see a broken connection instead of the answer.
+async fn collect(mut body: Body, limit: usize) -> Result<Option<Vec<u8>>, axum::Error> {
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length > limit.saturating_add(DISCARDED) {
+            return Ok(None);
+        }
+        if length <= limit {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok((length <= limit).then_some(bytes))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

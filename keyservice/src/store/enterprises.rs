@@ -8,7 +8,7 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::Change,
-    row,
+    row, sessions,
     sql::{Connection, Row, Statement, sql},
 };
 use crate::domain::{By, Enterprise, EnterpriseChange, EnterpriseFilter, Moment, Name, NewEnterprise, Thing, word};
@@ -111,6 +111,8 @@ impl Store {
             must_be_empty(change.sql(), &id).await?;
             sql("DELETE FROM enterprises WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.withdraw(cursor(&id), now).await?;
+            // An enterprise of the same id may be made before their tokens end.
+            sessions::revoke_all_of_enterprise(&mut change, &id, Some("its enterprise was deleted"), now).await?;
             change.tell_gone("enterprise.delete", &before, now);
             change.commit().await?;
             Ok(())

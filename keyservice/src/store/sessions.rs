@@ -1,7 +1,7 @@
 //! Sessions in the database: found again, listed, revoked, forgotten.
 
 use tollkeeper_contract::{
-    Algorithm, Digest, KeyId, Scopes, SessionId, TeamId, TenantState, TokenKeyId, UserId,
+    Algorithm, Digest, EnterpriseId, KeyId, Scopes, SessionId, TeamId, TenantState, TokenKeyId, UserId,
     page::{Cursor, Table},
     token::Claims,
 };
@@ -110,7 +110,7 @@ impl Store {
         row.map(|row| presented(&row, now)).transpose()
     }
 
-    /// Revokes a session for good. One that is revoked already stays as it is.
+    /// Revokes a session for good. One that is revoked already, or that no filter takes any more, stays as it is.
     ///
     /// # Errors
     /// When there is no such session, or the database fails.
@@ -125,7 +125,7 @@ impl Store {
         self.to_the_end(async move {
             let mut change = store.change(&by).await?;
             let session = existing(change.sql(), &id).await?;
-            if session.revoked_at.is_some() {
+            if session.revoked_at.is_some() || session.expires <= now.minus(LEEWAY_SECONDS) {
                 return Ok(session);
             }
             revoke_where(&mut change, " WHERE id = ", id.as_str(), reason.as_ref().map(Reason::as_str), now).await?;
@@ -194,6 +194,26 @@ pub(super) async fn revoke_all_of_user(
     now: Moment,
 ) -> Result<u64, StoreError> {
     revoke_where(change, " WHERE user_id = ", user.as_str(), reason, now).await
+}
+
+/// Revokes all sessions that act for a team, and says how many those were.
+pub(super) async fn revoke_all_of_team(
+    change: &mut Change<'_>,
+    team: &TeamId,
+    reason: Option<&str>,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    revoke_where(change, " WHERE team = ", team.as_str(), reason, now).await
+}
+
+/// Revokes all sessions that act for an enterprise, and says how many those were.
+pub(super) async fn revoke_all_of_enterprise(
+    change: &mut Change<'_>,
+    enterprise: &EnterpriseId,
+    reason: Option<&str>,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    revoke_where(change, " WHERE enterprise = ", enterprise.as_str(), reason, now).await
 }
 
 /// Revokes those sessions of whatever `column` picks whose tokens some filter may still take.

@@ -8,7 +8,7 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::Change,
-    enterprises, hosts, keys, row,
+    enterprises, hosts, keys, row, sessions,
     sql::{Connection, Row, Statement, sql},
 };
 use crate::domain::{By, HostList, Moment, Name, NewTeam, Team, TeamChange, TeamFilter, Thing, word};
@@ -130,6 +130,8 @@ impl Store {
             hosts::replace(&mut change, &id, &before.hosts, &HostList::default(), now).await?;
             sql("DELETE FROM teams WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.withdraw(cursor(&id), now).await?;
+            // A team of the same id may be made before their tokens end.
+            sessions::revoke_all_of_team(&mut change, &id, Some("its team was deleted"), now).await?;
             change.tell_gone("team.delete", &before, now);
             change.commit().await?;
             Ok(())

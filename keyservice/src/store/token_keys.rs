@@ -153,9 +153,8 @@ async fn end_foreign(change: &mut Change<'_>, ours: Fingerprint, now: Moment) ->
     let rows = update.bind(now).bind(ours.0.as_slice()).fetch_all(change.sql()).await?;
     for row in &rows {
         let kid = row.text("kid")?;
-        let sessions = sql("UPDATE sessions SET current = 0, revoked_at = $1, revoke_reason = $2
-             WHERE kid = $3 AND revoked_at IS NULL");
-        sessions.bind(now).bind("its token key ended").bind(kid).execute(change.sql()).await?;
+        let sessions = sql("UPDATE sessions SET current = 0, expires = $1 WHERE kid = $2 AND expires > $1");
+        sessions.bind(now).bind(kid).execute(change.sql()).await?;
         change.audit(Entry::new("token_key.end", "token_key", kid), now);
         change.withdraw(cursor(row::digest(row, "digest")?), now).await?;
     }

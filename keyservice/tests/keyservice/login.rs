@@ -67,7 +67,8 @@ async fn a_key_is_given_a_bearer_token_for_two_hours() {
         (&"no-store".parse().unwrap(), &"no-cache".parse().unwrap())
     );
     let body = given.ok();
-    assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(7200)));
+    assert_eq!(body["token_type"], "Bearer");
+    assert!((7190..=7200).contains(&body["expires_in"].as_u64().unwrap()), "{body}");
     assert_eq!(body.as_object().unwrap().len(), 3, "{body}");
     let token = text(&body, "access_token");
     let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();

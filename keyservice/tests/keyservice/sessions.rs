@@ -191,3 +191,14 @@ async fn a_user_who_is_deleted_and_made_again_has_no_old_session() {
     assert!(is_revoked(&service, &token).await);
     assert_ne!(login(&service, as_ada()).await.ok()["access_token"], token);
 }
+
+#[tokio::test]
+async fn a_team_that_is_deleted_and_made_again_has_no_old_session() {
+    let service = Service::start().await;
+    let (id, key) = acme(&service).await;
+    let token = token_of(&service, &key).await;
+    service.delete(&format!("/v1/keys/{id}")).await.ok();
+    service.delete("/v1/teams/acme").await.ok();
+    service.team("acme").await;
+    assert!(is_revoked(&service, &token).await);
+}

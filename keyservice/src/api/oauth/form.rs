@@ -16,9 +16,10 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = OauthRefusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, OauthRefusal> {
-        require_form(request.headers())?;
+        let typed = require_form(request.headers());
         let bytes =
             body::read(request, body::ADMIN_LIMIT).await.map_err(|problem| OauthRefusal::of_problem(&problem))?;
+        typed?;
         Self::parse(&bytes)
     }
 }
