@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use tollkeeper_contract::{Digest, key_text::could_be_key};
+use tollkeeper_contract::{Digest, key_text::could_be_key, token};
 
 use crate::{
     config::{Style, Styles},
@@ -138,6 +138,9 @@ fn is_jwt(credential: &[u8]) -> bool {
         return false;
     }
     let header = credential.split(|byte| *byte == b'.').next().unwrap_or_default();
+    if header.len() > token::MAX_LENGTH {
+        return false;
+    }
     let Ok(json) = URL_SAFE_NO_PAD.decode(header) else { return false };
     serde_json::from_slice::<serde_json::Value>(&json).is_ok_and(|header| header.get("alg").is_some())
 }

@@ -74,7 +74,13 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         });
         match charged {
             Ok(allowance) => Ok(Grant { principal, allowance, withheld: withheld(protection) }),
-            Err(refused) => Err(Refused { principal: Some(Box::new(principal)), ..refused }),
+            Err(refused) => {
+                if is_not_for_it_to_act(refused.refusal) {
+                    // The operator's logs show who it was, and not whom the client would have liked to be.
+                    principal.account = principal.owner.clone();
+                }
+                Err(Refused { principal: Some(Box::new(principal)), ..refused })
+            }
         }
     }
 
@@ -141,10 +147,18 @@ impl<Shared: SharedData> Gate<'_, Shared> {
 
     /// The one team that is served on the request's host, if the host belongs to one.
     fn host_owner(&self, request: &Request<'_>) -> Result<Option<String>, Refusal> {
-        let Some(host) = HostName::of_authority(request.authority) else { return Ok(None) };
+        if request.authority.is_empty() {
+            return Ok(None);
+        }
+        // What cannot be read here may be read as somebody's host by Envoy's routes or by the upstream.
+        let host = HostName::of_authority(request.authority).ok_or(Denial::HostMismatch)?;
         let record = self.table.find_named(Table::Hosts, host.as_str())?;
         Ok(record.map(|record| HostRecord::decode(&record).map(|host| host.team.to_owned())).transpose()?)
     }
+}
+
+fn is_not_for_it_to_act(refusal: Refusal) -> bool {
+    refusal == Denial::DelegationRefused.into() || refusal == Denial::TeamMismatch.into()
 }
 
 /// Methods are case-sensitive (RFC 9110 section 9.1), but some upstreams take `get` for GET, and the routes for GET

@@ -57,7 +57,7 @@ impl<'a> Request<'a> {
                 b"authorization" => request.authorization.add(value),
                 b"x-api-key" => request.api_key.add(value),
                 b"origin" => request.origin.add(value),
-                b"x-delegate-account-id" => request.delegate.add(value),
+                _ if is_spelled(name, b"x-delegate-account-id") => request.delegate.add(value),
                 b"content-type" if is_grpc(value) => request.wire = Wire::Grpc,
                 _ => request.note_if_spoofed(name),
             }
@@ -87,9 +87,14 @@ impl<'a> Field<'a> {
 #[must_use]
 pub fn is_identity_header(name: &[u8]) -> bool {
     const PREFIX: &[u8; 7] = b"x-auth-";
+    name.split_at_checked(PREFIX.len()).is_some_and(|(prefix, _)| is_spelled(prefix, PREFIX))
+}
+
+/// Whether a header's name is `expected`, in any case, also with underscores, which many servers take for hyphens.
+fn is_spelled(name: &[u8], expected: &[u8]) -> bool {
     let same =
         |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
-    name.len() >= PREFIX.len() && name.iter().zip(PREFIX).all(same)
+    name.len() == expected.len() && name.iter().zip(expected).all(same)
 }
 
 /// `application/grpc` and its kin, as Envoy tells them (source/common/grpc/common.cc, `hasGrpcContentType`).
@@ -110,6 +115,16 @@ mod tests {
     fn a_header_that_stands_twice_is_noticed_even_with_the_same_value() {
         assert_eq!(read(&[("x-api-key", "a"), ("x-api-key", "a")]).api_key, Field::Repeated);
         assert_eq!(read(&[("x-api-key", "a")]).api_key, Field::Once(b"a"));
+    }
+
+    #[test]
+    fn delegation_is_seen_in_every_spelling_that_an_upstream_could_read() {
+        for name in ["x-delegate-account-id", "x_delegate_account_id", "x-delegate_account-id"] {
+            assert_eq!(read(&[(name, "acme")]).delegate, Field::Once(b"acme"), "{name}");
+        }
+        let both = read(&[("x-delegate-account-id", "a"), ("x_delegate_account_id", "b")]);
+        assert_eq!(both.delegate, Field::Repeated);
+        assert_eq!(read(&[("x-delegate-account-ids", "a")]).delegate, Field::Absent);
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn what_is_not_given_has_its_documented_default() {
     assert_eq!(config.rate_limit_headers, RateLimitHeaders::Draft);
     assert!(config.response_headers.contains(AuthHeader::Team));
     let told: Vec<_> = config.request_headers.iter().map(AuthHeader::name).collect();
-    assert_eq!(told, ["x-auth-team", "x-auth-key-id", "x-auth-scopes"]);
+    assert_eq!(told, ["x-auth-team", "x-auth-enterprise", "x-auth-delegated-team", "x-auth-key-id", "x-auth-scopes"]);
 
     let matched = config.routes.find(b"DELETE", b"/anything").unwrap();
     assert_eq!(matched.team, None);

@@ -48,7 +48,7 @@ impl Origin {
         let base = place.path.strip_suffix("/webhook").ok_or(InvalidOrigin(
             "a webhook URL ends in /webhook, which its origin is without; register the domain instead",
         ))?;
-        Ok(Self(format!("{}{base}", place.authority)))
+        Self::parse(&format!("{}{base}", place.authority))
     }
 
     /// Reads what [`Origin::as_str`] gives.
@@ -211,10 +211,11 @@ fn host(text: &str) -> Option<String> {
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let fits = match address {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => text.len() <= 253 && text.split('.').all(is_label),
-    };
+    if let Some(address) = address {
+        // An address can be written in several ways (RFC 5952), of which this is one.
+        return address.parse::<std::net::Ipv6Addr>().ok().map(|address| format!("[{address}]"));
+    }
+    let fits = text.len() <= 253 && text.split('.').all(is_label);
     // What a browser sends when it does not want to say (RFC 6454 section 7.3) is nobody's host.
     (fits && !text.eq_ignore_ascii_case("null")).then(|| text.to_ascii_lowercase())
 }
@@ -236,6 +237,7 @@ mod tests {
             ("localhost", "localhost"),
             ("[::1]:8080", "[::1]:8080"),
             ("[2001:DB8::1]", "[2001:db8::1]"),
+            ("[2001:db8:0:0:0:0:0:1]", "[2001:db8::1]"),
         ] {
             assert_eq!(Origin::from_domain(given).unwrap().as_str(), origin, "{given}");
             assert!(Origin::parse(origin).is_ok(), "{origin}");
@@ -254,7 +256,14 @@ mod tests {
             assert_eq!(Origin::from_webhook_url(given).unwrap().as_str(), origin, "{given}");
             assert!(Origin::parse(origin).is_ok(), "{origin}");
         }
-        for bad in ["mycoolapp.com", "mycoolapp.com/hook", "mycoolapp.com/api/Webhook", "a.com/webhook?x=1", ""] {
+        for bad in [
+            "mycoolapp.com",
+            "mycoolapp.com/hook",
+            "mycoolapp.com/api/Webhook",
+            "a.com/webhook?x=1",
+            "a.com//webhook",
+            "",
+        ] {
             assert!(Origin::from_webhook_url(bad).is_err(), "{bad}");
         }
     }
@@ -358,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn a_registered_origin_matches_itself(host in "[a-zA-Z0-9-]{1,20}(\\.[a-z]{1,5})?", path in "(/[a-zA-Z0-9]{1,5}){0,3}") {
+        fn a_registered_origin_matches_itself(host in "[a-zA-Z0-9-]{1,20}(\\.[a-z]{1,5})?", path in "(/{1,2}[a-zA-Z0-9]{0,5}){0,3}") {
             if let Ok(origin) = Origin::from_webhook_url(&format!("{host}{path}/webhook")) {
                 prop_assert!(Origin::matches(origin.as_str(), origin.as_str().as_bytes()));
                 prop_assert_eq!(Origin::parse(origin.as_str()), Ok(origin.clone()));

@@ -81,7 +81,9 @@ settings! {
         /// What the client is told about itself: `all`, `off`, or a list of headers.
         response_headers: AuthHeaders = "all",
         /// What the upstream is told about the client: `all`, `off`, or a list of headers.
-        request_headers: AuthHeaders = ["x-auth-team", "x-auth-key-id", "x-auth-scopes"],
+        request_headers: AuthHeaders = [
+            "x-auth-team", "x-auth-enterprise", "x-auth-delegated-team", "x-auth-key-id", "x-auth-scopes",
+        ],
         /// What happens where no route matches. `authenticate`: a key is needed, of whatever team. `refuse`: nothing passes. Must be given as soon as a route's path names `{team}`.
         unmatched: Unmatched = "authenticate",
         /// What the requests to some paths need; the first route that matches wins.

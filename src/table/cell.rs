@@ -4,6 +4,9 @@
 //! A cell is made by the first request that is served. The steward copies a changed record into the cell *after*
 //! the shard; whoever makes a cell looks at the shard *again* afterwards. Whichever comes last sees the other, so no
 //! cell keeps an old record.
+//!
+//! Whoever is removed is marked as gone in the cell *before* the shard: a steward that breaks off in between, and one
+//! that does it again, leave no cell that would go on serving.
 
 use tollkeeper_contract::Quota;
 
@@ -20,6 +23,9 @@ use super::{KeyTable, WriteError};
 /// How often a compare-and-swap is tried before giving up. Each failure means that somebody else succeeded, so this
 /// many in a row need this many other requests of the same team within microseconds.
 const ATTEMPTS: u32 = 256;
+
+/// What stands in the cell of whoever is being removed.
+const GONE: &[u8] = b"gone";
 
 /// A bucket and the encoded record of whoever it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +66,9 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         let name = self.names.cell(account);
         for _ in 0..ATTEMPTS {
             let read = self.shared.get(&name)?;
+            if read.as_ref().is_some_and(|value| value.bytes == GONE) {
+                return Err(terms.unknown(account).into());
+            }
             let expected = Expected::from_read(read.as_ref());
             let known = read.filter(|value| !value.bytes.is_empty());
             let is_new = known.is_none();
@@ -100,13 +109,33 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         Ok(Cell { bucket: Bucket::full(quota, self.now), record })
     }
 
-    /// Looks at the shard once more after a cell was made from it.
+    /// Looks at the shard once more after a cell was made from it. A cell that cannot be confirmed does not stay.
     fn confirm_cell(&self, account: &Account, copied: &[u8]) -> Result<(), Refusal> {
-        let present = self.find_account(account)?;
-        if present.as_deref() == Some(copied) {
-            return Ok(());
+        let confirmed = self.find_account(account).and_then(|present| {
+            if present.as_deref() == Some(copied) {
+                return Ok(());
+            }
+            self.refresh_cell(account, present.as_deref()).map_err(|_| Fault::BucketContended.into())
+        });
+        if confirmed.is_err() {
+            let _ = self.refresh_cell(account, None);
         }
-        self.refresh_cell(account, present.as_deref()).map_err(|_| Fault::BucketContended.into())
+        confirmed
+    }
+
+    /// Marks the cell of whoever is about to be removed, whether it was made already or not.
+    ///
+    /// # Errors
+    /// When the host fails, or others were faster too often.
+    pub(super) fn mark_gone(&self, account: &Account) -> Result<(), WriteError> {
+        let name = self.names.cell(account);
+        for _ in 0..ATTEMPTS {
+            let read = self.shared.get(&name)?;
+            if self.shared.swap(&name, GONE, Expected::from_read(read.as_ref()))? == Swap::Done {
+                return Ok(());
+            }
+        }
+        Err(WriteError::Superseded)
     }
 
     /// Copies the present record of a team or an enterprise into its cell, if it has one; without a record the cell is emptied.
@@ -156,7 +185,7 @@ mod tests {
             SharedData,
             memory::{Interleaved, Memory},
         },
-        table::{KeyTable, Names},
+        table::{KeyTable, Names, WriteError},
         time::Monotonic,
     };
     use tollkeeper_contract::{
@@ -287,14 +316,40 @@ mod tests {
         }
     }
 
+    fn remove(shared: &impl SharedData) -> Result<(), WriteError> {
+        let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
+        let table = KeyTable { shared, names: &names(), default_quota: three(), now: NOW };
+        table.apply(&[Entry { cursor, record: None }])
+    }
+
+    #[test]
+    fn a_removal_that_breaks_off_at_any_moment_and_is_repeated_leaves_nobody_served() {
+        for moment in 0..12 {
+            let shared = Memory::default();
+            write(&shared, TenantState::Active, None);
+            assert_eq!(take(&shared), Ok(true));
+            // From this access on, every write of the steward fails; a request comes in between.
+            let interleaved = Interleaved::new(&shared, moment, || {
+                let _ = take(&shared);
+                shared.conflict_next(u32::MAX);
+            });
+            let broken_off = remove(&interleaved).is_err();
+            shared.conflict_next(0);
+            if broken_off {
+                assert_eq!(remove(&shared), Ok(()), "broken off before access {moment}");
+            }
+            assert_eq!(take(&shared), Err(Denial::TeamDisabled.into()), "broken off before access {moment}");
+            write(&shared, TenantState::Active, None);
+            assert_eq!(take(&shared), Ok(true), "made again after {moment}");
+        }
+    }
+
     #[test]
     fn a_team_that_goes_leaves_an_empty_cell() {
         let shared = Memory::default();
         write(&shared, TenantState::Active, None);
         assert_eq!(take(&shared), Ok(true));
-        let table = KeyTable { shared: &shared, names: &names(), default_quota: three(), now: NOW };
-        let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
-        table.apply(&[Entry { cursor, record: None }]).unwrap();
+        remove(&shared).unwrap();
         assert_eq!(shared.get(&names().cell(&acme())).unwrap().unwrap().bytes, b"");
     }
 }

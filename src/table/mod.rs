@@ -2,13 +2,13 @@
 //!
 //! | name | value |
 //! |---|---|
-//! | `tk1/<instance>/meta` | which database, which revision, since when: [`Meta`] |
-//! | `tk1/<instance>/k/<shard>` | keys by digest |
-//! | `tk1/<instance>/t/<shard>` | teams by the digest of their id |
-//! | `tk1/<instance>/c/<team>` | the team's [`Cell`]: its bucket and a copy of its record, from its first request on |
-//! | `tk1/<instance>/steward` | who is steward, until when |
-//! | `tk1/<instance>/process` | this process's random name |
-//! | `tk1/<instance>/ledger` | the shared queue from workers to the steward |
+//! | `tk2/<instance>/meta` | which database, which revision, since when: [`Meta`] |
+//! | `tk2/<instance>/k/<shard>` | keys by digest |
+//! | `tk2/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk2/<instance>/c/<team>` | the team's [`Cell`]: its bucket and a copy of its record, from its first request on |
+//! | `tk2/<instance>/steward` | who is steward, until when |
+//! | `tk2/<instance>/process` | this process's random name |
+//! | `tk2/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
 mod meta;

@@ -12,9 +12,12 @@ pub struct Names {
 
 impl Names {
     /// The names of `instance`.
+    ///
+    /// The number changes with the layout of what lies under them: shared data outlives the module, and a newer one
+    /// must neither misread what an older one wrote nor take it for its own.
     #[must_use]
     pub fn new(instance: &str) -> Self {
-        Self { prefix: format!("tk1/{instance}/") }
+        Self { prefix: format!("tk2/{instance}/") }
     }
 
     /// The shard of `table` that holds `digest`.

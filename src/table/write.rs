@@ -87,27 +87,28 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         let expected = Expected::from_read(read.as_ref());
         let old = read.map(|value| value.bytes).unwrap_or_default();
         let new = shard::edit(&old, edits)?;
+        self.mark_removed(table, &old, edits)?;
         if new != old && self.shared.swap(&name, &new, expected)? == Swap::Conflict {
             return Err(WriteError::Superseded);
         }
-        match table {
-            Table::Teams => {
-                self.refresh_cells(&old, edits, |record| Ok(Account::Team(TeamRecord::decode(record)?.id.to_owned())))
+        self.refresh_cells(table, &old, edits)
+    }
+
+    /// Before the shard: see [`Cell`](super::Cell).
+    fn mark_removed(&self, table: Table, old: &[u8], edits: &[(Digest, Edit<'_>)]) -> Result<(), WriteError> {
+        for (digest, edit) in edits {
+            if *edit == Edit::Remove
+                && let Some(record) = shard::find(old, digest)?
+                && let Some(account) = account_of(table, record)?
+            {
+                self.mark_gone(&account)?;
             }
-            Table::Enterprises => self.refresh_cells(&old, edits, |record| {
-                Ok(Account::Enterprise(EnterpriseRecord::decode(record)?.id.to_owned()))
-            }),
-            Table::Keys | Table::Users | Table::RevokedSessions | Table::Hosts | Table::TokenKeys => Ok(()),
         }
+        Ok(())
     }
 
     /// Only after the shard: see [`Cell`](super::Cell).
-    fn refresh_cells(
-        &self,
-        old: &[u8],
-        edits: &[(Digest, Edit<'_>)],
-        account_of: impl Fn(&[u8]) -> Result<Account, Broken>,
-    ) -> Result<(), WriteError> {
+    fn refresh_cells(&self, table: Table, old: &[u8], edits: &[(Digest, Edit<'_>)]) -> Result<(), WriteError> {
         for (digest, edit) in edits {
             let (known, record) = match edit {
                 Edit::Put(record) => (Some(*record), Some(*record)),
@@ -115,9 +116,20 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             };
             // What was never there has no cell.
             let Some(known) = known else { continue };
-            self.refresh_cell(&account_of(known)?, record)?;
+            if let Some(account) = account_of(table, known)? {
+                self.refresh_cell(&account, record)?;
+            }
         }
         Ok(())
+    }
+}
+
+/// Whose record this is, if it is of somebody who has a bucket.
+fn account_of(table: Table, record: &[u8]) -> Result<Option<Account>, Broken> {
+    match table {
+        Table::Teams => Ok(Some(Account::Team(TeamRecord::decode(record)?.id.to_owned()))),
+        Table::Enterprises => Ok(Some(Account::Enterprise(EnterpriseRecord::decode(record)?.id.to_owned()))),
+        Table::Keys | Table::Users | Table::RevokedSessions | Table::Hosts | Table::TokenKeys => Ok(None),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Verified {
     pub(super) key: Vec<u8>,
 }
 
-/// Verified tokens by the SHA-256 of the whole token; at most 4096, about 1 KiB each.
+/// Verified tokens by the SHA-256 of the whole token; at most 4096, about 1 KiB each and never more than 5.
 ///
 /// Only verified tokens enter, so strangers cannot fill it. There are two generations: what is used moves into the
 /// recent one, and when that is full, the earlier one is dropped whole.

@@ -18,7 +18,7 @@ use std::{cell::RefCell, rc::Rc};
 use tollkeeper_contract::{
     Digest, TokenKeyRecord,
     page::NodeToken,
-    token::{Claims, Parts},
+    token::{Claims, MAX_LENGTH, Parts},
 };
 
 use crate::{
@@ -59,6 +59,9 @@ impl Verifier<'_> {
         table: &KeyTable<'_, impl SharedData>,
         now: u64,
     ) -> Result<Rc<Verified>, Refusal> {
+        if token.len() > MAX_LENGTH {
+            return Err(Denial::MalformedToken.into());
+        }
         let digest = Digest::of(token);
         if let Some(verified) = self.recall(&digest, table)? {
             self.check_times(&verified.claims, now)?;
@@ -89,10 +92,11 @@ impl Verifier<'_> {
         let key = table.find_token_key(&kid)?.ok_or(Denial::UnknownToken)?;
         let TokenKeyRecord { material, .. } = TokenKeyRecord::decode(&key).map_err(|_| Fault::TableUnreadable)?;
         let signed = Signed { token: text, message: parts.signed, signature: &parts.signature };
+        // The signature last: it is what costs most.
         let good = parts.header.algorithm == material.algorithm()
-            && signature::is_genuine(signed, material, self.secret, self.host)?
             && claims.issuer == self.settings.issuer.as_str()
-            && claims.audience == self.settings.audience.as_str();
+            && claims.audience == self.settings.audience.as_str()
+            && signature::is_genuine(signed, material, self.secret, self.host)?;
         if good { Ok(Verified { claims, kid, key }) } else { Err(Denial::UnknownToken.into()) }
     }
 

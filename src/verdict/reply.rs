@@ -71,6 +71,11 @@ pub fn reply(refused: &Refused, realm: &Realm, wire: Wire) -> Reply {
     if status == 401 {
         headers.extend(refused.styles.into_iter().flat_map(|styles| challenges(styles, refused.refusal, realm)));
     }
+    if refused.refusal == Denial::MissingScope.into()
+        && refused.principal.as_ref().is_some_and(|principal| principal.style == Style::Bearer)
+    {
+        headers.push(("www-authenticate", insufficient_scope(realm)));
+    }
     if let Some(seconds) = retry_after(refused) {
         headers.push(("retry-after", seconds.to_string()));
     }
@@ -106,11 +111,22 @@ fn challenges(styles: Styles, refusal: Refusal, realm: &Realm) -> impl Iterator<
         Style::Raw => format!("ApiKey realm=\"{realm}\", header=\"authorization\""),
         Style::XApiKey => format!("ApiKey realm=\"{realm}\", header=\"x-api-key\""),
         Style::Token => format!("Token realm=\"{realm}\""),
-        Style::Bearer if refusal == Refusal::Denial(Denial::MissingCredential) => format!("Bearer realm=\"{realm}\""),
+        Style::Bearer if is_without_bearer(refusal) => format!("Bearer realm=\"{realm}\""),
         Style::Bearer => {
             let sentence = refusal.sentence();
             format!("Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{sentence}\"")
         }
     };
     styles.iter().map(move |style| ("www-authenticate", challenge(style)))
+}
+
+/// Nothing was sent that a Bearer error could be about (RFC 6750 section 3.1).
+fn is_without_bearer(refusal: Refusal) -> bool {
+    refusal == Denial::MissingCredential.into() || refusal == Denial::UnsupportedScheme.into()
+}
+
+/// What a bearer whose rights do not suffice is told (RFC 6750 section 3.1).
+fn insufficient_scope(realm: &Realm) -> String {
+    let (realm, sentence) = (realm.as_str(), Denial::MissingScope.sentence());
+    format!("Bearer realm=\"{realm}\", error=\"insufficient_scope\", error_description=\"{sentence}\"")
 }

@@ -126,3 +126,15 @@ fn a_refused_client_learns_nothing_about_the_key() {
     let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["x-auth-status", "x-auth-reason"]);
 }
+
+#[test]
+fn a_bearer_whose_rights_do_not_suffice_gets_a_challenge_that_says_so() {
+    let bearer = crate::principal::Principal { style: crate::config::Style::Bearer, ..principal() };
+    let challenges = |principal| {
+        let refused = Refused { principal: Some(Box::new(principal)), ..Denial::MissingScope.into() };
+        let headers = reply(&refused, &config("").realm, Wire::Http).headers;
+        headers.into_iter().filter(|(name, _)| *name == "www-authenticate").map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    assert!(challenges(bearer)[0].contains("error=\"insufficient_scope\""));
+    assert!(challenges(principal()).is_empty());
+}

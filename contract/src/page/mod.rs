@@ -4,7 +4,7 @@
 //! **changes**. A page says what it answers (the position asked for, and a number that the node chose), and is sealed
 //! with HMAC-SHA256 under a key that both sides derive from the node token: a cut, altered, replayed or foreign answer cannot pass for one.
 //!
-//! Layout, little endian: `"TKP1"`, service id (16 bytes), nonce `u64`, span, count `u32`, entries, seal (32 bytes).
+//! Layout, little endian: `"TKP2"`, service id (16 bytes), nonce `u64`, span, count `u32`, entries, seal (32 bytes).
 //! Span: `1`, `after` (table `u8` and digest, or zeros for the start), revision `u64`, rest `u8`; or `2`, after `u64`,
 //! to `u64`, rest `u8`. Entry: table `u8`, digest, `1` and the record behind its length in 16 bits, or `0`.
 
@@ -27,7 +27,7 @@ pub use token::{NodeToken, token_text};
 /// The most bytes in a page, its seal included.
 pub const MAX_LENGTH: usize = 1 << 20;
 
-const MAGIC: [u8; 4] = *b"TKP1";
+const MAGIC: [u8; 4] = *b"TKP2";
 const SEAL: usize = 32;
 
 /// Which database a page comes from: made once, when the database is.
