@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod body;
 mod by;
+mod document;
 mod enterprises;
 mod fields;
 mod health;
@@ -46,6 +47,8 @@ use crate::{
 };
 use problem::Problem;
 
+pub use document::DOCUMENT;
+
 /// The tokens that open the two APIs; they are never the same.
 #[derive(Debug, Clone)]
 pub struct Tokens {
@@ -82,6 +85,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(document::json))
+        .route("/docs", get(document::html))
         .fallback(async || Problem::unknown_route())
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(from_fn_with_state(app.clone(), observe::observe))

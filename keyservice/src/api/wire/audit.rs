@@ -1,31 +1,39 @@
 //! The audit log as JSON.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::domain::Audited;
+use crate::{api::document::rules, domain::Audited};
 
 /// One change, as the audit log has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AuditView {
     /// Its number: later changes have greater ones, and none is left out.
     pub seq: u64,
     /// When it happened (RFC 3339).
+    #[schema(value_type = rules::Time)]
     pub at: String,
     /// Who did it: what the client said in `x-tollkeeper-actor`, else `admin`.
     pub actor: String,
     /// The address from which it was done, or null.
+    #[schema(required)]
     pub source: Option<String>,
     /// What was done, for example `key.revoke`.
+    #[schema(value_type = rules::ActionText)]
     pub action: String,
     /// To what, for example `key:c7tq4m2xkz5r6y3a`.
     pub resource: String,
     /// The id of the team that it concerns, or null.
+    #[schema(value_type = Option<rules::TenantId>, required)]
     pub team: Option<String>,
     /// The id of the enterprise that it concerns, or null.
+    #[schema(value_type = Option<rules::TenantId>, required)]
     pub enterprise: Option<String>,
     /// What changed, mostly `{"field": {"old": …, "new": …}}`; never a secret.
+    #[schema(value_type = Object)]
     pub detail: serde_json::Value,
     /// The revision of the change, or null if nodes do not see it.
+    #[schema(required)]
     pub revision: Option<u64>,
 }
 
@@ -47,10 +55,11 @@ impl From<Audited> for AuditView {
 }
 
 /// Some entries of the audit log.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditList {
     /// The entries, the newest last.
     pub entries: Vec<AuditView>,
     /// What to send as `after` for the next ones; null if these were the last.
+    #[schema(required)]
     pub next: Option<u64>,
 }

@@ -11,6 +11,7 @@ mod users;
 
 use serde::{Deserialize, Serialize};
 use tollkeeper_contract::Quota;
+use utoipa::ToSchema;
 
 pub use audit::{AuditList, AuditView};
 pub use enterprises::{EnterpriseChangeBody, EnterpriseList, EnterpriseMade, EnterpriseView, NewEnterpriseBody};
@@ -26,14 +27,16 @@ pub use tokens::{
 };
 pub use users::{NewUserBody, PasswordBody, UserChangeBody, UserList, UserMade, UserView};
 
-use crate::domain::Counted;
+use crate::{api::document::rules, domain::Counted};
 
 /// A quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QuotaView {
     /// Requests per window.
+    #[schema(minimum = 1)]
     pub limit: u32,
     /// The window in seconds.
+    #[schema(minimum = 1, maximum = 2_678_400)]
     pub window_seconds: u32,
 }
 
@@ -44,23 +47,26 @@ impl From<Quota> for QuotaView {
 }
 
 /// A quota to be set.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaBody {
     /// Requests per window: 1 to 4,294,967,295. Required.
+    #[schema(value_type = u64, minimum = 1, maximum = 4_294_967_295_u64)]
     pub limit: Option<u64>,
     /// The window in seconds: 1 to 2,678,400 (31 days). Required.
+    #[schema(value_type = u64, minimum = 1, maximum = 2_678_400)]
     pub window_seconds: Option<u64>,
 }
 
 /// What was counted of a team or a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsedView {
     /// Requests let through.
     pub granted: u64,
     /// Requests refused because the team's bucket was empty.
     pub limited: u64,
     /// The last use (RFC 3339), or null.
+    #[schema(value_type = Option<rules::Time>, required)]
     pub last_used_at: Option<String>,
 }
 

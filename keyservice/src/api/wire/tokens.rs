@@ -2,16 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::text;
 use crate::{
+    api::document::rules,
     domain::{Moment, Session, TokenKey},
     store::Presented,
 };
 
 /// What somebody logs in with: exactly one of `api_key`, `username` with `password`, `client_id` with `client_secret`.
 /// It has no `Debug`, because it holds credentials.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginBody {
     /// A key.
@@ -25,11 +27,12 @@ pub struct LoginBody {
     /// The key of that id.
     pub(in crate::api) client_secret: Option<String>,
     /// What the client calls its session, up to 256 bytes; another one gets another token.
+    #[schema(max_length = 256)]
     pub(in crate::api) session_id: Option<String>,
 }
 
 /// A token (RFC 6749 section 5.1). It has no `Debug`, because it holds the token.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
     /// The token, to be sent as a bearer token.
     pub access_token: String,
@@ -43,14 +46,15 @@ pub struct TokenView {
 }
 
 /// A token that is not taken, or about which nothing is told (RFC 7662 section 2.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct InactiveTokenView {
     /// False.
     pub active: bool,
 }
 
 /// A token that is taken (RFC 7662 section 2.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ActiveTokenView {
     /// True.
     pub active: bool,
@@ -120,41 +124,57 @@ impl From<Presented> for ActiveTokenView {
 }
 
 /// A session; never its token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
     /// Its id: the `jti` of its token.
+    #[schema(value_type = rules::ShortId)]
     pub id: String,
     /// `live`, `revoked` or `expired`.
+    #[schema(value_type = rules::SessionStateWord)]
     pub state: String,
     /// The id of the key that it was made with, or null.
+    #[schema(value_type = Option<rules::ShortId>, required)]
     pub key: Option<String>,
     /// The user whose key or password it was made with, or null.
+    #[schema(value_type = Option<rules::TenantId>, required)]
     pub user: Option<String>,
     /// The kind of the key that it was made with; `personal` after a login with a password.
+    #[schema(value_type = rules::KindWord)]
     pub kind: String,
     /// The team that it acts for, or null.
+    #[schema(value_type = Option<rules::TenantId>, required)]
     pub team: Option<String>,
     /// The enterprise that it acts for, or null.
+    #[schema(value_type = Option<rules::TenantId>, required)]
     pub enterprise: Option<String>,
     /// Whom the key was made for, or the user; empty if nobody said.
     pub subject: String,
     /// What its token says that it may do; a user's can do no more than the user.
+    #[schema(value_type = Vec<rules::ScopeWord>)]
     pub scopes: Vec<String>,
     /// The origin that it is bound to, or null.
+    #[schema(required)]
     pub origin: Option<String>,
     /// What the client calls it, or null.
+    #[schema(required)]
     pub session_id: Option<String>,
     /// The id of the key that signs its token.
+    #[schema(value_type = rules::ShortId)]
     pub token_key: String,
     /// The address that it was made from, or null.
+    #[schema(required)]
     pub source: Option<String>,
     /// When it began (RFC 3339).
+    #[schema(value_type = rules::Time)]
     pub created_at: String,
     /// When its token ends (RFC 3339).
+    #[schema(value_type = rules::Time)]
     pub expires: String,
     /// When it was revoked (RFC 3339), or null.
+    #[schema(value_type = Option<rules::Time>, required)]
     pub revoked_at: Option<String>,
     /// Why it was revoked, or null.
+    #[schema(value_type = Option<rules::Why>, required)]
     pub revoke_reason: Option<String>,
 }
 
@@ -187,57 +207,68 @@ impl SessionView {
 }
 
 /// Some sessions.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SessionList {
     /// The sessions, in the order of their ids.
     pub sessions: Vec<SessionView>,
     /// What to send as `after` for the next ones; null if these were the last.
+    #[schema(value_type = Option<rules::ShortId>, required)]
     pub next: Option<String>,
 }
 
 /// Why a session is revoked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSessionBody {
     /// In your words: 1 to 256 characters.
+    #[schema(value_type = Option<rules::Why>)]
     pub(in crate::api) reason: Option<String>,
 }
 
 /// Whose sessions are revoked: those of exactly one of `key` and `user`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeSessionsBody {
     /// All that were made with the key of this id; it need not exist any more.
+    #[schema(value_type = Option<rules::ShortId>)]
     pub(in crate::api) key: Option<String>,
     /// All of the user of this id, made with a password or with any key.
+    #[schema(value_type = Option<rules::TenantId>)]
     pub(in crate::api) user: Option<String>,
     /// In your words: 1 to 256 characters.
+    #[schema(value_type = Option<rules::Why>)]
     pub(in crate::api) reason: Option<String>,
 }
 
 /// How many sessions were revoked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionsRevoked {
     /// How many; those that were revoked or had ended before do not count.
     pub revoked: u64,
 }
 
 /// A key that signs tokens; nothing of it that is secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenKeyView {
     /// Its id: the `kid` of the tokens that it signs.
+    #[schema(value_type = rules::ShortId)]
     pub kid: String,
     /// `HS256`, `EdDSA` or `ES256`.
+    #[schema(value_type = rules::AlgorithmWord)]
     pub algorithm: String,
     /// `active`: signs new tokens. `retired`: its tokens are still taken. `ended`: they no longer are.
+    #[schema(value_type = rules::TokenKeyStateWord)]
     pub state: String,
     /// Whether it is made from the signing secret that this service has.
     pub ours: bool,
     /// When it was made (RFC 3339).
+    #[schema(value_type = rules::Time)]
     pub created_at: String,
     /// Since when it signs no new tokens (RFC 3339), or null.
+    #[schema(value_type = Option<rules::Time>, required)]
     pub retired_at: Option<String>,
     /// When its last token ends (RFC 3339), or null.
+    #[schema(value_type = Option<rules::Time>, required)]
     pub ends_at: Option<String>,
 }
 
@@ -263,23 +294,25 @@ impl TokenKeyView {
 }
 
 /// All keys that sign tokens, or have signed tokens that are still taken.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TokenKeyList {
     /// The keys, the newest first.
     pub token_keys: Vec<TokenKeyView>,
 }
 
 /// A key to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTokenKeyBody {
     /// `HS256`, `EdDSA` or `ES256`; unless told, what the service is set to, or as the key before.
+    #[schema(value_type = Option<rules::AlgorithmWord>)]
     pub(in crate::api) algorithm: Option<String>,
 }
 
 /// Public keys that verify tokens (RFC 7517 section 5); none for HS256.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JwksView {
     /// The keys.
+    #[schema(value_type = Vec<Object>)]
     pub keys: Vec<Value>,
 }

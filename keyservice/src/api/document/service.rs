@@ -1,0 +1,134 @@
+//! The endpoints of nodes, and what operators look at.
+
+use std::borrow::Cow;
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{ObjectBuilder, Type},
+    },
+};
+
+use super::{
+    endpoint::{Endpoint, JSON},
+    rules,
+};
+
+const BINARY: &str = "application/octet-stream";
+
+pub(super) fn nodes() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/node/v1/snapshot", "snapshot", "Read the table, page by page")
+            .node()
+            .query::<rules::CursorText>("after", "Where the page before ended.")
+            .required_query::<rules::WholeNumber>("nonce", "A number of the node's choice; the page repeats it.")
+            .answers_with::<Page>(200, "A sealed page.", BINARY)
+            .refuses(400, "A parameter breaks a rule."),
+        Endpoint::get("/node/v1/changes", "changes", "Read changes, and wait for one")
+            .node()
+            .required_query::<rules::WholeNumber>("after", "The revision that the node has.")
+            .required_query::<rules::WholeNumber>("nonce", "A number of the node's choice; the page repeats it.")
+            .query::<rules::WholeNumber>("wait", "How long to wait for a change, in seconds; 300 at most.")
+            .answers_with::<Page>(200, "A sealed page.", BINARY)
+            .refuses(400, "A parameter breaks a rule.")
+            .refuses(409, "This database has not come to that revision.")
+            .refuses(410, "Changes are not known that far back; take a snapshot."),
+        Endpoint::post("/node/v1/ledger", "reportUsage", "Report usage, counted once per node, epoch and number")
+            .node()
+            .takes::<Report>()
+            .answers_nothing(204, "It is counted, or was before."),
+    ]
+}
+
+pub(super) fn health() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/healthz", "healthz", "Whether the process is up").answers_with::<PlainText>(
+            200,
+            "It is.",
+            "text/plain; charset=utf-8",
+        ),
+        Endpoint::get("/readyz", "readyz", "Whether the database answers and can be written")
+            .answers_with::<PlainText>(200, "It does.", "text/plain; charset=utf-8")
+            .refuses(503, "It does not, or the service is ending."),
+        Endpoint::get("/metrics", "metrics", "What is counted, as Prometheus reads it")
+            .answers_with::<PlainText>(
+                200,
+                "OpenMetrics text.",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )
+            .stored(),
+        Endpoint::get("/openapi.json", "openapi", "This document").answers_with::<AnyObject>(200, "OpenAPI 3.1.", JSON),
+        Endpoint::get("/docs", "docs", "This document, to be read").answers_with::<PlainText>(
+            200,
+            "A page that needs nothing else.",
+            "text/html; charset=utf-8",
+        ),
+    ]
+}
+
+macro_rules! plain {
+    ($($(#[doc = $about:literal])+ $name:ident: $schema:expr;)+) => {
+        $(
+            $(#[doc = $about])+
+            struct $name;
+
+            impl PartialSchema for $name {
+                fn schema() -> RefOr<Schema> {
+                    let schema: ObjectBuilder = $schema;
+                    schema.description(Some(concat!($($about),+).trim_ascii_start())).into()
+                }
+            }
+
+            impl ToSchema for $name {
+                fn name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+            }
+        )+
+    };
+}
+
+plain! {
+    /// A page of the table in the binary form of `tollkeeper_contract::page`, sealed with HMAC-SHA256.
+    Page: ObjectBuilder::new().schema_type(Type::String).content_encoding("binary");
+    /// A text.
+    PlainText: ObjectBuilder::new().schema_type(Type::String);
+    /// A JSON object.
+    AnyObject: ObjectBuilder::new().schema_type(Type::Object);
+}
+
+/// What a node counted (`tollkeeper_contract::ledger::Report`).
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the crate that reads it does not know OpenAPI; a test holds a real report against this")]
+struct Report {
+    /// The node's name: 1 to 256 visible ASCII characters.
+    #[schema(pattern = "^[!-~]+$", min_length = 1, max_length = 256)]
+    node: String,
+    /// Which steward of that node is counting.
+    epoch: u64,
+    /// The batch's number, from 1, without gaps.
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_u64)]
+    seq: u64,
+    /// Usage per key and team, each pair at most once.
+    #[schema(max_items = 10_000)]
+    usage: Vec<Usage>,
+}
+
+/// How often one key was used since the batch before (`tollkeeper_contract::ledger::Usage`).
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as for the report")]
+struct Usage {
+    /// The key's id; empty for a session that was made with a password.
+    key: String,
+    /// The id of the team whose bucket was charged; empty where an enterprise acted for itself.
+    team: String,
+    /// Requests let through.
+    granted: u64,
+    /// Requests refused because the team's bucket was empty.
+    limited: u64,
+    /// When the key was used last (Unix time, seconds).
+    last_used: u64,
+}
