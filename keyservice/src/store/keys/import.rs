@@ -9,7 +9,7 @@ use super::{
         ActError, Refusal, Store, StoreError,
         change::{Change, Entry},
         row,
-        sql::{Connection, sql},
+        sql::{Connection, Statement, Value, sql},
     },
     claim::Claims,
     rows::{self, NewRow},
@@ -119,26 +119,38 @@ async fn settled(on: &mut Connection, keys: Vec<Placed>) -> Result<Vec<NewRow>, 
     Ok(rows)
 }
 
+/// How many values one question asks for; see `rows::insert` for why not all.
+const VALUES_PER_QUESTION: usize = 250;
+
 /// Which of the digests the database has.
 async fn known_digests(on: &mut Connection, keys: &[ImportKey]) -> Result<HashSet<[u8; Digest::LENGTH]>, StoreError> {
-    let mut query = sql("SELECT digest FROM keys WHERE digest IN (");
-    for (index, key) in keys.iter().enumerate() {
-        query = query.then_with(separator(index), &key.digest);
+    let mut known = HashSet::new();
+    for some in keys.chunks(VALUES_PER_QUESTION) {
+        let query = asking("digest", some.iter().map(|key| (&key.digest).into()));
+        for found in query.fetch_all(on).await? {
+            known.insert(row::bytes(&found, "digest")?);
+        }
     }
-    query.then(")").fetch_all(on).await?.iter().map(|found| row::bytes(found, "digest")).collect()
+    Ok(known)
 }
 
 /// Which of the ids the database has.
 async fn known_ids(on: &mut Connection, keys: &[Placed]) -> Result<HashSet<String>, StoreError> {
-    let mut query = sql("SELECT id FROM keys WHERE id IN (");
-    for (index, Placed { key, .. }) in keys.iter().enumerate() {
-        query = query.then_with(separator(index), key.id.as_str());
+    let mut known = HashSet::new();
+    for some in keys.chunks(VALUES_PER_QUESTION) {
+        let query = asking("id", some.iter().map(|Placed { key, .. }| key.id.as_str().into()));
+        for found in query.fetch_all(on).await? {
+            known.insert(found.text("id")?.to_owned());
+        }
     }
-    query.then(")").fetch_all(on).await?.iter().map(|found| Ok(found.text("id")?.to_owned())).collect()
+    Ok(known)
 }
 
-fn separator(index: usize) -> &'static str {
-    if index == 0 { "" } else { ", " }
+/// Which of at least one value stand in that column of the keys.
+fn asking(column: &'static str, values: impl Iterator<Item = Value>) -> Statement {
+    let query = sql(format!("SELECT {column} FROM keys WHERE {column} IN ("));
+    let with = |query: Statement, (index, value)| query.then_with(if index == 0 { "" } else { ", " }, value);
+    values.enumerate().fold(query, with).then(")")
 }
 
 /// One entry for all of them, with their ids; with their team if they have one in common.
