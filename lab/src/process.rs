@@ -63,8 +63,21 @@ impl Process {
     /// # Errors
     /// When the system refuses.
     pub fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
+        self.end(Signal::TERM, grace)
+    }
+
+    /// Asks it to end without finishing anything (SIGQUIT), and after `grace` makes it (SIGKILL). Blocks until it is
+    /// gone.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn abort(&mut self, grace: Duration) -> Result<ExitStatus> {
+        self.end(Signal::QUIT, grace)
+    }
+
+    fn end(&mut self, signal: Signal, grace: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + grace;
-        self.signal(Signal::TERM)?;
+        self.signal(signal)?;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);

@@ -7,10 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keyservice::store::Database;
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollkeeper_contract::page::NodeToken;
+
+use crate::database::TestDatabase;
 
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 pub(crate) const NODE_TOKEN: &str = "node-token-of-the-tests";
@@ -19,9 +22,30 @@ pub(crate) const SIGNING_SECRET: &str = "signing-secret-of-the-tests-0123456789"
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program that runs, with its database in a folder.
+/// A folder for a service, with a database.
+pub(crate) struct Folder {
+    directory: TempDir,
+    pub(crate) database: TestDatabase,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self { directory: TempDir::new().unwrap(), database: TestDatabase::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The database, for this process.
+    pub(crate) fn database(&self) -> Database {
+        self.database.open_from(self.path())
+    }
+}
+
+/// A program that runs in a folder.
 pub(crate) struct Service {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Folder,
     pub(crate) url: String,
     child: Child,
     http: reqwest::Client,
@@ -41,11 +65,12 @@ pub(crate) fn program() -> Command {
     command
 }
 
-pub(crate) fn serve_in(folder: &Path) -> Command {
+pub(crate) fn serve_in(folder: &Folder) -> Command {
     let mut command = program();
     command
         .arg("serve")
-        .current_dir(folder)
+        .current_dir(folder.path())
+        .env("TOLLKEEPER_DATABASE", folder.database.setting())
         .env("TOLLKEEPER_LISTEN", "127.0.0.1:0")
         .env("TOLLKEEPER_ADDRESS_FILE", "address")
         .env("TOLLKEEPER_LOG", "debug")
@@ -57,17 +82,17 @@ pub(crate) fn serve_in(folder: &Path) -> Command {
 
 impl Service {
     pub(crate) async fn start() -> Self {
-        Self::start_in(TempDir::new().unwrap()).await
+        Self::start_in(Folder::new()).await
     }
 
     /// Starts with what is in the folder already.
-    pub(crate) async fn start_in(folder: TempDir) -> Self {
-        let command = serve_in(folder.path());
+    pub(crate) async fn start_in(folder: Folder) -> Self {
+        let command = serve_in(&folder);
         Self::start_as(command, folder).await
     }
 
     /// Starts with a command that was made by [`serve_in`] for this folder.
-    pub(crate) async fn start_as(mut command: Command, folder: TempDir) -> Self {
+    pub(crate) async fn start_as(mut command: Command, folder: Folder) -> Self {
         let address = folder.path().join("address");
         std::fs::remove_file(&address).ok();
         let log = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
@@ -86,10 +111,15 @@ impl Service {
     }
 
     /// Asks the program to end, and waits until it has.
-    pub(crate) async fn stop(mut self) -> (ExitStatus, TempDir) {
+    pub(crate) async fn stop(mut self) -> (ExitStatus, Folder) {
         self.signal(rustix::process::Signal::TERM);
         let status = self.ended().await;
-        (status, std::mem::replace(&mut self.folder, TempDir::new().unwrap()))
+        (status, self.leave_folder())
+    }
+
+    /// Takes the folder, to start another service in it.
+    pub(crate) fn leave_folder(&mut self) -> Folder {
+        std::mem::replace(&mut self.folder, Folder::new())
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -201,6 +231,12 @@ pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let bytes = answer.bytes().await.unwrap();
     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
     Answer { status, headers, body }
+}
+
+/// The exit code of a program that ends by itself, and what it complains about.
+pub(crate) fn refusal(mut command: Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
 /// Asks again and again until there is something, and gives up in the end.

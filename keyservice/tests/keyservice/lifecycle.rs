@@ -1,26 +1,19 @@
 //! Starting and ending, as an operator sees it.
 
-use std::{process::Command, time::Instant};
+use std::time::Instant;
 
 use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
 use serde_json::json;
-use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
-use tempfile::TempDir;
 
 use crate::{
-    harness::{ADMIN_TOKEN, Service, answer, eventually, metric, serve_in, text},
+    harness::{ADMIN_TOKEN, Folder, Service, answer, eventually, metric, refusal, serve_in, text},
     replica::Replica,
 };
 
-fn refusal(mut command: Command) -> (i32, String) {
-    let output = command.output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
 #[test]
 fn weak_missing_and_equal_tokens_are_refused_at_start() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     for (name, value, expected) in [
         ("TOLLKEEPER_ADMIN_TOKEN", "", "TOLLKEEPER_ADMIN_TOKEN is not set"),
         ("TOLLKEEPER_NODE_TOKEN", "", "TOLLKEEPER_NODE_TOKEN is not set"),
@@ -29,7 +22,7 @@ fn weak_missing_and_equal_tokens_are_refused_at_start() {
         ("TOLLKEEPER_NODE_TOKEN", ADMIN_TOKEN, "are the same"),
         ("TOLLKEEPER_NODE_TOKEN_FILE", "/nowhere", "are both set"),
     ] {
-        let mut command = serve_in(folder.path());
+        let mut command = serve_in(&folder);
         command.env(name, value);
         let (code, message) = refusal(command);
         assert_eq!(code, 2, "{message}");
@@ -48,41 +41,11 @@ fn there_is_no_flag_for_a_token() {
     }
 }
 
-#[test]
-fn a_database_that_cannot_be_opened_is_explained() {
-    let folder = TempDir::new().unwrap();
-    std::fs::write(folder.path().join("text"), "this is no database, but long enough to be looked at".repeat(99))
-        .unwrap();
-    for (path, expected) in
-        [("nowhere/keys.db", "folder does not exist"), (".", "cannot open"), ("text", "cannot open")]
-    {
-        let mut command = serve_in(folder.path());
-        command.env("TOLLKEEPER_DATABASE", path);
-        let (code, message) = refusal(command);
-        assert_eq!(code, 1, "{message}");
-        assert!(message.contains(expected) && message.contains("TOLLKEEPER_DATABASE"), "{message}");
-    }
-}
-
-#[tokio::test]
-async fn a_database_of_a_newer_version_is_refused() {
-    let (_, folder) = Service::start().await.stop().await;
-    let options = SqliteConnectOptions::new().filename(folder.path().join("tollkeeper.db"));
-    let mut database = options.connect().await.unwrap();
-    let newer = "INSERT INTO _sqlx_migrations SELECT 99, description, installed_on, success, checksum, execution_time
-                 FROM _sqlx_migrations WHERE version = 1";
-    sqlx::query(newer).execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
-    let (code, message) = refusal(serve_in(folder.path()));
-    assert_eq!(code, 1);
-    assert!(message.contains("schema 99") && message.contains("newer keyservice"), "{message}");
-}
-
 #[tokio::test]
 async fn a_taken_address_is_explained() {
     let service = Service::start().await;
-    let folder = TempDir::new().unwrap();
-    let mut command = serve_in(folder.path());
+    let folder = Folder::new();
+    let mut command = serve_in(&folder);
     let address = service.url.trim_start_matches("http://");
     command.env("TOLLKEEPER_LISTEN", address);
     let (code, message) = refusal(command);
@@ -119,7 +82,7 @@ async fn a_killed_service_loses_nothing_that_it_confirmed() {
     let key = service.key("acme").await;
     service.signal(Signal::KILL);
     service.ended().await;
-    let folder = std::mem::replace(&mut service.folder, TempDir::new().unwrap());
+    let folder = service.leave_folder();
     let service = Service::start_in(folder).await;
     assert_eq!(service.get(&format!("/v1/keys/{}", text(&key, "id"))).await.ok()["state"], "active");
     assert_eq!(service.revision().await, 2);

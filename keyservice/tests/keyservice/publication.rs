@@ -9,15 +9,14 @@ use keyservice::{
     domain::{
         By, Claimant, HostList, KeyFilter, KeySeed, KeyState, KeyTerms, Moment, Name, NewKey, NewTeam, Revocation,
     },
-    store::{Census, Database, Store},
+    store::{Census, Store},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tollkeeper_contract::{KeyState as PublishedState, Kind, Scope, Scopes, Subject, TeamId, TenantState, page::Rest};
 
 use crate::{
-    harness::{Service, answer, eventually, metric, text},
+    harness::{Folder, Service, answer, eventually, metric, text},
     replica::Replica,
 };
 
@@ -72,7 +71,7 @@ async fn a_deleted_team_goes_with_its_revoked_keys_in_one_revision() {
 
 #[tokio::test]
 async fn very_many_revoked_keys_go_with_their_team_in_bounded_changes() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     let store = fill(&folder, 260).await;
     let (team, now) = (TeamId::parse(&"t".repeat(64)).unwrap(), Moment::from_unix(2).unwrap());
     for key in store.keys(&KeyFilter::default(), None, 1000).await.unwrap() {
@@ -228,7 +227,7 @@ async fn check_against_admin_api(service: &Service, replica: &Replica, written: 
 
 #[tokio::test]
 async fn what_fills_several_pages_arrives_whole() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     fill(&folder, 600).await.close().await;
     let service = Service::start_in(folder).await;
     let (from_snapshot, pages) = Replica::snapshot(&service).await;
@@ -257,8 +256,8 @@ pub(crate) fn new_team(id: TeamId) -> NewTeam {
 }
 
 /// Makes a team with keys of the longest records.
-async fn fill(folder: &TempDir, keys: usize) -> Store {
-    let store = Store::open(&Database::Sqlite(folder.path().join("tollkeeper.db"))).await.unwrap();
+async fn fill(folder: &Folder, keys: usize) -> Store {
+    let store = Store::open(&folder.database()).await.unwrap();
     let now = Moment::from_unix(1).unwrap();
     let team = TeamId::parse(&"t".repeat(64)).unwrap();
     store.create_team(new_team(team.clone()), None, By::SERVICE, now).await.unwrap();

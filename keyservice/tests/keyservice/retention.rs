@@ -2,15 +2,14 @@
 
 use keyservice::{
     domain::{By, Moment},
-    store::{Behind, Cleared, Database, Retention, Store},
+    store::{Behind, Cleared, Retention, Store},
 };
 use reqwest::StatusCode;
-use tempfile::TempDir;
 use tollkeeper_contract::TeamId;
 
+use super::publication::new_team;
 use crate::{
-    harness::Service,
-    publication::new_team,
+    harness::{Folder, Service},
     replica::{Replica, fetch},
 };
 
@@ -21,8 +20,8 @@ fn day(number: u64) -> Moment {
 }
 
 /// A database in which team `a` was made and deleted on day 0, `b` on day 5, and `c` stays: revisions 1 to 5.
-async fn store(folder: &TempDir) -> Store {
-    let store = Store::open(&Database::Sqlite(folder.path().join("tollkeeper.db"))).await.unwrap();
+async fn store(folder: &Folder) -> Store {
+    let store = Store::open(&folder.database()).await.unwrap();
     for (id, at) in [("a", day(0)), ("b", day(5))] {
         make(&store, id, at).await;
         store.delete_team(TeamId::parse(id).unwrap(), By::SERVICE, at).await.unwrap();
@@ -46,7 +45,7 @@ async fn forgotten(store: &Store, after: u64) -> Option<u64> {
 
 #[tokio::test]
 async fn tombstones_are_kept_for_a_week() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     let store = store(&folder).await;
     assert_eq!(store.clear(Retention::default(), day(7)).await.unwrap(), Cleared::default());
     assert_eq!(forgotten(&store, 0).await, None);
@@ -58,7 +57,7 @@ async fn tombstones_are_kept_for_a_week() {
 
 #[tokio::test]
 async fn tombstones_are_bounded_in_number() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     let store = store(&folder).await;
     let few = Retention { tombstones: 1, ..Retention::default() };
     assert_eq!(store.clear(few, day(5)).await.unwrap().tombstones, 1);
@@ -71,7 +70,7 @@ async fn tombstones_are_bounded_in_number() {
 
 #[tokio::test]
 async fn forgetting_takes_no_revision() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     let store = store(&folder).await;
     store.clear(Retention::default(), day(100)).await.unwrap();
     assert_eq!(store.census().await.unwrap().revision, 5);
@@ -79,7 +78,7 @@ async fn forgetting_takes_no_revision() {
 
 #[tokio::test]
 async fn a_node_that_was_away_too_long_takes_a_snapshot() {
-    let folder = TempDir::new().unwrap();
+    let folder = Folder::new();
     let store = store(&folder).await;
     store.clear(Retention::default(), day(100)).await.unwrap();
     store.close().await;

@@ -1,18 +1,21 @@
-//! A disk that is full, and two services that want the same file.
+//! What is so with a file: a disk that is full, rights, and two services that want the same one.
 
-use std::process::{Command, Stdio};
+use std::{
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
 
 use reqwest::{Method, StatusCode};
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 
-use crate::harness::{Service, answer, serve_in, text};
+use crate::harness::{Folder, Service, answer, refusal, serve_in, text};
 
 /// The service as a shell starts it that ignores the signal for files that grow too long: writes fail instead.
 async fn start_with_bounded_files() -> Service {
-    let folder = TempDir::new().unwrap();
-    let plain = serve_in(folder.path());
+    let folder = Folder::new();
+    let plain = serve_in(&folder);
     let mut command = Command::new("/bin/sh");
     command.args(["-c", "trap '' XFSZ; exec \"$0\" serve"]).arg(plain.get_program());
     command.env_clear().stdin(Stdio::null()).current_dir(folder.path());
@@ -72,7 +75,7 @@ async fn a_second_service_on_the_same_database_is_refused() {
     let service = Service::start().await;
     std::os::unix::fs::symlink("tollkeeper.db", service.folder.path().join("other.db")).unwrap();
     for name in ["tollkeeper.db", "other.db"] {
-        let mut command = serve_in(service.folder.path());
+        let mut command = serve_in(&service.folder);
         command.env("TOLLKEEPER_DATABASE", name);
         let output = command.output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
@@ -82,4 +85,41 @@ async fn a_second_service_on_the_same_database_is_refused() {
         }
     }
     service.team("acme").await;
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_explained() {
+    let folder = Folder::new();
+    std::fs::write(folder.path().join("text"), "this is no database, but long enough to be looked at".repeat(99))
+        .unwrap();
+    for (path, expected) in
+        [("nowhere/keys.db", "folder does not exist"), (".", "cannot open"), ("text", "cannot open")]
+    {
+        let mut command = serve_in(&folder);
+        command.env("TOLLKEEPER_DATABASE", path);
+        let (code, message) = refusal(command);
+        assert_eq!(code, 1, "{message}");
+        assert!(message.contains(expected) && message.contains("TOLLKEEPER_DATABASE"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let (_, folder) = Service::start().await.stop().await;
+    let options = SqliteConnectOptions::new().filename(folder.path().join("tollkeeper.db"));
+    let mut database = options.connect().await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations SELECT 99, description, installed_on, success, checksum, execution_time
+                 FROM _sqlx_migrations WHERE version = 1";
+    sqlx::query(newer).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    let (code, message) = refusal(serve_in(&folder));
+    assert_eq!(code, 1);
+    assert!(message.contains("schema 99") && message.contains("newer keyservice"), "{message}");
+}
+
+#[tokio::test]
+async fn only_its_owner_can_read_a_new_database() {
+    let service = Service::start().await;
+    let mode = std::fs::metadata(service.folder.path().join("tollkeeper.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others can read the database");
 }

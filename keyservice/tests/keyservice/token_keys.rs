@@ -5,7 +5,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tempfile::TempDir;
 use tollkeeper_contract::{
     Digest, TokenKeyRecord, TokenMaterial,
     page::{Cursor, Table},
@@ -14,12 +13,12 @@ use tollkeeper_contract::{
 
 use super::login::{key_of, login, token_as, token_of};
 use crate::{
-    harness::{ADMIN_TOKEN, Service, answer, node_token, serve_in, text},
+    harness::{ADMIN_TOKEN, Folder, Service, answer, node_token, serve_in, text},
     replica::Replica,
 };
 
-async fn start_with(folder: TempDir, settings: &[(&str, &str)]) -> Service {
-    let mut command = serve_in(folder.path());
+async fn start_with(folder: Folder, settings: &[(&str, &str)]) -> Service {
+    let mut command = serve_in(&folder);
     command.envs(settings.iter().copied());
     Service::start_as(command, folder).await
 }
@@ -72,7 +71,7 @@ async fn is_taken(service: &Service, token: &str) -> bool {
 #[tokio::test]
 async fn nodes_can_verify_tokens_of_every_algorithm() {
     for algorithm in ["HS256", "EdDSA", "ES256"] {
-        let service = start_with(TempDir::new().unwrap(), &[("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)]).await;
+        let service = start_with(Folder::new(), &[("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)]).await;
         let key = key_of_acme(&service).await;
         let token = token_of(&service, &key).await;
         assert_eq!(Parts::split(token.as_bytes()).unwrap().header.algorithm.as_str(), algorithm);
@@ -141,8 +140,8 @@ async fn another_signing_secret_logs_nobody_in_until_it_is_wanted() {
 
 #[tokio::test]
 async fn without_a_signing_secret_nobody_logs_in_and_the_rest_works() {
-    let folder = TempDir::new().unwrap();
-    let mut command = serve_in(folder.path());
+    let folder = Folder::new();
+    let mut command = serve_in(&folder);
     command.env_remove("TOLLKEEPER_SIGNING_SECRET");
     let service = Service::start_as(command, folder).await;
     let key = key_of_acme(&service).await;
@@ -161,7 +160,7 @@ async fn settings_of_tokens_stand_in_them() {
         ("TOLLKEEPER_AUDIENCE", "api"),
         ("TOLLKEEPER_TOKEN_SECONDS", "60"),
     ];
-    let service = start_with(TempDir::new().unwrap(), &settings).await;
+    let service = start_with(Folder::new(), &settings).await;
     let key = key_of_acme(&service).await;
     let given = login(&service, json!({ "api_key": key })).await.ok();
     assert!((50..=60).contains(&given["expires_in"].as_u64().unwrap()), "{given}");
@@ -193,8 +192,8 @@ fn weak_secrets_and_wrong_settings_are_refused_at_start() {
         ("TOLLKEEPER_TOKEN_ALGORITHM", "none", "must be HS256, EdDSA or ES256"),
         ("TOLLKEEPER_ISSUER", "with a space", "1 to 256 visible ASCII characters"),
     ] {
-        let folder = TempDir::new().unwrap();
-        let output = serve_in(folder.path()).env(name, value).output().unwrap();
+        let folder = Folder::new();
+        let output = serve_in(&folder).env(name, value).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(message.contains(expected), "{message}");

@@ -1,0 +1,29 @@
+//! What the key service does, whatever its database is: one list, which runs against each.
+
+mod audit;
+mod bad_bodies;
+mod bad_fields;
+mod commands;
+mod enterprises;
+mod hosts;
+mod idempotency;
+mod import;
+mod import_speed;
+mod keys;
+mod kinds;
+mod ledger;
+mod lifecycle;
+mod login;
+mod login_failures;
+mod login_speed;
+mod mistakes;
+mod oauth;
+mod publication;
+mod retention;
+mod rotation;
+mod secrecy;
+mod service_accounts;
+mod sessions;
+mod teams;
+mod token_keys;
+mod users;
