@@ -6,6 +6,7 @@
 //! * [`domain`]: what it is about, as types that cannot hold a wrong value; no I/O
 //! * [`login`]: a login from its credential to its token
 //! * [`store`]: all SQL, and the order of changes
+//! * [`fleet`], [`nodes`]: who has come how far, and waiting for them all
 //! * [`edge`]: the clock and the randomness
 //! * [`cli`]: the commands, which talk to the admin API like any other client
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ pub mod api;
 pub mod cli;
 pub mod domain;
 pub mod edge;
+pub mod fleet;
 pub mod login;
 pub mod logs;
 pub mod metrics;

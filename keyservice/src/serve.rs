@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     api::{self, App, Tokens},
     domain::{Mint, TrustedProxies},
-    edge,
+    edge, fleet,
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
@@ -45,6 +45,8 @@ pub struct ServeSettings {
     pub tokens: Tokens,
     /// What tokens are made with; without it nobody can log in.
     pub mint: Option<Mint>,
+    /// How long the audit log is kept, in days.
+    pub audit_days: u64,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
 }
@@ -99,16 +101,18 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     if let Some(mint) = &mint {
         prepare_tokens(&store, mint).await?;
     }
+    let nodes = Arc::new(Nodes::default());
     let app = App {
         store: store.clone(),
         tokens: settings.tokens,
         trusted_proxies: settings.trusted_proxies,
         desk: Arc::new(Desk::new(mint)),
         metrics: Metrics::new(),
-        nodes: Nodes::default(),
+        nodes: Arc::clone(&nodes),
         stopping: stopping.clone(),
     };
-    let housekeeping = tokio::spawn(keep_house(store.clone()));
+    let housekeeping = tokio::spawn(keep_house(store.clone(), settings.audit_days));
+    let noting = tokio::spawn(fleet::keep_writing(store.clone(), Arc::clone(&nodes)));
     if let Some(path) = &settings.address_file {
         write_whole(path, &format!("{address}\n"))
             .map_err(|cause| ServeError::AddressFile { path: path.clone(), cause })?;
@@ -116,6 +120,8 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     tracing::info!(%address, database = %settings.database, "listening");
     run(listener, app, stopping).await?;
     housekeeping.abort();
+    noting.abort();
+    fleet::write_down(&store, &nodes).await;
     if timeout(GRACE, store.close()).await.is_err() {
         tracing::warn!("the database did not close in time; its log holds all that was committed");
     }
@@ -185,11 +191,12 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
 }
 
-async fn keep_house(store: Store) {
+async fn keep_house(store: Store, audit_days: u64) {
+    let retention = Retention { audit_seconds: audit_days * 24 * 60 * 60, ..Retention::default() };
     let mut rounds = interval(HOUSEKEEPING);
     loop {
         rounds.tick().await;
-        match store.clear(Retention::default(), edge::now()).await {
+        match store.clear(retention, edge::now()).await {
             Ok(cleared) => tracing::debug!(?cleared, "housekeeping"),
             Err(error) => tracing::warn!(%error, "housekeeping failed; it will be tried again"),
         }

@@ -7,6 +7,7 @@ mod by;
 mod document;
 mod enterprises;
 mod fields;
+mod fleet;
 mod health;
 mod keys;
 mod login;
@@ -71,7 +72,7 @@ pub struct App {
     /// What is counted.
     pub metrics: Metrics,
     /// Who called lately.
-    pub nodes: Nodes,
+    pub nodes: Arc<Nodes>,
     /// Becomes true when the program is asked to end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -117,10 +118,12 @@ fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/sessions/revoke", post(sessions::revoke_all))
+        .route("/fleet", get(fleet::list))
         .route("/token-keys", get(token_keys::list).post(token_keys::create))
         .route("/audit", get(audit::list))
         .fallback(async || Problem::unknown_route())
         .method_not_allowed_fallback(async || Problem::wrong_method())
+        .layer(from_fn_with_state(app.clone(), fleet::wait))
         .layer(from_fn_with_state(app.clone(), auth::admins_only))
         .layer(from_fn(no_store))
 }

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
-    http::{StatusCode, Uri, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use tokio::time::{Instant, sleep_until};
 use tollkeeper_contract::{ledger::Report, page::Cursor};
 
-use super::{App, body::Sent, problem::Problem, query::Params};
+use super::{App, body::Sent, observe::Caller, problem::Problem, query::Params};
 use crate::{
-    domain::Batch,
+    domain::{Batch, NodeSeen},
     edge,
     store::{PageContent, Settled},
 };
@@ -34,13 +34,20 @@ pub(super) async fn snapshot(State(app): State<Arc<App>>, uri: Uri) -> Result<Re
 }
 
 /// `GET /node/v1/changes?after=&wait=&nonce=`
-pub(super) async fn changes(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn changes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["after", "wait", "nonce"])?;
     let after = params.required("after", number)?;
     let wait = params.maybe("wait", number)?.unwrap_or(0).min(MAX_WAIT);
     let nonce = params.required("nonce", number)?;
+    note(&app, &headers, after, wait);
     let page = next_changes(&app, after, Duration::from_secs(wait)).await?;
     Ok(sealed(&app, page, nonce))
+}
+
+/// What a node asks for says how far it has come.
+fn note(app: &App, headers: &HeaderMap, revision: u64, wait_seconds: u64) {
+    let Caller { node: Some(name), version } = Caller::of(headers) else { return };
+    app.nodes.polls(NodeSeen { name, revision, version, seen_at: edge::now(), wait_seconds });
 }
 
 /// Waits for a change behind `after`, and gives an empty page if there is none within `wait`.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     middleware::Next,
     response::Response,
 };
@@ -18,8 +18,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
     let began = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let method = known_method(&request);
-    let node = header(&request, NODE_HEADER);
-    let version = header(&request, VERSION_HEADER);
+    let Caller { node, version } = Caller::of(request.headers());
     let response = next.run(request).await;
     let status = response.status();
     if route.starts_with("/node/") && status != StatusCode::UNAUTHORIZED {
@@ -38,8 +37,17 @@ fn known_method(request: &Request) -> &'static str {
         .unwrap_or("other")
 }
 
-fn header(request: &Request, name: &str) -> Option<NodeName> {
-    NodeName::parse(request.headers().get(name)?.to_str().ok()?).ok()
+/// Who calls, as nodes say it themselves.
+pub(super) struct Caller {
+    pub(super) node: Option<NodeName>,
+    pub(super) version: Option<NodeName>,
+}
+
+impl Caller {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let header = |name| NodeName::parse(headers.get(name)?.to_str().ok()?).ok();
+        Self { node: header(NODE_HEADER), version: header(VERSION_HEADER) }
+    }
 }
 
 fn log(method: &str, route: &str, status: StatusCode, began: Instant, node: Option<&NodeName>) {

@@ -73,6 +73,10 @@ struct ServeFlags {
         value_name = "FILE|URL"
     )]
     database: String,
+    /// How long the audit log is kept, in days.
+    #[arg(long, env = "TOLLKEEPER_AUDIT_DAYS", default_value_t = 400, value_name = "DAYS",
+        value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    audit_days: u64,
     /// Write the address that was bound into this file once the service listens.
     #[arg(long, env = "TOLLKEEPER_ADDRESS_FILE", value_name = "FILE")]
     address_file: Option<PathBuf>,
@@ -201,10 +205,10 @@ async fn start(flags: ServeFlags) -> Result<(), CommandError> {
     logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
     let rules = flags.tokens.rules();
     let mint = settings::mint(&tokens, rules, from_environment)?;
-    let ServeFlags { listen, database, address_file, trusted_proxies, .. } = flags;
+    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, .. } = flags;
     let database = Database::parse(&database)
         .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
-    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint }).await?)
+    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint, audit_days }).await?)
 }
 
 impl Target {

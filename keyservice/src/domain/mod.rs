@@ -5,6 +5,7 @@ mod audit;
 mod by;
 mod enterprise;
 mod facts;
+mod fleet;
 mod holder;
 mod import;
 mod key;
@@ -28,6 +29,7 @@ pub use audit::{ActionName, AuditFilter, Audited, ResourceName};
 pub use by::{Actor, By};
 pub use enterprise::{Enterprise, EnterpriseChange, EnterpriseFilter, NewEnterprise};
 pub use facts::{Facts, Told};
+pub use fleet::{NodeSeen, Standing};
 pub use holder::{Claimant, Holder};
 pub use import::{ImportKey, MAX_IMPORT};
 pub use key::{

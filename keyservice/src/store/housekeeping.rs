@@ -3,7 +3,7 @@
 use super::{
     Store, StoreError,
     change::Change,
-    row, sessions,
+    nodes, row, sessions,
     sql::{Connection, sql},
     token_keys,
 };
@@ -20,12 +20,20 @@ pub struct Retention {
     pub idempotency_seconds: u64,
     /// The last batch of a steward that reports no longer, in seconds.
     pub ledger_seconds: u64,
+    /// The audit log, in seconds.
+    pub audit_seconds: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         const DAY: u64 = 24 * 60 * 60;
-        Self { tombstone_seconds: 7 * DAY, tombstones: 100_000, idempotency_seconds: DAY, ledger_seconds: 30 * DAY }
+        Self {
+            tombstone_seconds: 7 * DAY,
+            tombstones: 100_000,
+            idempotency_seconds: DAY,
+            ledger_seconds: 30 * DAY,
+            audit_seconds: 400 * DAY,
+        }
     }
 }
 
@@ -42,6 +50,10 @@ pub struct Cleared {
     pub sessions: u64,
     /// Token keys whose last token ended.
     pub token_keys: u64,
+    /// Entries of the audit log.
+    pub audit_entries: u64,
+    /// Nodes.
+    pub nodes: u64,
 }
 
 impl Store {
@@ -58,8 +70,11 @@ impl Store {
         let stewards = old.execute(change.sql()).await?;
         let sessions = sessions::clear(&mut change, now).await?;
         let token_keys = token_keys::clear(&mut change, now).await?;
+        let old = sql("DELETE FROM audit WHERE at < $1").bind(now.minus(retention.audit_seconds));
+        let audit_entries = old.execute(change.sql()).await?;
+        let nodes = nodes::clear(&mut change, now).await?;
         change.commit().await?;
-        Ok(Cleared { tombstones, idempotency_keys, stewards, sessions, token_keys })
+        Ok(Cleared { tombstones, idempotency_keys, stewards, sessions, token_keys, audit_entries, nodes })
     }
 }
 

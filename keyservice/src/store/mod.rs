@@ -5,6 +5,7 @@
 //! * `audit`, `telling`: the audit log as it is read, and what changes tell it
 //! * `login`, `grants`, `acquaintances`, `sessions`, `token_keys`: logins, and what they lead to
 //! * `publication`, `records`: what nodes read, in pages
+//! * `nodes`: who has come how far
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
 //! * `database`, `open`, `sqlite`, `postgres`, `hold`: which database, and how it is opened and kept
@@ -25,6 +26,7 @@ mod idempotency;
 mod keys;
 mod ledger;
 mod login;
+mod nodes;
 mod open;
 mod postgres;
 mod publication;

@@ -226,10 +226,6 @@ impl Row {
         /// Bytes.
         bytes, &[u8]
     );
-    column!(
-        /// Bytes, or NULL.
-        maybe_bytes, Option<&[u8]>
-    );
 }
 
 macro_rules! value_from {

@@ -5,6 +5,7 @@ mod bad_bodies;
 mod bad_fields;
 mod commands;
 mod enterprises;
+mod fleet;
 mod hosts;
 mod idempotency;
 mod import;

@@ -26,11 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Folder {
     directory: TempDir,
     pub(crate) database: TestDatabase,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self { directory: TempDir::new().unwrap(), database: TestDatabase::new() }
+        Self { directory: TempDir::new().unwrap(), database: TestDatabase::new(), environment: Vec::new() }
+    }
+
+    /// One whose services sign tokens. Their first key is the first change.
+    pub(crate) fn for_logins() -> Self {
+        Self { environment: vec![("TOLLKEEPER_SIGNING_SECRET", SIGNING_SECRET)], ..Self::new() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -76,13 +82,18 @@ pub(crate) fn serve_in(folder: &Folder) -> Command {
         .env("TOLLKEEPER_LOG", "debug")
         .env("TOLLKEEPER_ADMIN_TOKEN", ADMIN_TOKEN)
         .env("TOLLKEEPER_NODE_TOKEN", NODE_TOKEN)
-        .env("TOLLKEEPER_SIGNING_SECRET", SIGNING_SECRET);
+        .envs(folder.environment.iter().copied());
     command
 }
 
 impl Service {
     pub(crate) async fn start() -> Self {
         Self::start_in(Folder::new()).await
+    }
+
+    /// Starts one that signs tokens.
+    pub(crate) async fn for_logins() -> Self {
+        Self::start_in(Folder::for_logins()).await
     }
 
     /// Starts with what is in the folder already.

@@ -59,7 +59,7 @@ async fn acme(service: &Service) -> (String, String) {
 
 #[tokio::test]
 async fn a_key_is_given_a_bearer_token_for_two_hours() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let given = login(&service, json!({ "api_key": key, "session_id": "first" })).await;
     assert_eq!(
@@ -84,7 +84,7 @@ async fn a_key_is_given_a_bearer_token_for_two_hours() {
 
 #[tokio::test]
 async fn the_same_token_is_given_while_it_is_valid_also_after_a_restart() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     assert_eq!(token_of(&service, &key).await, token);
@@ -96,7 +96,7 @@ async fn the_same_token_is_given_while_it_is_valid_also_after_a_restart() {
 
 #[tokio::test]
 async fn a_session_id_of_its_own_is_given_a_token_of_its_own() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let names = ["", "a", "A", " a", "\u{0}", "ü", &"x".repeat(256)];
     let mut tokens = vec![token_of(&service, &key).await];
@@ -111,7 +111,7 @@ async fn a_session_id_of_its_own_is_given_a_token_of_its_own() {
 
 #[tokio::test]
 async fn a_user_logs_in_with_a_password() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     ada(&service, &["read", "write"]).await;
     let token = text(&login(&service, as_ada()).await.ok(), "access_token").to_owned();
@@ -130,7 +130,7 @@ async fn a_user_logs_in_with_a_password() {
 
 #[tokio::test]
 async fn a_login_is_exactly_one_of_three() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     for (body, field) in [
         (json!({}), "api_key"),
         (json!({ "session_id": "a" }), "api_key"),
@@ -165,7 +165,7 @@ async fn a_login_is_exactly_one_of_three() {
 
 #[tokio::test]
 async fn keys_that_do_not_work_log_nobody_in() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let body = || json!({ "api_key": key });
     let path = format!("/v1/keys/{id}");
@@ -189,7 +189,7 @@ async fn keys_that_do_not_work_log_nobody_in() {
 
 #[tokio::test]
 async fn disabled_users_and_enterprises_log_nobody_in() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     ada(&service, &["read"]).await;
     let (_, key) = key_of(&service, json!({ "kind": "personal", "user": "ada" })).await;
@@ -208,7 +208,7 @@ async fn disabled_users_and_enterprises_log_nobody_in() {
 
 #[tokio::test]
 async fn a_token_ends_no_later_than_its_key() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let before = token_of(&service, &key).await;
     let ends = claims(&before).issued + 600;
@@ -222,7 +222,7 @@ async fn a_token_ends_no_later_than_its_key() {
 
 #[tokio::test]
 async fn what_would_be_granted_otherwise_now_is_told_by_a_new_token() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let before = token_of(&service, &key).await;
     service.patch(&format!("/v1/keys/{id}"), json!({ "name": "another name" })).await.ok();
@@ -244,7 +244,7 @@ async fn what_would_be_granted_otherwise_now_is_told_by_a_new_token() {
 
 #[tokio::test]
 async fn a_bound_key_is_shown_from_its_origin_only_and_binds_its_token() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     let body =
         json!({ "team": "acme", "scopes": [], "origin": { "webhook_url": "https://myCoolApp.com/api/webhook" } });
@@ -266,7 +266,7 @@ async fn a_bound_key_is_shown_from_its_origin_only_and_binds_its_token() {
 
 #[tokio::test]
 async fn logins_at_the_same_time_are_given_one_token() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let logins = (0..20).map(|_| tokio::spawn(asking(&service, &json!({ "api_key": key })).send()));
     let mut tokens = Vec::new();
@@ -280,7 +280,7 @@ async fn logins_at_the_same_time_are_given_one_token() {
 
 #[tokio::test]
 async fn a_token_that_filters_would_not_read_is_not_given() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     let scopes: Vec<_> = (0..32).map(|number| format!("{number:064}")).collect();
     let (_, key) = key_of(&service, json!({ "team": "acme", "scopes": scopes })).await;
@@ -292,7 +292,7 @@ async fn a_token_that_filters_would_not_read_is_not_given() {
 #[tokio::test]
 async fn ten_thousand_live_sessions_of_one_credential_are_enough() {
     use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     let options = SqliteConnectOptions::new().filename(service.folder.path().join("tollkeeper.db"));
@@ -313,7 +313,7 @@ async fn ten_thousand_live_sessions_of_one_credential_are_enough() {
 
 #[tokio::test]
 async fn nothing_secret_of_a_login_is_kept_or_logged() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     ada(&service, &["read"]).await;
     let token = token_of(&service, &key).await;

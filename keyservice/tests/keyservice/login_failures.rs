@@ -41,7 +41,7 @@ async fn median(service: &Service, bodies: impl Fn(usize) -> Value) -> Duration 
 
 #[tokio::test]
 async fn unknown_and_wrong_look_alike_in_time_too() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     let (id, _) = key_of(&service, json!({ "team": "acme", "scopes": [] })).await;
     ada(&service, &[]).await;
@@ -72,7 +72,7 @@ async fn unknown_and_wrong_look_alike_in_time_too() {
 
 #[tokio::test]
 async fn a_source_that_fails_too_often_waits() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     let (_, key) = key_of(&service, json!({ "team": "acme", "scopes": [] })).await;
     let (right, wrong) = (json!({ "api_key": key }), json!({ "api_key": "guessed" }));
@@ -89,7 +89,7 @@ async fn a_source_that_fails_too_often_waits() {
 
 #[tokio::test]
 async fn an_outsider_cannot_lock_the_owner_out() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     ada(&service, &[]).await;
     from(&service, "192.0.2.1", &as_ada()).await.ok();
@@ -113,7 +113,7 @@ async fn an_outsider_cannot_lock_the_owner_out() {
 
 #[tokio::test]
 async fn the_owner_is_known_after_a_restart_too() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     ada(&service, &[]).await;
     from(&service, "192.0.2.1", &as_ada()).await.ok();

@@ -33,7 +33,7 @@ async fn rate(service: &Arc<Service>, key: &str, session: impl Fn(usize, usize) 
 
 #[tokio::test]
 async fn logins_per_second() {
-    let service = Arc::new(Service::start().await);
+    let service = Arc::new(Service::for_logins().await);
     service.team("acme").await;
     let (_, key) = key_of(&service, json!({ "team": "acme", "scopes": ["read"] })).await;
     let first = rate(&service, &key, |client, number| format!("{client}/{number}")).await;

@@ -39,7 +39,7 @@ async fn acme(service: &Service) -> (String, String) {
 
 #[tokio::test]
 async fn a_client_is_given_a_token_by_basic_or_by_parameters() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let by_form = post(&service, "/oauth/token", &[GRANT, ("client_id", &id), ("client_secret", &key)]).await;
     assert_eq!(
@@ -56,7 +56,7 @@ async fn a_client_is_given_a_token_by_basic_or_by_parameters() {
 
 #[tokio::test]
 async fn a_scope_narrows_and_never_widens() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let with =
         |scope: &str| answer(asking(&service, "/oauth/token", &[GRANT, ("scope", scope)]).basic_auth(&id, Some(&key)));
@@ -73,7 +73,7 @@ async fn a_scope_narrows_and_never_widens() {
 
 #[tokio::test]
 async fn mistakes_are_told_as_rfc_6749_says() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let client = [("client_id", id.as_str()), ("client_secret", key.as_str())];
     refused(&post(&service, "/oauth/token", &client).await, 400, "invalid_request");
@@ -110,7 +110,7 @@ async fn mistakes_are_told_as_rfc_6749_says() {
 
 #[tokio::test]
 async fn a_key_that_does_not_work_is_no_client() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let ask = || answer(asking(&service, "/oauth/token", &[GRANT]).basic_auth(&id, Some(&key)));
     service.patch(&format!("/v1/keys/{id}"), json!({ "state": "disabled" })).await.ok();
@@ -137,7 +137,7 @@ fn inactive() -> Value {
 
 #[tokio::test]
 async fn administrators_and_the_holder_may_introspect_a_token() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     let seen = introspect(&service, Some(ADMIN_TOKEN), &token).await.ok();
@@ -175,7 +175,7 @@ async fn administrators_and_the_holder_may_introspect_a_token() {
 
 #[tokio::test]
 async fn a_token_that_was_changed_by_one_bit_is_inactive() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     let (message, signature) = token.rsplit_once('.').unwrap();
@@ -195,7 +195,7 @@ async fn a_token_that_was_changed_by_one_bit_is_inactive() {
 
 #[tokio::test]
 async fn introspection_tells_what_a_token_may_do_now() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     ada(&service, &["read", "write"]).await;
     let token = text(&login(&service, as_ada()).await.ok(), "access_token").to_owned();
@@ -211,7 +211,7 @@ async fn introspection_tells_what_a_token_may_do_now() {
 
 #[tokio::test]
 async fn a_holder_revokes_its_token_and_unknown_ones_are_no_error() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     post(&service, "/oauth/revoke", &[("token", "unknown")]).await.ok();

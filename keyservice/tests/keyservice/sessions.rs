@@ -9,6 +9,7 @@ use tollkeeper_contract::{
 
 use super::login::{ada, as_ada, claims, key_of, login, token_as, token_of};
 use crate::{
+    behaviours::login::{ada, as_ada, claims, key_of, login, token_as, token_of},
     harness::{Service, answer, text},
     replica::Replica,
 };
@@ -35,7 +36,7 @@ fn path(token: &str) -> String {
 
 #[tokio::test]
 async fn a_session_is_shown_without_its_token() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let token = token_as(&service, &key, "worker 1").await;
     let shown = service.get(&path(&token)).await.ok();
@@ -50,7 +51,7 @@ async fn a_session_is_shown_without_its_token() {
 
 #[tokio::test]
 async fn sessions_are_listed_by_key_user_team_and_state() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     ada(&service, &[]).await;
     let (_, ada_key) = key_of(&service, json!({ "kind": "personal", "user": "ada" })).await;
@@ -83,7 +84,7 @@ async fn sessions_are_listed_by_key_user_team_and_state() {
 
 #[tokio::test]
 async fn a_session_is_revoked_alone_and_nodes_are_told() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let (one, other) = (token_as(&service, &key, "1").await, token_as(&service, &key, "2").await);
     assert!(!is_revoked(&service, &one).await);
@@ -107,7 +108,7 @@ async fn a_session_is_revoked_alone_and_nodes_are_told() {
 
 #[tokio::test]
 async fn all_sessions_of_a_key_or_a_user_are_revoked() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     ada(&service, &[]).await;
     let (_, ada_key) = key_of(&service, json!({ "kind": "personal", "user": "ada" })).await;
@@ -143,7 +144,7 @@ async fn all_sessions_of_a_key_or_a_user_are_revoked() {
 
 #[tokio::test]
 async fn deleting_or_revoking_a_key_ends_no_session_made_with_it() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let deleted = token_of(&service, &key).await;
     service.delete(&format!("/v1/keys/{id}")).await.ok();
@@ -158,7 +159,7 @@ async fn deleting_or_revoking_a_key_ends_no_session_made_with_it() {
 
 #[tokio::test]
 async fn a_compromised_key_takes_its_sessions_with_it() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     service.post(&format!("/v1/keys/{id}/revoke"), json!({ "compromised": true })).await.ok();
@@ -167,7 +168,7 @@ async fn a_compromised_key_takes_its_sessions_with_it() {
 
 #[tokio::test]
 async fn a_team_may_want_sessions_to_end_with_their_key() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     service.patch("/v1/teams/acme", json!({ "revoke_sessions": true })).await.ok();
     let token = token_of(&service, &key).await;
@@ -181,7 +182,7 @@ async fn a_team_may_want_sessions_to_end_with_their_key() {
 
 #[tokio::test]
 async fn a_user_who_is_deleted_and_made_again_has_no_old_session() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     service.team("acme").await;
     ada(&service, &["read"]).await;
     let token = text(&login(&service, as_ada()).await.ok(), "access_token").to_owned();

@@ -13,6 +13,7 @@ use tollkeeper_contract::{
 
 use super::login::{key_of, login, token_as, token_of};
 use crate::{
+    behaviours::login::{key_of, login, token_as, token_of},
     harness::{ADMIN_TOKEN, Folder, Service, answer, node_token, serve_in, text},
     replica::Replica,
 };
@@ -71,7 +72,7 @@ async fn is_taken(service: &Service, token: &str) -> bool {
 #[tokio::test]
 async fn nodes_can_verify_tokens_of_every_algorithm() {
     for algorithm in ["HS256", "EdDSA", "ES256"] {
-        let service = start_with(Folder::new(), &[("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)]).await;
+        let service = start_with(Folder::for_logins(), &[("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)]).await;
         let key = key_of_acme(&service).await;
         let token = token_of(&service, &key).await;
         assert_eq!(Parts::split(token.as_bytes()).unwrap().header.algorithm.as_str(), algorithm);
@@ -89,7 +90,7 @@ async fn nodes_can_verify_tokens_of_every_algorithm() {
 
 #[tokio::test]
 async fn a_retired_key_is_published_until_its_last_token_ends() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let key = key_of_acme(&service).await;
     let before = token_of(&service, &key).await;
     let made = service.post("/v1/token-keys", json!({ "algorithm": "EdDSA" })).await.created();
@@ -110,7 +111,7 @@ async fn a_retired_key_is_published_until_its_last_token_ends() {
 
 #[tokio::test]
 async fn a_start_with_another_algorithm_makes_a_key_for_it() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let key = key_of_acme(&service).await;
     let before = token_of(&service, &key).await;
     let folder = service.stop().await.1;
@@ -122,7 +123,7 @@ async fn a_start_with_another_algorithm_makes_a_key_for_it() {
 
 #[tokio::test]
 async fn another_signing_secret_logs_nobody_in_until_it_is_wanted() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let key = key_of_acme(&service).await;
     let before = token_of(&service, &key).await;
     let other = [("TOLLKEEPER_SIGNING_SECRET", "another-secret-of-the-tests-0123456789")];
@@ -140,7 +141,7 @@ async fn another_signing_secret_logs_nobody_in_until_it_is_wanted() {
 
 #[tokio::test]
 async fn without_a_signing_secret_nobody_logs_in_and_the_rest_works() {
-    let folder = Folder::new();
+    let folder = Folder::for_logins();
     let mut command = serve_in(&folder);
     command.env_remove("TOLLKEEPER_SIGNING_SECRET");
     let service = Service::start_as(command, folder).await;
@@ -160,7 +161,7 @@ async fn settings_of_tokens_stand_in_them() {
         ("TOLLKEEPER_AUDIENCE", "api"),
         ("TOLLKEEPER_TOKEN_SECONDS", "60"),
     ];
-    let service = start_with(Folder::new(), &settings).await;
+    let service = start_with(Folder::for_logins(), &settings).await;
     let key = key_of_acme(&service).await;
     let given = login(&service, json!({ "api_key": key })).await.ok();
     assert!((50..=60).contains(&given["expires_in"].as_u64().unwrap()), "{given}");
@@ -174,7 +175,7 @@ async fn settings_of_tokens_stand_in_them() {
 
 #[tokio::test]
 async fn a_wrong_request_for_a_token_key_is_refused() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     for bad in [json!({ "algorithm": "none" }), json!({ "algorithm": "RS256" }), json!({ "kid": "mine" })] {
         service.post("/v1/token-keys", bad).await.refused(400, "invalid_field");
     }
@@ -192,7 +193,7 @@ fn weak_secrets_and_wrong_settings_are_refused_at_start() {
         ("TOLLKEEPER_TOKEN_ALGORITHM", "none", "must be HS256, EdDSA or ES256"),
         ("TOLLKEEPER_ISSUER", "with a space", "1 to 256 visible ASCII characters"),
     ] {
-        let folder = Folder::new();
+        let folder = Folder::for_logins();
         let output = serve_in(&folder).env(name, value).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{message}");

@@ -228,3 +228,24 @@ async fn a_repeated_request_is_replayed_by_another_service() {
     assert_eq!(first.body["id"], second.body["id"]);
     assert_ne!(first.body["replayed"], second.body["replayed"]);
 }
+
+#[tokio::test]
+async fn a_change_waits_for_nodes_that_call_another_service() {
+    let here = Service::start().await;
+    let there = beside(&here).await;
+    let (mut replica, _) = Replica::snapshot(&there).await;
+    // The node says how far it is to the other service, which this one hears of from the database.
+    replica.follow(&there, 0).await.unwrap();
+    eventually("the node is known here", async || {
+        let fleet = here.get("/v1/fleet").await.ok();
+        (fleet["nodes"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    let (made, ()) = tokio::join!(here.post("/v1/teams?wait=20", json!({ "id": "acme" })), async {
+        replica.follow(&there, 20).await.unwrap();
+        replica.follow(&there, 0).await.unwrap();
+    });
+    let fleet = made.created()["fleet"].clone();
+    println!("a change reached a node of another service, and was known to have, after {} ms", fleet["waited_ms"]);
+    assert_eq!((&fleet["reached"], &fleet["nodes"]), (&json!(true), &json!(1)));
+}

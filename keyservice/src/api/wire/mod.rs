@@ -2,6 +2,7 @@
 
 mod audit;
 mod enterprises;
+mod fleet;
 mod import;
 mod keys;
 mod service_accounts;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 
 pub use audit::{AuditList, AuditView};
 pub use enterprises::{EnterpriseChangeBody, EnterpriseList, EnterpriseMade, EnterpriseView, NewEnterpriseBody};
+pub use fleet::{BehindView, FleetList, FleetView, NodeView};
 pub use import::{DuplicateView, ImportBody, ImportKeyBody, ImportView};
 pub use keys::{KeyChangeBody, KeyList, KeyMade, KeyView, NewKeyBody, OriginBody, RevokeBody, RotateBody};
 pub use service_accounts::{

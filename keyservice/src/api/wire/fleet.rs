@@ -1,0 +1,72 @@
+//! The fleet, as the admin API shows it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Moment, NodeName, NodeSeen};
+
+/// How a change stands in the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetView {
+    /// Whether every live node serves the change.
+    pub reached: bool,
+    /// The revision that was waited for: the change's own, or a later one.
+    pub revision: u64,
+    /// How long that took, or how long was waited in vain, in milliseconds.
+    pub waited_ms: u64,
+    /// How many nodes are live.
+    pub nodes: usize,
+    /// Live nodes that do not serve it yet.
+    pub behind: Vec<BehindView>,
+    /// Nodes that did not serve it when they called last, no longer call, and may still serve what they had.
+    pub lost: Vec<String>,
+}
+
+/// A node that is behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BehindView {
+    /// Its name.
+    pub node: String,
+    /// The revision that it serves.
+    pub revision: u64,
+}
+
+/// All nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetList {
+    /// The number of the last change.
+    pub revision: u64,
+    /// The nodes that called within seven days, in the order of their names.
+    pub nodes: Vec<NodeView>,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// How it calls itself.
+    pub name: String,
+    /// The revision that it serves.
+    pub revision: u64,
+    /// How many revisions it is behind.
+    pub lag: u64,
+    /// When it called last (RFC 3339).
+    pub last_seen: String,
+    /// The version of its filter, or null.
+    pub version: Option<String>,
+    /// Whether it is expected to call again.
+    pub live: bool,
+}
+
+impl NodeView {
+    /// The node at `now`, when `revision` is the last change.
+    #[must_use]
+    pub fn at(now: Moment, revision: u64, node: NodeSeen) -> Self {
+        Self {
+            lag: revision.saturating_sub(node.revision),
+            last_seen: node.seen_at.to_string(),
+            live: node.is_live(now),
+            revision: node.revision,
+            version: node.version.as_ref().map(NodeName::to_string),
+            name: node.name.to_string(),
+        }
+    }
+}
