@@ -9,7 +9,6 @@ use tollkeeper_contract::{
 
 use super::login::{ada, as_ada, claims, key_of, login, token_as, token_of};
 use crate::{
-    behaviours::login::{ada, as_ada, claims, key_of, login, token_as, token_of},
     harness::{Service, answer, text},
     replica::Replica,
 };

@@ -13,7 +13,6 @@ use tollkeeper_contract::{
 
 use super::login::{key_of, login, token_as, token_of};
 use crate::{
-    behaviours::login::{key_of, login, token_as, token_of},
     harness::{ADMIN_TOKEN, Folder, Service, answer, node_token, serve_in, text},
     replica::Replica,
 };
