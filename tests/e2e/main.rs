@@ -7,6 +7,7 @@
     reason = "a test ends where it stands"
 )]
 
+mod apis;
 mod connections;
 mod exactness;
 mod hostile;
@@ -21,6 +22,7 @@ mod routes;
 mod scene;
 mod stewardship;
 mod styles;
+mod tenants;
 mod tokens;
 mod trailers;
 mod usage;

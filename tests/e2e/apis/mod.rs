@@ -1,0 +1,11 @@
+//! The four published APIs, each served from its file in `envoy/apis/`, and all of them from `envoy/apis/all.yaml`.
+//!
+//! Every sentence of an API's page that says something about authentication, keys, sessions or limits is a test; the
+//! head of each file says which. `alone` runs on the API's own file, `beside_the_others` on the one with all four.
+
+mod served;
+
+mod bearer_login;
+mod mezmo;
+mod mindset;
+mod mosaic;
