@@ -16,6 +16,7 @@ mod live_changes;
 mod load;
 mod observability;
 mod outage;
+mod propagation;
 mod protocols;
 mod reload;
 mod routes;

@@ -2,10 +2,15 @@
 //!
 //! Every sentence of an API's page that says something about authentication, keys, sessions or limits is a test; the
 //! head of each file says which. `alone` runs on the API's own file, `beside_the_others` on the one with all four.
+//!
+//! What the pages say in passing is tested in full in `origins`, `hosts` and `delegation`.
 
 mod served;
 
 mod bearer_login;
+mod delegation;
+mod hosts;
 mod mezmo;
 mod mindset;
 mod mosaic;
+mod origins;
