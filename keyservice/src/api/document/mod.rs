@@ -75,6 +75,7 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Endpoint>)> {
         ("sessions", "Tokens that were given out.", access::sessions()),
         ("token keys", "What signs tokens.", access::token_keys()),
         ("audit", "Who changed what, when, and from where.", keys::audit()),
+        ("fleet", "Which nodes there are, and how far each has come.", service::fleet()),
         ("nodes", "What filters call.", service::nodes()),
         ("service", "What operators and their machines look at; no token needed.", service::health()),
     ]

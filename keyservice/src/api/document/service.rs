@@ -14,8 +14,17 @@ use super::{
     endpoint::{Endpoint, JSON},
     rules,
 };
+use crate::api::wire::FleetList;
 
 const BINARY: &str = "application/octet-stream";
+
+pub(super) fn fleet() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/v1/fleet", "showFleet", "Show the nodes that called within seven days")
+            .admin()
+            .answers::<FleetList>(200, "The nodes, in the order of their names."),
+    ]
+}
 
 pub(super) fn nodes() -> Vec<Endpoint> {
     vec![

@@ -1,11 +1,12 @@
 //! The fleet, as the admin API shows it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::{Moment, NodeName, NodeSeen};
 
 /// How a change stands in the fleet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetView {
     /// Whether every live node serves the change.
     pub reached: bool,
@@ -22,7 +23,7 @@ pub struct FleetView {
 }
 
 /// A node that is behind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BehindView {
     /// Its name.
     pub node: String,
@@ -31,7 +32,7 @@ pub struct BehindView {
 }
 
 /// All nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetList {
     /// The number of the last change.
     pub revision: u64,
@@ -40,7 +41,7 @@ pub struct FleetList {
 }
 
 /// A node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NodeView {
     /// How it calls itself.
     pub name: String,
