@@ -37,11 +37,12 @@ COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_B
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
-.PHONY: help run test check filter programs envoy env clean rust-tools python-tools
+.PHONY: help run test schemathesis check filter programs envoy env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C"
 	echo "make test     build everything, then every test, on a real Envoy and PostgreSQL (ARGS=name picks some)"
+	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
@@ -65,6 +66,11 @@ test: programs filter envoy
 		echo "==> Tests, with cargo test"
 		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
 	fi
+	[ -n "$(ARGS)" ] || $(MAKE) schemathesis
+
+schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
+	@echo "==> The key service against its own description, with schemathesis"
+	python3 tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
 
 check: rust-tools
 	@echo "==> Format"
