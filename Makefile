@@ -70,7 +70,7 @@ test: programs filter envoy
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"
-	python3 tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
+	python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
 
 check: rust-tools
 	@echo "==> Format"

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME};
 
+use super::output;
 use crate::domain::AdminToken;
 
 /// The variable that says where the key service is.
@@ -24,8 +25,8 @@ pub(crate) enum CallError {
     Unreachable { url: String, cause: String },
     #[error("{url} answered, but not as a key service (status {status}); is {URL} or --url right?")]
     Foreign { url: String, status: StatusCode },
-    #[error("refused: {detail} (status {status}, reason {reason}){advice}")]
-    Refused { status: u16, reason: String, detail: String, advice: &'static str },
+    #[error("refused: {} (status {}, reason {}){advice}", .problem.detail, .problem.status, .problem.reason)]
+    Refused { problem: Problem, advice: &'static str },
 }
 
 impl CallError {
@@ -37,28 +38,74 @@ impl CallError {
             Self::Refused { .. } => 1,
         }
     }
+
+    /// The error as a problem (RFC 9457); the service's own is passed on.
+    pub(crate) fn problem(&self) -> Value {
+        let reason = match self {
+            Self::BadUrl { .. } => "wrong_setting",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Foreign { .. } => "no_key_service",
+            // A struct of texts and a number can always be written.
+            Self::Refused { problem, .. } => return serde_json::to_value(problem).unwrap_or_default(),
+        };
+        output::problem(reason, &self.to_string())
+    }
 }
 
-/// What the commands read of a problem.
-#[derive(Deserialize)]
-struct Problem {
+/// A problem, as the service answers it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    r#type: String,
+    title: String,
     status: u16,
+    pub(crate) detail: String,
     reason: String,
-    detail: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) field: Option<String>,
+}
+
+/// How far the nodes were when a change stopped waiting for them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Fleet {
+    /// Whether every live node serves the change.
+    pub(crate) reached: bool,
+    /// The revision that they had to come to.
+    pub(crate) revision: u64,
+    /// How long it took, in milliseconds.
+    pub(crate) waited_ms: u64,
+    /// How many nodes are live.
+    pub(crate) nodes: u64,
+    /// Those that are not there yet.
+    #[serde(default)]
+    pub(crate) behind: Vec<NodeBehind>,
+    /// Those that no longer call, but may still serve.
+    #[serde(default)]
+    pub(crate) lost: Vec<String>,
+}
+
+/// A node that does not serve a change yet.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NodeBehind {
+    pub(crate) node: String,
+    pub(crate) revision: u64,
 }
 
 /// A client of one key service.
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    /// The address as it may be shown.
+    shown: String,
     token: AdminToken,
 }
 
 impl Client {
     pub(crate) fn new(url: &str, token: AdminToken) -> Result<Self, CallError> {
-        let bad = || CallError::BadUrl { url: url.to_owned() };
+        let shown = without_userinfo(url);
+        let bad = || CallError::BadUrl { url: shown.clone() };
         let parsed = reqwest::Url::parse(url).map_err(|_| bad())?;
-        if parsed.scheme() != "http" || !parsed.has_host() || parsed.query().is_some() {
+        let has_userinfo = !parsed.username().is_empty() || parsed.password().is_some();
+        if parsed.scheme() != "http" || !parsed.has_host() || parsed.query().is_some() || has_userinfo {
             return Err(bad());
         }
         // A proxy would see the token, and a redirect could send it elsewhere.
@@ -68,23 +115,29 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|_| bad())?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), token })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), shown, token })
     }
 
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, CallError> {
         self.read(self.request(Method::GET, path).query(query)).await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
-        self.read(self.request(Method::POST, path).json(body)).await
-    }
-
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, CallError> {
-        self.read(self.request(Method::PATCH, path).json(body)).await
-    }
-
-    pub(crate) async fn delete(&self, path: &str) -> Result<(), CallError> {
-        self.answer(self.request(Method::DELETE, path)).await.map(|_| ())
+    /// Sends a change, which may wait for the nodes for some seconds; an answer without a body is null.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        wait: Option<u8>,
+    ) -> Result<Value, CallError> {
+        let mut request = self.request(method, path);
+        if let Some(seconds) = wait {
+            request = request.query(&[("wait", seconds)]).timeout(PATIENCE + Duration::from_secs(seconds.into()));
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.read(request).await
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -94,16 +147,19 @@ impl Client {
     async fn read(&self, request: reqwest::RequestBuilder) -> Result<Value, CallError> {
         let answer = self.answer(request).await?;
         let status = answer.status();
-        answer.json().await.map_err(|_| CallError::Foreign { url: self.url.clone(), status })
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
+        answer.json().await.map_err(|_| CallError::Foreign { url: self.shown.clone(), status })
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, CallError> {
         let answer = request
             .send()
             .await
-            .map_err(|error| CallError::Unreachable { url: self.url.clone(), cause: innermost(&error) })?;
+            .map_err(|error| CallError::Unreachable { url: self.shown.clone(), cause: innermost(&error) })?;
         let status = answer.status();
-        let foreign = CallError::Foreign { url: self.url.clone(), status };
+        let foreign = CallError::Foreign { url: self.shown.clone(), status };
         if answer.headers().get(SERVICE_HEADER).is_none_or(|name| name != SERVICE_NAME) {
             return Err(foreign);
         }
@@ -115,12 +171,21 @@ impl Client {
     }
 }
 
-fn refused(Problem { status, reason, detail }: Problem) -> CallError {
-    let advice = match reason.as_str() {
+/// An address without what may be a name and a password: everything up to the last `@`, for a password may hold any
+/// character.
+fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let Some(at) = rest.rfind('@') else { return url.to_owned() };
+    let host = rest.get(at + 1..).unwrap_or_default();
+    if scheme.is_empty() { format!("…@{host}") } else { format!("{scheme}://…@{host}") }
+}
+
+fn refused(problem: Problem) -> CallError {
+    let advice = match problem.reason.as_str() {
         "wrong_token" | "missing_token" => "; check TOLLKEEPER_ADMIN_TOKEN or TOLLKEEPER_ADMIN_TOKEN_FILE",
         _ => "",
     };
-    CallError::Refused { status, reason, detail, advice }
+    CallError::Refused { problem, advice }
 }
 
 /// The cause behind all the layers: `Connection refused` rather than `error sending request`.
@@ -135,9 +200,14 @@ fn innermost(error: &reqwest::Error) -> String {
 /// A view of an answer.
 pub(crate) fn view<T: DeserializeOwned>(answer: Value) -> Result<T, CallError> {
     serde_json::from_value(answer).map_err(|error| CallError::Refused {
-        status: 200,
-        reason: "unknown_answer".to_owned(),
-        detail: format!("the key service answered in a form that this command does not know: {error}"),
+        problem: Problem {
+            r#type: "about:blank".to_owned(),
+            title: "Unknown answer".to_owned(),
+            status: 200,
+            detail: format!("the key service answered in a form that this command does not know: {error}"),
+            reason: "unknown_answer".to_owned(),
+            field: None,
+        },
         advice: "; use the command of the service's own version",
     })
 }

@@ -1,27 +1,37 @@
 //! The commands of the program.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 wrong usage or setting, 3 the key service could not be reached.
+//! Exit codes: 0 done, 1 refused, failed or not complete, 2 wrong usage or setting, 3 the key service could not be
+//! reached.
+//!
+//! * `target`: where commands go, how they answer, and what they wait for
+//! * `thing`: what listing, showing, changing and deleting have in common
 
+mod audit;
 mod client;
+mod enterprises;
+mod fields;
+mod fleet;
 mod keys;
 mod output;
+mod serve;
+mod service_accounts;
+mod sessions;
+mod target;
 mod teams;
+mod thing;
 mod time;
+mod token_keys;
+mod users;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use tollkeeper_contract::Algorithm;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::{
-    domain::{TokenRules, TrustedProxies},
-    logs,
-    serve::{ServeError, ServeSettings, serve},
-    settings::{self, LogFormat, SettingError, from_environment},
-    store::Database,
-};
-use client::{CallError, Client};
+use crate::{serve::ServeError, settings::SettingError};
+use client::CallError;
 use output::Output;
+use target::{Group, Target};
 
 const AFTER_HELP: &str = "\
 Secrets come from the environment or a file, never from a flag that `ps` shows:
@@ -30,13 +40,13 @@ Secrets come from the environment or a file, never from a flag that `ps` shows:
   TOLLKEEPER_SIGNING_SECRET or TOLLKEEPER_SIGNING_SECRET_FILE  serve; without it nobody can log in
 
 Exit codes:
-  0 done, 1 refused or failed, 2 wrong usage or setting, 3 the key service could not be reached
+  0 done, 1 refused, failed or not complete, 2 wrong usage or setting, 3 the key service could not be reached
 
 Examples:
   keyservice serve --database /var/lib/tollkeeper/keys.db
   keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300
   keyservice keys create --team acme --scope read --scope write --expires 90d
-  keyservice keys revoke c7tq4m2xkz5r6y3a --reason 'found in a public repository'";
+  keyservice keys revoke c7tq4m2xkz5r6y3a --reason 'found in a public repository' --compromised --wait";
 
 /// Issues, revokes and publishes API keys, and counts their use.
 #[derive(Parser)]
@@ -48,106 +58,43 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the admin API and the node API until SIGINT or SIGTERM.
-    Serve(ServeFlags),
-    /// Make, show, change and delete teams.
-    #[command(subcommand)]
-    Teams(teams::Command),
-    /// Make, show, change, revoke and delete keys.
-    #[command(subcommand)]
-    Keys(keys::Command),
-}
-
-#[derive(Args)]
-struct ServeFlags {
-    /// Where to listen; port 0 takes a free one.
-    #[arg(long, env = "TOLLKEEPER_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
-    listen: SocketAddr,
-    /// A SQLite file, made if there is none, or postgres://USER:PASSWORD@HOST:PORT/NAME (better in the environment:
-    /// `ps` shows flags).
-    #[arg(
-        long,
-        env = "TOLLKEEPER_DATABASE",
-        hide_env_values = true,
-        default_value = "tollkeeper.db",
-        value_name = "FILE|URL"
-    )]
-    database: String,
-    /// How long the audit log is kept, in days.
-    #[arg(long, env = "TOLLKEEPER_AUDIT_DAYS", default_value_t = 400, value_name = "DAYS",
-        value_parser = clap::value_parser!(u64).range(1..=36_500))]
-    audit_days: u64,
-    /// Write the address that was bound into this file once the service listens.
-    #[arg(long, env = "TOLLKEEPER_ADDRESS_FILE", value_name = "FILE")]
-    address_file: Option<PathBuf>,
-    /// Proxies whose `x-forwarded-for` is believed: addresses and ranges, parted by commas; none for nobody.
-    #[arg(long, env = "TOLLKEEPER_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1", value_name = "RANGES")]
-    trusted_proxies: TrustedProxies,
-    #[command(flatten)]
-    tokens: TokenFlags,
-    /// How log lines look.
-    #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", value_enum, default_value = "json")]
-    log_format: LogFormat,
-    /// Which log lines are written: a level, or a filter such as `info,keyservice=debug`.
-    #[arg(long, env = "TOLLKEEPER_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
-}
-
-/// What stands in tokens.
-#[derive(Args)]
-struct TokenFlags {
-    /// The `iss` of tokens: 1 to 256 visible ASCII characters.
-    #[arg(
-        long,
-        env = "TOLLKEEPER_ISSUER",
-        default_value = TokenRules::DEFAULT_NAME,
-        value_parser = settings::token_name,
-        value_name = "TEXT"
-    )]
-    issuer: String,
-    /// The `aud` of tokens: 1 to 256 visible ASCII characters.
-    #[arg(
-        long,
-        env = "TOLLKEEPER_AUDIENCE",
-        default_value = TokenRules::DEFAULT_NAME,
-        value_parser = settings::token_name,
-        value_name = "TEXT"
-    )]
-    audience: String,
-    /// How long a token lasts, in seconds: 60 to 86400.
-    #[arg(
-        long,
-        env = "TOLLKEEPER_TOKEN_SECONDS",
-        default_value_t = TokenRules::DEFAULT_SECONDS,
-        value_parser = settings::token_seconds,
-        value_name = "SECONDS"
-    )]
-    token_seconds: u64,
-    /// How tokens are signed: HS256, EdDSA or ES256. Unless told, as the newest token key; the first one is for HS256.
-    #[arg(long, env = "TOLLKEEPER_TOKEN_ALGORITHM", value_parser = settings::token_algorithm, value_name = "ALGORITHM")]
-    token_algorithm: Option<Algorithm>,
-}
-
-impl TokenFlags {
-    fn rules(&self) -> TokenRules {
-        TokenRules {
-            issuer: self.issuer.clone(),
-            audience: self.audience.clone(),
-            seconds: self.token_seconds,
-            algorithm: self.token_algorithm,
-        }
-    }
-}
-
-/// Where commands go, and how they answer.
-#[derive(Args)]
-pub(crate) struct Target {
-    /// Where the key service is.
-    #[arg(long, env = client::URL, default_value = "http://127.0.0.1:8081", value_name = "URL")]
-    url: String,
-    /// Answer in JSON, as the admin API does.
-    #[arg(long)]
-    json: bool,
+    /// Serve the admin API, logins and the node API until SIGINT or SIGTERM.
+    #[command(after_help = "Examples:
+  keyservice serve --database /var/lib/tollkeeper/keys.db --listen 10.0.0.5:8081
+  TOLLKEEPER_DATABASE=postgres://keys@db/keys keyservice serve --log-format text")]
+    Serve(serve::ServeFlags),
+    /// Make, show, change and delete enterprises, which own teams.
+    Enterprises(Group<enterprises::Command>),
+    /// Make, show, change and delete teams, which own keys and are rate-limited.
+    Teams(Group<teams::Command>),
+    /// Make, show, change and delete users, and set their passwords.
+    Users(Group<users::Command>),
+    /// Make, show, change and delete service accounts: programs with exactly one key each.
+    ServiceAccounts(Group<service_accounts::Command>),
+    /// Make, show, change, rotate, revoke, delete, import and export keys.
+    Keys(Group<keys::Command>),
+    /// Show and revoke sessions: tokens that were given out.
+    Sessions(Group<sessions::Command>),
+    /// Show and rotate the keys that sign tokens.
+    TokenKeys(Group<token_keys::Command>),
+    /// Show the nodes, what they serve, and how far they are behind.
+    #[command(after_help = "Example:\n  keyservice fleet --json | jq '.nodes[] | select(.lag > 0)'")]
+    Fleet(Target),
+    /// Show who changed what, when, and from where.
+    #[command(after_help = "Examples:
+  keyservice audit --team acme --since 2030-01-31T00:00:00Z
+  keyservice audit --resource key:c7tq4m2xkz5r6y3a
+  keyservice audit --action key.revoke --actor ada --json")]
+    Audit(audit::Audit),
+    /// Write completions for a shell to standard output.
+    #[command(after_help = "Examples:
+  keyservice completions bash > ~/.local/share/bash-completion/completions/keyservice
+  keyservice completions zsh > ~/.zfunc/_keyservice
+  keyservice completions fish > ~/.config/fish/completions/keyservice.fish")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 /// Why a command did not do what it was asked to.
@@ -159,6 +106,9 @@ pub(crate) enum CommandError {
     Usage(String),
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The change has happened, but not everywhere yet, or not all of it.
+    #[error("{detail}")]
+    Incomplete { reason: &'static str, detail: String },
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error("cannot write the answer: {0}")]
@@ -170,19 +120,53 @@ impl CommandError {
         match self {
             Self::Setting(_) | Self::Usage(_) => 2,
             Self::Call(error) => error.code(),
-            Self::Serve(_) | Self::Output(_) => 1,
+            Self::Incomplete { .. } | Self::Serve(_) | Self::Output(_) => 1,
         }
+    }
+
+    /// The error as a problem (RFC 9457); the service's own is passed on as it is.
+    fn problem(&self) -> serde_json::Value {
+        let reason = match self {
+            Self::Setting(_) => "wrong_setting",
+            Self::Usage(_) => "wrong_usage",
+            Self::Call(error) => return error.problem(),
+            Self::Incomplete { reason, .. } => reason,
+            Self::Serve(_) => "cannot_serve",
+            Self::Output(_) => "cannot_write",
+        };
+        output::problem(reason, &self.to_string())
     }
 }
 
 /// Reads the command line, does what it says, and gives the code to exit with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli.command) {
+    let command = Cli::parse().command;
+    let output = command.output();
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&error);
+            match output {
+                Output::Text => output::complain(&error),
+                Output::Json => output::complain_json(&error.problem()),
+            }
             ExitCode::from(error.code())
+        }
+    }
+}
+
+impl Command {
+    fn output(&self) -> Output {
+        match self {
+            Self::Serve(_) | Self::Completions { .. } => Output::Text,
+            Self::Enterprises(group) => group.target.output(),
+            Self::Teams(group) => group.target.output(),
+            Self::Users(group) => group.target.output(),
+            Self::ServiceAccounts(group) => group.target.output(),
+            Self::Keys(group) => group.target.output(),
+            Self::Sessions(group) => group.target.output(),
+            Self::TokenKeys(group) => group.target.output(),
+            Self::Fleet(target) => target.output(),
+            Self::Audit(audit) => audit.target.output(),
         }
     }
 }
@@ -190,33 +174,32 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), CommandError> {
     let mut runtime = match &command {
         Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
-        Command::Teams(_) | Command::Keys(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
     };
-    let runtime = runtime.enable_all().build()?;
+    runtime.enable_all().build()?.block_on(carry_out(command))
+}
+
+async fn carry_out(command: Command) -> Result<(), CommandError> {
     match command {
-        Command::Serve(flags) => runtime.block_on(start(flags)),
-        Command::Teams(command) => runtime.block_on(teams::run(command)),
-        Command::Keys(command) => runtime.block_on(keys::run(command)),
+        Command::Serve(flags) => serve::start(flags).await,
+        Command::Enterprises(Group { command, target }) => enterprises::run(command, &target).await,
+        Command::Teams(Group { command, target }) => teams::run(command, &target).await,
+        Command::Users(Group { command, target }) => users::run(command, &target).await,
+        Command::ServiceAccounts(Group { command, target }) => service_accounts::run(command, &target).await,
+        Command::Keys(Group { command, target }) => keys::run(command, &target).await,
+        Command::Sessions(Group { command, target }) => sessions::run(command, &target).await,
+        Command::TokenKeys(Group { command, target }) => token_keys::run(command, &target).await,
+        Command::Fleet(target) => fleet::run(&target).await,
+        Command::Audit(audit) => audit::run(audit).await,
+        Command::Completions { shell } => complete(shell),
     }
 }
 
-async fn start(flags: ServeFlags) -> Result<(), CommandError> {
-    let tokens = settings::tokens(from_environment)?;
-    logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
-    let rules = flags.tokens.rules();
-    let mint = settings::mint(&tokens, rules, from_environment)?;
-    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, .. } = flags;
-    let database = Database::parse(&database)
-        .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
-    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint, audit_days }).await?)
+fn complete(shell: Shell) -> Result<(), CommandError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "keyservice", &mut script);
+    Ok(output::write(&String::from_utf8_lossy(&script))?)
 }
 
-impl Target {
-    fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::new(&self.url, settings::admin_token(from_environment)?)?)
-    }
-
-    fn output(&self) -> Output {
-        if self.json { Output::Json } else { Output::Text }
-    }
-}
+#[cfg(test)]
+mod tests;

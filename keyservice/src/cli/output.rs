@@ -6,6 +6,9 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::api::wire::QuotaView;
 
 /// How answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,16 +38,26 @@ pub(crate) fn complain(error: &impl Display) {
     let _ = writeln!(io::stderr(), "keyservice: {error}");
 }
 
+/// Writes what went wrong to standard error, as a problem (RFC 9457).
+pub(crate) fn complain_json(problem: &Value) {
+    let _ = writeln!(io::stderr(), "{problem}");
+}
+
+/// A problem of the command's own, which no service has answered.
+pub(crate) fn problem(reason: &str, detail: &str) -> Value {
+    json!({ "type": "about:blank", "title": "Command failed", "detail": detail, "reason": reason })
+}
+
 /// A table with a head, its columns aligned and parted by two spaces.
-pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
-    let mut widths = head.map(|title| title.chars().count());
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<_> = head.iter().map(|title| title.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let line = |cells: Vec<&str>| {
-        let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    let line = |cells: Vec<&str>| -> String {
+        let padded: Vec<_> = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
         format!("{}\n", padded.join("  ").trim_end())
     };
     let head = line(head.to_vec());
@@ -58,6 +71,11 @@ pub(crate) fn pairs(pairs: &[(&str, Option<String>)]) -> String {
     there.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
+/// A quota, for people.
+pub(crate) fn quota(quota: Option<QuotaView>) -> String {
+    quota.map_or("default".to_owned(), |quota| format!("{} per {} s", quota.limit, quota.window_seconds))
+}
+
 /// A value that may be missing, for a table.
 pub(crate) fn or_dash(value: Option<&str>) -> String {
     value.unwrap_or("-").to_owned()
@@ -69,8 +87,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_lines_have_no_trailing_spaces() {
-        let rows = [["acme".into(), "Größe".into()], ["a-longer-id".into(), String::new()]];
-        assert_eq!(table(["ID", "NAME"], &rows), "ID           NAME\nacme         Größe\na-longer-id\n");
+        let rows = [vec!["acme".into(), "Größe".into()], vec!["a-longer-id".into(), String::new()]];
+        assert_eq!(table(&["ID", "NAME"], &rows), "ID           NAME\nacme         Größe\na-longer-id\n");
     }
 
     #[test]

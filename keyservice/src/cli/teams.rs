@@ -1,14 +1,16 @@
 //! `keyservice teams`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use tollkeeper_contract::TeamId;
 
 use super::{
     CommandError, Target,
-    client::{Client, view},
-    output::{self, Output, or_dash},
+    fields::{Fields, Quota, QuotaChange, list},
+    output::{or_dash, quota},
+    target::Wait,
+    thing::{self, Thing, path_of},
 };
-use crate::api::wire::{TeamList, TeamView};
+use crate::api::wire::TeamView;
 
 /// What to do with teams.
 #[derive(Subcommand)]
@@ -18,20 +20,33 @@ use crate::api::wire::{TeamList, TeamView};
 )]
 pub(crate) enum Command {
     /// Make a team.
-    #[command(after_help = "Example:\n  keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300")]
+    #[command(after_help = "Examples:
+  keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300
+  keyservice teams create acme --enterprise initech --host api.acme.example")]
     Create(Create),
-    /// List all teams.
+    /// List teams.
+    #[command(after_help = "Examples:\n  keyservice teams list\n  keyservice teams list --enterprise initech")]
     List(List),
     /// Show one team and what was counted of it.
-    Show(One),
+    #[command(after_help = "Example:\n  keyservice teams show acme")]
+    Show {
+        /// The team's id.
+        id: String,
+    },
     /// Change a team.
     #[command(after_help = "Examples:
   keyservice teams set acme --limit 600 --window 300
-  keyservice teams set acme --default-quota
-  keyservice teams set acme --state disabled")]
+  keyservice teams set acme --default-quota --no-hosts
+  keyservice teams set acme --state disabled --wait 10")]
     Set(Set),
     /// Delete a team whose keys are all revoked, and these keys with it.
-    Delete(One),
+    #[command(after_help = "Example:\n  keyservice teams delete acme")]
+    Delete {
+        /// The team's id.
+        id: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
 }
 
 #[derive(Args)]
@@ -43,32 +58,27 @@ pub(crate) struct Create {
     name: Option<String>,
     #[command(flatten)]
     quota: Quota,
+    /// The enterprise that it belongs to.
+    #[arg(long, value_name = "ID")]
+    enterprise: Option<String>,
+    /// A host where alone it is served; repeat it for more.
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// End a key's sessions when the key is revoked or deleted.
+    #[arg(long)]
+    revoke_sessions: bool,
     #[command(flatten)]
-    target: Target,
-}
-
-#[derive(Args)]
-struct Quota {
-    /// Requests per window; without it, the filter's default holds.
-    #[arg(long, requires = "window", value_name = "REQUESTS")]
-    limit: Option<u32>,
-    /// The window in seconds.
-    #[arg(long, requires = "limit", value_name = "SECONDS")]
-    window: Option<u32>,
+    wait: Wait,
 }
 
 #[derive(Args)]
 pub(crate) struct List {
-    #[command(flatten)]
-    target: Target,
-}
-
-#[derive(Args)]
-pub(crate) struct One {
-    /// The team's id.
-    id: String,
-    #[command(flatten)]
-    target: Target,
+    /// Only those of this enterprise.
+    #[arg(long, value_name = "ID")]
+    enterprise: Option<String>,
+    /// Only those in this state.
+    #[arg(long, value_parser = ["active", "disabled"])]
+    state: Option<String>,
 }
 
 #[derive(Args)]
@@ -82,113 +92,88 @@ pub(crate) struct Set {
     #[arg(long, value_parser = ["active", "disabled"])]
     state: Option<String>,
     #[command(flatten)]
-    quota: Quota,
-    /// Return to the filter's default quota.
-    #[arg(long, conflicts_with_all = ["limit", "window"])]
-    default_quota: bool,
+    quota: QuotaChange,
+    /// The enterprise that it belongs to; '' for none.
+    #[arg(long, value_name = "ID")]
+    enterprise: Option<String>,
+    /// A host where alone it is served from now on; repeat it for more.
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Serve it on the hosts that no team has for itself.
+    #[arg(long, conflicts_with = "hosts")]
+    no_hosts: bool,
+    /// Whether a key's sessions end when the key is revoked or deleted.
+    #[arg(long, value_name = "BOOL")]
+    revoke_sessions: Option<bool>,
     #[command(flatten)]
-    target: Target,
+    wait: Wait,
 }
 
-impl Quota {
-    fn to_json(&self) -> Option<Value> {
-        let (limit, window) = self.limit.zip(self.window)?;
-        Some(json!({ "limit": limit, "window_seconds": window }))
-    }
-}
-
-pub(super) async fn run(command: Command) -> Result<(), CommandError> {
+pub(super) async fn run(command: Command, target: &Target) -> Result<(), CommandError> {
     match command {
-        Command::Create(args) => create(args).await,
-        Command::List(args) => list(&args.target).await,
-        Command::Show(args) => {
-            let answer = args.target.client()?.get(&path(&args.id)?, &[]).await?;
-            show(args.target.output(), answer)
+        Command::Create(args) => create(args, target).await,
+        Command::List(List { enterprise, state }) => {
+            let filters = [("enterprise", enterprise.as_deref()), ("state", state.as_deref())];
+            thing::list::<TeamView>(target, &filters).await
         }
-        Command::Set(args) => set(args).await,
-        Command::Delete(args) => {
-            args.target.client()?.delete(&path(&args.id)?).await?;
-            match args.target.output() {
-                Output::Json => Ok(output::write_json(&json!({ "deleted": args.id }))?),
-                Output::Text => Ok(output::write(&format!("team {} is deleted\n", args.id))?),
-            }
-        }
+        Command::Show { id } => thing::show::<TeamView>(target, &id).await,
+        Command::Set(args) => set(args, target).await,
+        Command::Delete { id, wait } => thing::delete::<TeamView>(target, wait, &id).await,
     }
 }
 
-async fn create(args: Create) -> Result<(), CommandError> {
-    let mut body = Map::from_iter([("id".to_owned(), args.id.into())]);
-    body.extend(args.name.map(|name| ("name".to_owned(), name.into())));
-    body.extend(args.quota.to_json().map(|quota| ("quota".to_owned(), quota)));
-    let answer = args.target.client()?.post("/v1/teams", &body.into()).await?;
-    show(args.target.output(), answer)
+async fn create(args: Create, target: &Target) -> Result<(), CommandError> {
+    let body = Fields::default()
+        .maybe("id", Some(args.id))
+        .maybe("name", args.name)
+        .maybe("quota", args.quota.to_json())
+        .maybe("enterprise", args.enterprise)
+        .maybe("hosts", Some(args.hosts).filter(|hosts| !hosts.is_empty()))
+        .maybe("revoke_sessions", args.revoke_sessions.then_some(true));
+    thing::create::<TeamView>(target, args.wait, body.body()).await
 }
 
-async fn set(args: Set) -> Result<(), CommandError> {
-    let mut body = Map::new();
-    body.extend(args.name.map(|name| ("name".to_owned(), name.into())));
-    body.extend(args.state.map(|state| ("state".to_owned(), state.into())));
-    body.extend(args.quota.to_json().map(|quota| ("quota".to_owned(), quota)));
-    body.extend(args.default_quota.then(|| ("quota".to_owned(), Value::Null)));
-    if body.is_empty() {
-        return Err(CommandError::Usage("nothing to change; see `keyservice teams set --help`".to_owned()));
+async fn set(args: Set, target: &Target) -> Result<(), CommandError> {
+    let body = Fields::default()
+        .maybe("name", args.name)
+        .maybe("state", args.state)
+        .maybe("quota", args.quota.to_json())
+        .clearable("enterprise", args.enterprise)
+        .maybe("hosts", list(args.hosts, args.no_hosts))
+        .maybe("revoke_sessions", args.revoke_sessions);
+    thing::change::<TeamView>(target, args.wait, &args.id, body.change("teams set")?).await
+}
+
+impl Thing for TeamView {
+    const WORD: &'static str = "team";
+    const LIST: &'static str = "teams";
+    const PATH: &'static str = "/v1/teams";
+    const HEAD: &'static [&'static str] = &["ID", "NAME", "STATE", "QUOTA", "GRANTED", "LIMITED", "LAST USED"];
+
+    fn row(self) -> Vec<String> {
+        let quota = quota(self.quota);
+        let used = self.used;
+        let last = or_dash(used.last_used_at.as_deref());
+        vec![self.id, self.name, self.state, quota, used.granted.to_string(), used.limited.to_string(), last]
     }
-    let answer = args.target.client()?.patch(&path(&args.id)?, &body.into()).await?;
-    show(args.target.output(), answer)
-}
 
-async fn list(target: &Target) -> Result<(), CommandError> {
-    let teams = all(&target.client()?).await?;
-    if target.output() == Output::Json {
-        return Ok(output::write_json(&TeamList { teams, next: None })?);
+    fn about(self) -> Vec<(&'static str, Option<String>)> {
+        vec![
+            ("id", Some(self.id)),
+            ("name", Some(self.name)),
+            ("state", Some(self.state)),
+            ("quota", Some(quota(self.quota))),
+            ("enterprise", self.enterprise),
+            ("hosts", Some(self.hosts.join(" ")).filter(|hosts| !hosts.is_empty())),
+            ("sessions", self.revoke_sessions.then(|| "end with their key".to_owned())),
+            ("created", Some(self.created_at)),
+            ("granted", Some(self.used.granted.to_string())),
+            ("limited", Some(self.used.limited.to_string())),
+            ("last used", self.used.last_used_at),
+        ]
     }
-    let rows: Vec<_> = teams.into_iter().map(row).collect();
-    Ok(output::write(&output::table(["ID", "NAME", "STATE", "QUOTA", "GRANTED", "LIMITED", "LAST USED"], &rows))?)
-}
 
-async fn all(client: &Client) -> Result<Vec<TeamView>, CommandError> {
-    let mut teams = Vec::new();
-    let mut after = String::new();
-    loop {
-        let query = [("limit", "1000"), ("after", after.as_str())];
-        let query = if after.is_empty() { &query[..1] } else { &query[..] };
-        let page: TeamList = view(client.get("/v1/teams", query).await?)?;
-        teams.extend(page.teams);
-        let Some(next) = page.next else { return Ok(teams) };
-        after = next;
+    fn path(id: &str) -> Result<String, CommandError> {
+        path_of(Self::PATH, TeamId::parse(id))
     }
-}
-
-fn row(team: TeamView) -> [String; 7] {
-    let quota = quota_text(&team);
-    let used = team.used;
-    let last = or_dash(used.last_used_at.as_deref());
-    [team.id, team.name, team.state, quota, used.granted.to_string(), used.limited.to_string(), last]
-}
-
-fn quota_text(team: &TeamView) -> String {
-    team.quota.map_or("default".to_owned(), |quota| format!("{} per {} s", quota.limit, quota.window_seconds))
-}
-
-fn show(output: Output, answer: Value) -> Result<(), CommandError> {
-    if output == Output::Json {
-        return Ok(output::write_json(&answer)?);
-    }
-    let team: TeamView = view(answer)?;
-    let quota = quota_text(&team);
-    Ok(output::write(&output::pairs(&[
-        ("id", Some(team.id)),
-        ("name", Some(team.name)),
-        ("state", Some(team.state)),
-        ("quota", Some(quota)),
-        ("created", Some(team.created_at)),
-        ("granted", Some(team.used.granted.to_string())),
-        ("limited", Some(team.used.limited.to_string())),
-        ("last used", team.used.last_used_at),
-    ]))?)
-}
-
-fn path(id: &str) -> Result<String, CommandError> {
-    let id = tollkeeper_contract::TeamId::parse(id).map_err(|rule| CommandError::Usage(format!("{id:?}: {rule}")))?;
-    Ok(format!("/v1/teams/{id}"))
 }

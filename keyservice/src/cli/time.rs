@@ -40,6 +40,22 @@ impl When {
     }
 }
 
+/// How long something lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    /// Reads a number with `s`, `m`, `h`, `d` or `w`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        duration(text).map(Self).ok_or_else(|| "write a duration such as 90s or 24h (s, m, h, d, w)".to_owned())
+    }
+
+    /// In seconds.
+    pub(crate) fn seconds(self) -> u64 {
+        self.0
+    }
+}
+
 fn duration(text: &str) -> Option<u64> {
     let (at, unit) = text.char_indices().last()?;
     let unit = match unit {

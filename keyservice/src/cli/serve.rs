@@ -1,0 +1,107 @@
+//! `keyservice serve`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use tollkeeper_contract::Algorithm;
+
+use super::CommandError;
+use crate::{
+    domain::{TokenRules, TrustedProxies},
+    logs,
+    serve::{ServeSettings, serve},
+    settings::{self, LogFormat, from_environment},
+    store::Database,
+};
+
+#[derive(Args)]
+pub(super) struct ServeFlags {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, env = "TOLLKEEPER_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// A SQLite file, made if there is none, or postgres://USER:PASSWORD@HOST:PORT/NAME (better in the environment:
+    /// `ps` shows flags).
+    #[arg(
+        long,
+        env = "TOLLKEEPER_DATABASE",
+        hide_env_values = true,
+        default_value = "tollkeeper.db",
+        value_name = "FILE|URL"
+    )]
+    database: String,
+    /// How long the audit log is kept, in days.
+    #[arg(long, env = "TOLLKEEPER_AUDIT_DAYS", default_value_t = 400, value_name = "DAYS",
+        value_parser = clap::value_parser!(u64).range(1..=36_500))]
+    audit_days: u64,
+    /// Write the address that was bound into this file once the service listens.
+    #[arg(long, env = "TOLLKEEPER_ADDRESS_FILE", value_name = "FILE")]
+    address_file: Option<PathBuf>,
+    /// Proxies whose `x-forwarded-for` is believed: addresses and ranges, parted by commas; none for nobody.
+    #[arg(long, env = "TOLLKEEPER_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1", value_name = "RANGES")]
+    trusted_proxies: TrustedProxies,
+    #[command(flatten)]
+    tokens: TokenFlags,
+    /// How log lines look.
+    #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", value_enum, default_value = "json")]
+    log_format: LogFormat,
+    /// Which log lines are written: a level, or a filter such as `info,keyservice=debug`.
+    #[arg(long, env = "TOLLKEEPER_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+}
+
+/// What stands in tokens.
+#[derive(Args)]
+struct TokenFlags {
+    /// The `iss` of tokens: 1 to 256 visible ASCII characters.
+    #[arg(
+        long,
+        env = "TOLLKEEPER_ISSUER",
+        default_value = TokenRules::DEFAULT_NAME,
+        value_parser = settings::token_name,
+        value_name = "TEXT"
+    )]
+    issuer: String,
+    /// The `aud` of tokens: 1 to 256 visible ASCII characters.
+    #[arg(
+        long,
+        env = "TOLLKEEPER_AUDIENCE",
+        default_value = TokenRules::DEFAULT_NAME,
+        value_parser = settings::token_name,
+        value_name = "TEXT"
+    )]
+    audience: String,
+    /// How long a token lasts, in seconds: 60 to 86400.
+    #[arg(
+        long,
+        env = "TOLLKEEPER_TOKEN_SECONDS",
+        default_value_t = TokenRules::DEFAULT_SECONDS,
+        value_parser = settings::token_seconds,
+        value_name = "SECONDS"
+    )]
+    token_seconds: u64,
+    /// How tokens are signed: HS256, EdDSA or ES256. Unless told, as the newest token key; the first one is for HS256.
+    #[arg(long, env = "TOLLKEEPER_TOKEN_ALGORITHM", value_parser = settings::token_algorithm, value_name = "ALGORITHM")]
+    token_algorithm: Option<Algorithm>,
+}
+
+impl TokenFlags {
+    fn rules(&self) -> TokenRules {
+        TokenRules {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            seconds: self.token_seconds,
+            algorithm: self.token_algorithm,
+        }
+    }
+}
+
+pub(super) async fn start(flags: ServeFlags) -> Result<(), CommandError> {
+    let tokens = settings::tokens(from_environment)?;
+    logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
+    let rules = flags.tokens.rules();
+    let mint = settings::mint(&tokens, rules, from_environment)?;
+    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, .. } = flags;
+    let database = Database::parse(&database)
+        .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
+    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint, audit_days }).await?)
+}

@@ -1,0 +1,112 @@
+//! Where commands go, how they answer, and what they wait for.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{
+    CommandError,
+    client::{self, Client, Fleet},
+    output::Output,
+};
+use crate::settings::{self, from_environment};
+
+/// Commands about one sort of thing.
+#[derive(Args)]
+pub(crate) struct Group<C: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: C,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// Where commands go, and how they answer.
+#[derive(Args)]
+pub(crate) struct Target {
+    /// Where the key service is.
+    #[arg(
+        long,
+        global = true,
+        env = client::URL,
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8081",
+        value_name = "URL"
+    )]
+    url: String,
+    /// Answer in JSON, as the admin API does; errors are JSON too.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Target {
+    pub(crate) fn client(&self) -> Result<Client, CommandError> {
+        Ok(Client::new(&self.url, settings::admin_token(from_environment)?)?)
+    }
+
+    pub(crate) fn output(&self) -> Output {
+        if self.json { Output::Json } else { Output::Text }
+    }
+}
+
+/// How long a change waits for the nodes.
+#[derive(Args, Clone, Copy, Default)]
+pub(crate) struct Wait {
+    /// Wait until every live node serves the change, for at most so many seconds (1 to 60) [default: 30].
+    #[arg(
+        long,
+        num_args = 0..=1,
+        default_missing_value = "30",
+        value_parser = clap::value_parser!(u8).range(1..=60),
+        value_name = "SECONDS"
+    )]
+    wait: Option<u8>,
+}
+
+impl Wait {
+    /// Sends a change; with what it answers, and how far the nodes are if that was asked for.
+    pub(crate) async fn send(
+        self,
+        client: &Client,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(Value, Waited), CommandError> {
+        let answer = client.change(method, path, body, self.wait).await?;
+        let fleet = answer.get("fleet").map(|fleet| client::view(fleet.clone())).transpose()?;
+        Ok((answer, Waited(fleet)))
+    }
+}
+
+/// How far the nodes were when the wait ended, if there was one.
+#[derive(Default)]
+pub(crate) struct Waited(Option<Fleet>);
+
+impl Waited {
+    /// The line that is written behind an answer.
+    pub(crate) fn line(&self) -> String {
+        match &self.0 {
+            Some(fleet) if fleet.reached => {
+                let nodes = if fleet.nodes == 1 { "node serves" } else { "nodes serve" };
+                let lost = match fleet.lost.as_slice() {
+                    [] => String::new(),
+                    lost => format!("; no longer heard of: {}", lost.join(", ")),
+                };
+                format!("{} {nodes} revision {} after {} ms{lost}\n", fleet.nodes, fleet.revision, fleet.waited_ms)
+            }
+            Some(_) | None => String::new(),
+        }
+    }
+
+    /// Whether the nodes are there.
+    pub(crate) fn outcome(&self) -> Result<(), CommandError> {
+        let Some(fleet) = self.0.as_ref().filter(|fleet| !fleet.reached) else { return Ok(()) };
+        let behind: Vec<_> = fleet.behind.iter().map(|node| format!("{} ({})", node.node, node.revision)).collect();
+        let detail = format!(
+            "the change is made, but after {} ms these nodes do not serve revision {} yet: {}",
+            fleet.waited_ms,
+            fleet.revision,
+            behind.join(", ")
+        );
+        Err(CommandError::Incomplete { reason: "nodes_behind", detail })
+    }
+}
