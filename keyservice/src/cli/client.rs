@@ -64,32 +64,6 @@ pub(crate) struct Problem {
     pub(crate) field: Option<String>,
 }
 
-/// How far the nodes were when a change stopped waiting for them.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Fleet {
-    /// Whether every live node serves the change.
-    pub(crate) reached: bool,
-    /// The revision that they had to come to.
-    pub(crate) revision: u64,
-    /// How long it took, in milliseconds.
-    pub(crate) waited_ms: u64,
-    /// How many nodes are live.
-    pub(crate) nodes: u64,
-    /// Those that are not there yet.
-    #[serde(default)]
-    pub(crate) behind: Vec<NodeBehind>,
-    /// Those that no longer call, but may still serve.
-    #[serde(default)]
-    pub(crate) lost: Vec<String>,
-}
-
-/// A node that does not serve a change yet.
-#[derive(Debug, Deserialize)]
-pub(crate) struct NodeBehind {
-    pub(crate) node: String,
-    pub(crate) revision: u64,
-}
-
 /// A client of one key service.
 pub(crate) struct Client {
     http: reqwest::Client,

@@ -6,10 +6,13 @@ use serde_json::Value;
 
 use super::{
     CommandError,
-    client::{self, Client, Fleet},
+    client::{self, Client},
     output::Output,
 };
-use crate::settings::{self, from_environment};
+use crate::{
+    api::wire::FleetView,
+    settings::{self, from_environment},
+};
 
 /// Commands about one sort of thing.
 #[derive(Args)]
@@ -79,7 +82,7 @@ impl Wait {
 
 /// How far the nodes were when the wait ended, if there was one.
 #[derive(Default)]
-pub(crate) struct Waited(Option<Fleet>);
+pub(crate) struct Waited(Option<FleetView>);
 
 impl Waited {
     /// The line that is written behind an answer.

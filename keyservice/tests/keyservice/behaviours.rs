@@ -3,6 +3,7 @@
 mod audit;
 mod bad_bodies;
 mod bad_fields;
+mod bulk;
 mod commands;
 mod enterprises;
 mod fleet;
@@ -19,6 +20,7 @@ mod login_failures;
 mod login_speed;
 mod mistakes;
 mod oauth;
+mod operations;
 mod publication;
 mod retention;
 mod rotation;

@@ -5,13 +5,13 @@ use tempfile::TempDir;
 
 use crate::harness::{ADMIN_TOKEN, Service, program, text};
 
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
-async fn typed(url: &str, token: &str, line: &[&str]) -> Done {
+pub(crate) async fn typed(url: &str, token: &str, line: &[&str]) -> Done {
     let mut command = program();
     command.args(line).env("TOLLKEEPER_URL", url).env("TOLLKEEPER_ADMIN_TOKEN", token);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -19,13 +19,13 @@ async fn typed(url: &str, token: &str, line: &[&str]) -> Done {
     Done { code: output.status.code().unwrap(), out: read(output.stdout), err: read(output.stderr) }
 }
 
-async fn done(service: &Service, line: &[&str]) -> String {
+pub(crate) async fn done(service: &Service, line: &[&str]) -> String {
     let done = typed(&service.url, ADMIN_TOKEN, line).await;
     assert_eq!((done.code, done.err.as_str()), (0, ""), "{line:?}");
     done.out
 }
 
-async fn json(service: &Service, line: &[&str]) -> Value {
+pub(crate) async fn json(service: &Service, line: &[&str]) -> Value {
     serde_json::from_str(&done(service, &[line, &["--json"]].concat()).await).unwrap()
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollkeeper_contract::page::NodeToken;
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, described};
 
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
 pub(crate) const NODE_TOKEN: &str = "node-token-of-the-tests";
@@ -237,10 +237,15 @@ impl Answer {
 }
 
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
-    let answer = request.send().await.unwrap();
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let answer = client.execute(request).await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
     let bytes = answer.bytes().await.unwrap();
     let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+    let media = headers.get("content-type").map(|media| media.to_str().unwrap());
+    described::check(&method, &path, status, media, &body);
     Answer { status, headers, body }
 }
 

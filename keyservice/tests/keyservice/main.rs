@@ -5,6 +5,7 @@
 #[path = "behaviours.rs"]
 mod behaviours;
 mod database;
+mod described;
 mod harness;
 mod replica;
 mod storage;

@@ -5,6 +5,8 @@
 #[path = "../keyservice/behaviours.rs"]
 mod behaviours;
 mod database;
+#[path = "../keyservice/described.rs"]
+mod described;
 #[path = "../keyservice/harness.rs"]
 mod harness;
 #[path = "../keyservice/replica.rs"]

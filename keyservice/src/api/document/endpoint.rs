@@ -12,6 +12,7 @@ use utoipa::{
 };
 
 use super::rules;
+use crate::api::wire::FleetView;
 
 /// The media type of bodies and answers.
 pub(super) const JSON: &str = "application/json";
@@ -88,7 +89,11 @@ impl Endpoint {
     /// A change: its actor is told by a header, and it can wait for the nodes.
     pub(super) fn changes(self) -> Self {
         let about = "For whom the holder of the admin token acts; the audit log names them.";
-        self.header::<rules::Label>("x-tollkeeper-actor", about).refuses(400, BROKEN)
+        let wait = "Answer when every live node serves the change, or when so many seconds are over. The answer then has \
+                    a member `fleet` more (`FleetView`). The change is made either way.";
+        self.header::<rules::Label>("x-tollkeeper-actor", about)
+            .query::<rules::WaitSeconds>("wait", wait)
+            .refuses(400, BROKEN)
     }
 
     /// A request that may be repeated without being carried out twice.
@@ -177,6 +182,11 @@ impl Endpoint {
         )
     }
 
+    /// A change that has nothing to tell but, if it is asked to wait, how far the nodes are.
+    pub(super) fn done(self, about: &str) -> Self {
+        self.answers_nothing(204, about).answers::<Waited>(200, "The same, and how far the nodes are (with `wait`).")
+    }
+
     /// An answer without a body.
     pub(super) fn answers_nothing(self, status: u16, about: &str) -> Self {
         self.answer(status, Response::new(about))
@@ -228,6 +238,14 @@ fn text_header(about: &str) -> Header {
     let mut header = Header::new(ObjectBuilder::new().schema_type(Type::String).build());
     header.description = Some(about.to_owned());
     header
+}
+
+/// The answer to a change that waited and has nothing else to tell.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`api::fleet` adds the member to whatever was answered")]
+struct Waited {
+    /// How far the nodes are.
+    fleet: FleetView,
 }
 
 /// A refusal or a failure (RFC 9457).

@@ -41,7 +41,7 @@ pub(super) fn keys() -> Vec<Endpoint> {
             .admin()
             .id::<rules::ShortId>()
             .changes()
-            .answers_nothing(204, "It is gone."),
+            .done("It is gone."),
     ];
     keys.extend(acts());
     keys

@@ -197,6 +197,8 @@ macro_rules! numbers {
 numbers! {
     /// How many items a page has.
     PageLimit { 1..=1000 }
+    /// How long to wait for the nodes, in seconds.
+    WaitSeconds { 1..=60 }
     /// The number of an entry of the audit log.
     EntryNumber { 0..=9_223_372_036_854_775_807 }
     /// A whole number of 64 bits.

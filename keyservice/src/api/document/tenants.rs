@@ -40,7 +40,7 @@ pub(super) fn enterprises() -> Vec<Endpoint> {
             .admin()
             .id::<rules::TenantId>()
             .changes()
-            .answers_nothing(204, "It is gone.")
+            .done("It is gone.")
             .refuses(409, STILL_HAS),
     ]
 }
@@ -76,7 +76,7 @@ pub(super) fn teams() -> Vec<Endpoint> {
             .admin()
             .id::<rules::TenantId>()
             .changes()
-            .answers_nothing(204, "It is gone, and its revoked keys with it.")
+            .done("It is gone, and its revoked keys with it.")
             .refuses(409, STILL_HAS),
     ]
 }
@@ -110,13 +110,13 @@ pub(super) fn users() -> Vec<Endpoint> {
             .admin()
             .id::<rules::TenantId>()
             .changes()
-            .answers_nothing(204, "The user is gone, and with the user all keys and sessions."),
+            .done("The user is gone, and with the user all keys and sessions."),
         Endpoint::new(HttpMethod::Put, "/v1/users/{id}/password", "setPassword", "Set a password, or take it away")
             .admin()
             .id::<rules::TenantId>()
             .changes()
             .takes::<PasswordBody>()
-            .answers_nothing(204, "It is set, or taken away."),
+            .done("It is set, or taken away."),
     ]
 }
 
@@ -149,7 +149,7 @@ pub(super) fn service_accounts() -> Vec<Endpoint> {
             .admin()
             .id::<rules::TenantId>()
             .changes()
-            .answers_nothing(204, "It is gone.")
+            .done("It is gone.")
             .refuses(409, STILL_HAS),
     ]
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Moment, NodeName, NodeSeen};
+use crate::{
+    api::document::rules,
+    domain::{Moment, NodeName, NodeSeen},
+};
 
 /// How a change stands in the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,8 +53,10 @@ pub struct NodeView {
     /// How many revisions it is behind.
     pub lag: u64,
     /// When it called last (RFC 3339).
+    #[schema(value_type = rules::Time)]
     pub last_seen: String,
     /// The version of its filter, or null.
+    #[schema(required)]
     pub version: Option<String>,
     /// Whether it is expected to call again.
     pub live: bool,

@@ -1,0 +1,109 @@
+//! Many keys at once: imports and exports by command.
+
+use std::{fmt::Write, time::Instant};
+
+use serde_json::Value;
+use tollkeeper_contract::Digest;
+
+use super::commands::{done, typed};
+use crate::harness::{ADMIN_TOKEN, Service};
+
+fn digest(number: usize) -> String {
+    Digest::of(format!("imported-{number}").as_bytes()).to_hex()
+}
+
+fn csv(numbers: impl Iterator<Item = usize>) -> String {
+    let mut text = "digest,team,scopes,name\n".to_owned();
+    for number in numbers {
+        writeln!(text, "{},acme,read write,key {number}", digest(number)).unwrap();
+    }
+    text
+}
+
+fn write(service: &Service, name: &str, text: &str) -> String {
+    let path = service.folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_keys_are_imported_with_import_speed_measured() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let file = write(&service, "keys.csv", &csv(0..100_000));
+    let began = Instant::now();
+    let imported = typed(&service.url, ADMIN_TOKEN, &["keys", "import", &file]).await;
+    let seconds = began.elapsed().as_secs_f64();
+    println!("measured: import of 100000 keys by command: {:.0} keys/s", 100_000.0 / seconds);
+    assert_eq!((imported.code, imported.out.as_str()), (0, "imported 100000, duplicates 0\n"), "{}", imported.err);
+    assert_eq!(imported.err.lines().last(), Some("100000 of 100000 keys"));
+    assert_eq!(service.get("/v1/teams/acme").await.ok()["id"], "acme");
+}
+
+#[tokio::test]
+async fn duplicates_are_told_with_their_lines_and_never_merged() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let first = write(&service, "first.csv", &csv(0..3));
+    assert_eq!(done(&service, &["keys", "import", &first]).await, "imported 3, duplicates 0\n");
+    let before = done(&service, &["keys", "export"]).await;
+    let again = write(&service, "again.csv", &csv([3, 1, 3].into_iter()).replace("read write", "admin"));
+    let told = typed(&service.url, ADMIN_TOKEN, &["keys", "import", &again]).await;
+    let expected = format!(
+        "line 3: {} is there already\nline 4: {} stands in the file before\nimported 1, duplicates 2\n",
+        digest(1),
+        digest(3)
+    );
+    assert_eq!((told.code, told.out), (1, expected));
+    assert!(told.err.contains("--skip-duplicates"), "{}", told.err);
+    let after = done(&service, &["keys", "export"]).await;
+    assert!(before.lines().all(|key| after.contains(key)), "{before}{after}");
+    assert_eq!(after.lines().count(), 4);
+    let skipped = done(&service, &["keys", "import", &again, "--skip-duplicates"]).await;
+    assert!(skipped.ends_with("imported 0, duplicates 3\n"), "{skipped}");
+}
+
+#[tokio::test]
+async fn json_lines_are_imported_and_a_mistake_is_told_with_its_line() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let line = |number, rest: &str| {
+        format!("{{\"digest\":\"{}\",\"team\":\"acme\",\"scopes\":[\"read\"]{rest}}}\n", digest(number))
+    };
+    let bound = line(1, ",\"origin\":{\"webhook_url\":\"https://myCoolApp.com/api/webhook\"}");
+    let file = write(&service, "keys.jsonl", &format!("{}\n{bound}", line(0, "")));
+    assert_eq!(done(&service, &["keys", "import", &file]).await, "imported 2, duplicates 0\n");
+    assert!(done(&service, &["keys", "export"]).await.contains("\"origin\":\"mycoolapp.com/api\""));
+    let wrong = write(&service, "wrong.jsonl", &format!("{}\n{}", line(2, ""), line(3, ",\"expires\":\"soon\"")));
+    let refused = typed(&service.url, ADMIN_TOKEN, &["keys", "import", &wrong, "--json"]).await;
+    assert_eq!(refused.code, 1);
+    let problem: Value = serde_json::from_str(&refused.err).unwrap();
+    assert_eq!(problem["field"], "keys[1].expires");
+    assert!(problem["detail"].as_str().unwrap().starts_with("line 3: "), "{problem}");
+    assert_eq!(done(&service, &["keys", "export"]).await.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn an_export_holds_everything_but_keys_and_digests() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let file = write(&service, "keys.csv", &csv(0..2));
+    done(&service, &["keys", "import", &file]).await;
+    let exported = done(&service, &["keys", "export", "--format", "csv", "--team", "acme"]).await;
+    assert!(exported.starts_with("id,kind,team,enterprise,service_account,user,name,"), "{exported}");
+    assert_eq!(exported.lines().count(), 3);
+    assert!(exported.contains(",application,acme,,,,key 1,,read write,active,,,,"), "{exported}");
+    assert!(!exported.contains(&digest(0)), "{exported}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_wrong_usage() {
+    for (line, expected) in [
+        (["keys", "import", "/nowhere/keys.csv"].as_slice(), "cannot read /nowhere/keys.csv"),
+        (&["keys", "import", "keys.txt"], "--format"),
+    ] {
+        let done = typed("http://127.0.0.1:9", ADMIN_TOKEN, line).await;
+        assert_eq!(done.code, 2, "{}", done.err);
+        assert!(done.err.contains(expected), "{}", done.err);
+    }
+}
