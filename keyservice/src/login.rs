@@ -83,7 +83,7 @@ pub enum LoginFailure {
     /// It failed too often; it may be tried again after this time.
     #[error("too many attempts failed")]
     TooManyAttempts(Duration),
-    /// Too many passwords wait to be hashed.
+    /// Too many passwords wait to be hashed, or too many sessions to be made.
     #[error("too many logins at the same time")]
     Busy,
     /// It was refused.
@@ -102,6 +102,7 @@ impl From<LoginError> for LoginFailure {
         match error {
             LoginError::Refused(refusal) => Self::Refused(refusal),
             LoginError::SecretMismatch => Self::SecretMismatch,
+            LoginError::Busy => Self::Busy,
             LoginError::Failed(error) => Self::Failed(error),
         }
     }
@@ -157,11 +158,8 @@ impl Desk {
         let mint = self.mint()?;
         let source = SourceNetwork::from(visit.source.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
         let (proof, suspect) = match visit.shown {
-            Shown::Key { digest, id } => {
-                let suspect = Suspect { source, account: None };
-                self.admit(suspect)?;
-                (Proof::Key { digest, id }, suspect)
-            }
+            // A key that is right is let in whatever others at its address do; nobody guesses 160 bits.
+            Shown::Key { digest, id } => (Proof::Key { digest, id }, Suspect { source, account: None }),
             Shown::Password { username, password } => self.prove(store, source, &username, password).await?,
         };
         let user = match &proof {
@@ -172,10 +170,14 @@ impl Desk {
         let entrance = Entrance { proof, wish: visit.wish, source: source_text, id: edge::session_id()? };
         let entered = store.log_in(mint, entrance, edge::now()).await;
         if let Err(LoginError::Refused(LoginRefusal::WrongCredentials)) = &entered {
+            let admitted = self.admit(suspect);
             self.failed(suspect);
+            admitted?;
         }
-        if let (Ok(_), Some(user)) = (&entered, user) {
-            store.remember_source(user, source, edge::now()).await?;
+        if let (Ok(_), Some(user)) = (&entered, user)
+            && let Err(error) = store.remember_source(user, source, edge::now()).await
+        {
+            tracing::warn!(%error, "where a user logged in from is not remembered");
         }
         Ok(entered?)
     }

@@ -36,7 +36,7 @@ pub enum SettingError {
     Weak(&'static str),
     /// The signing secret is too short, or has other characters than the visible ones of ASCII.
     #[error(
-        "{SIGNING_SECRET}: the secret that signs tokens is at least 32 visible ASCII characters; make one with \
+        "{SIGNING_SECRET}: the secret that signs tokens is at least 43 visible ASCII characters; make one with \
          `openssl rand -hex 32`, the same for all instances"
     )]
     WeakSigningSecret,

@@ -119,7 +119,7 @@ impl Told {
                 wait(told(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", &detail), seconds)
             }
             LoginFailure::Busy => {
-                let detail = "too many passwords are being checked; try again";
+                let detail = "too many log in at this moment; try again";
                 wait(told(StatusCode::SERVICE_UNAVAILABLE, "login_busy", detail), 1)
             }
             LoginFailure::NotConfigured => {

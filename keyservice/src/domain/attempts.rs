@@ -1,8 +1,9 @@
 //! How often a login may fail: per source, and per account for strangers; arithmetic over values and `now`.
 //!
-//! A failure adds a debt that time pays off. Whoever has run into as much debt as is allowed waits. The owner of an
-//! account cannot be locked out from outside: an account's debt counts only against sources from which nobody has ever
-//! logged into it.
+//! A failure adds a debt that time pays off. Whoever has run into as much debt as is allowed waits. Outsiders cannot lock
+//! the owner of an account out: an account's debt counts only against sources from which nobody has ever logged into it,
+//! and newcomers, from whose source nothing has failed lately, have an allowance of their own. To use that one up, too,
+//! takes a hundred addresses.
 
 use std::{
     collections::HashMap,
@@ -27,6 +28,9 @@ impl Allowance {
 
     /// 10 failures at once, and another one every 90 seconds.
     pub const OF_ACCOUNT: Self = Self { burst: 10, every: Duration::from_secs(90) };
+
+    /// 100 failures at once, and another one every 10 seconds, each from another source.
+    pub const OF_NEWCOMERS: Self = Self { burst: 100, every: Duration::from_secs(10) };
 
     /// The debt of somebody who used up all but the last failure.
     fn bearable(self) -> Duration {
@@ -81,6 +85,7 @@ pub struct Account {
 pub struct Attempts {
     sources: Debts<SourceNetwork>,
     accounts: Debts<[u8; Digest::LENGTH]>,
+    newcomers: Debts<[u8; Digest::LENGTH]>,
 }
 
 impl Attempts {
@@ -90,7 +95,11 @@ impl Attempts {
     /// Nothing has failed yet.
     #[must_use]
     pub fn none() -> Self {
-        Self { sources: Debts::new(Allowance::OF_SOURCE), accounts: Debts::new(Allowance::OF_ACCOUNT) }
+        Self {
+            sources: Debts::new(Allowance::OF_SOURCE),
+            accounts: Debts::new(Allowance::OF_ACCOUNT),
+            newcomers: Debts::new(Allowance::OF_NEWCOMERS),
+        }
     }
 
     /// Lets an attempt pass, or says how long to wait.
@@ -100,17 +109,23 @@ impl Attempts {
     pub fn admit(&self, source: SourceNetwork, account: Option<Account>, now: Duration) -> Result<(), Duration> {
         let stranger_to = account.filter(|account| account.from == Acquaintance::Stranger);
         let by_source = self.sources.wait(&source, now);
-        let by_account = stranger_to.map_or(Duration::ZERO, |account| self.accounts.wait(account.name.as_bytes(), now));
+        let debts = if self.is_newcomer(source, now) { &self.newcomers } else { &self.accounts };
+        let by_account = stranger_to.map_or(Duration::ZERO, |account| debts.wait(account.name.as_bytes(), now));
         let wait = by_source.max(by_account);
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
     /// An attempt failed.
     pub fn failed(&mut self, source: SourceNetwork, account: Option<Account>, now: Duration) {
-        self.sources.add(source, now);
+        let debts = if self.is_newcomer(source, now) { &mut self.newcomers } else { &mut self.accounts };
         if let Some(account) = account.filter(|account| account.from == Acquaintance::Stranger) {
-            self.accounts.add(*account.name.as_bytes(), now);
+            debts.add(*account.name.as_bytes(), now);
         }
+        self.sources.add(source, now);
+    }
+
+    fn is_newcomer(&self, source: SourceNetwork, now: Duration) -> bool {
+        self.sources.debt(&source, now).is_zero()
     }
 }
 
@@ -205,11 +220,15 @@ mod tests {
     #[test]
     fn an_outsider_from_many_sources_cannot_lock_an_account_out() {
         let mut attempts = Attempts::none();
-        let strangers: u32 =
-            (0..100).map(|n| exhaust(&mut attempts, source(n), account("ada", Acquaintance::Stranger), START)).sum();
-        assert_eq!(strangers, Allowance::OF_ACCOUNT.burst);
-        assert!(attempts.admit(source(200), account("ada", Acquaintance::Stranger), START).is_err());
-        assert!(attempts.admit(source(200), account("ada", Acquaintance::Known), START).is_ok());
+        let stranger = account("ada", Acquaintance::Stranger);
+        let guesses: u32 = (0..50).map(|n| exhaust(&mut attempts, source(n), stranger, START)).sum();
+        assert_eq!(guesses, 50 + Allowance::OF_ACCOUNT.burst, "one for each newcomer, and what strangers may");
+        assert!(attempts.admit(source(1), stranger, START).is_err());
+        assert!(attempts.admit(source(200), stranger, START).is_ok(), "the owner, from somewhere new");
+        let more: u32 = (50..1000).map(|n| exhaust(&mut attempts, source(n), stranger, START)).sum();
+        assert_eq!(more, 50);
+        assert!(attempts.admit(source(2000), stranger, START).is_err(), "a thousand sources are limited too");
+        assert!(attempts.admit(source(2000), account("ada", Acquaintance::Known), START).is_ok());
         assert!(attempts.admit(source(200), account("bob", Acquaintance::Stranger), START).is_ok());
     }
 
@@ -230,6 +249,7 @@ mod tests {
         }
         assert!(attempts.sources.paid_off.len() <= Attempts::MOST);
         assert!(attempts.accounts.paid_off.len() <= Attempts::MOST);
+        assert!(attempts.newcomers.paid_off.len() <= Attempts::MOST);
         assert!(attempts.admit(source(1), None, START).is_err());
     }
 

@@ -44,8 +44,8 @@ pub use service_account::{
     AccountOwner, NewServiceAccount, ServiceAccount, ServiceAccountChange, ServiceAccountFilter,
 };
 pub use session::{
-    ClientSession, Credential, Grant, LEEWAY_SECONDS, LoginRefusal, MOST_SESSIONS, Session, SessionFilter,
-    SessionState, TokenKey,
+    ClientSession, Credential, Grant, KEPT_SECONDS, LoginRefusal, MOST_SESSIONS, Session, SessionFilter, SessionState,
+    TokenKey,
 };
 pub use signing::{Fingerprint, PublishedKey, SigningKey, SigningSecret, TokenText};
 pub use team::{HostList, NewTeam, Team, TeamChange, TeamFilter, TooManyHosts};

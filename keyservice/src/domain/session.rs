@@ -8,10 +8,11 @@ use tollkeeper_contract::{
 
 use super::{InvalidText, Moment, Reason};
 
-/// How much longer than a token says a filter may take it, in seconds: the greatest leeway that filters can be given.
-pub const LEEWAY_SECONDS: u64 = 60;
+/// How much longer than a token says a revocation is kept, in seconds: the greatest leeway that filters can be given is
+/// 60, and their clocks may be behind.
+pub const KEPT_SECONDS: u64 = 300;
 
-/// The most sessions of one credential that are live at the same time.
+/// The most sessions of one credential whose tokens have not ended, revoked ones included.
 pub const MOST_SESSIONS: u32 = 10_000;
 
 /// What a client calls its session, to have tokens of its own.
@@ -81,8 +82,12 @@ pub struct Grant {
     pub kind: Kind,
     /// Whom it was made for; empty if nobody said.
     pub subject: String,
-    /// What it may do.
+    /// What its token says that it may do; what the user may is for filters to add at every moment.
     pub scopes: Scopes,
+    /// What that comes to now.
+    pub presently: Scopes,
+    /// What was asked for, if it is less than what could be granted.
+    pub narrowed: Option<Scopes>,
     /// The origin that it is bound to.
     pub origin: Option<String>,
     /// When the key ends, and with it the token.
@@ -92,6 +97,16 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// Under what the session is found again: the client's name for it, and what it asked for.
+    #[must_use]
+    pub fn name_digest(&self) -> Digest {
+        let name = ClientSession::digest_of(self.client_session.as_ref());
+        match &self.narrowed {
+            None => name,
+            Some(scopes) => Digest::of(&[name.as_bytes().as_slice(), scopes.as_str().as_bytes()].concat()),
+        }
+    }
+
     /// Whether a token that says `claims` says all of this: then it can be given out again.
     #[must_use]
     pub fn is_told_by(&self, claims: &Claims) -> bool {

@@ -61,11 +61,12 @@ fn wished(grant: Grant, wish: &Wish) -> Result<Grant, LoginRefusal> {
         return Err(LoginRefusal::OriginMismatch);
     }
     let scopes = match &wish.scopes {
-        Some(scopes) if scopes.iter().all(|scope| has(&grant.scopes, scope)) => scopes.clone(),
+        Some(scopes) if scopes.iter().all(|scope| has(&grant.presently, scope)) => scopes.clone(),
         Some(_) => return Err(LoginRefusal::ScopeBeyondGrant),
         None => grant.scopes.clone(),
     };
-    Ok(Grant { scopes, client_session: wish.client_session.clone(), ..grant })
+    let (narrowed, client_session) = (wish.scopes.clone(), wish.client_session.clone());
+    Ok(Grant { presently: narrowed.clone().unwrap_or(grant.presently), narrowed, scopes, client_session, ..grant })
 }
 
 async fn of_key(
@@ -105,7 +106,9 @@ async fn of_key(
         enterprise: row::maybe_parsed(&row, "enterprise", EnterpriseId::parse)?,
         kind: row::word(&row, "kind", Kind::from_name)?,
         subject: row.maybe_text("subject")?.unwrap_or_default().to_owned(),
-        scopes: permissions.map_or(Ok(scopes.clone()), |permissions| permitted(&scopes, &permissions))?,
+        presently: permissions.map_or(Ok(scopes.clone()), |permissions| permitted(&scopes, &permissions))?,
+        scopes,
+        narrowed: None,
         origin: row.maybe_text("origin")?.map(str::to_owned),
         ends: row::maybe_moment(&row, "expires")?,
         client_session: None,
@@ -137,7 +140,9 @@ async fn of_user(
         enterprise: None,
         kind: Kind::Personal,
         subject: user.to_string(),
-        scopes: row::parsed(&row, "permissions", Scopes::parse)?,
+        scopes: Scopes::parse(ALL_OF_THE_USER).map_err(|error| row::corrupt("scopes", error))?,
+        presently: row::parsed(&row, "permissions", Scopes::parse)?,
+        narrowed: None,
         origin: None,
         ends: None,
         client_session: None,

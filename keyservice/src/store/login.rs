@@ -12,7 +12,7 @@ use super::{
     sql::{Connection, sql},
     token_keys,
 };
-use crate::domain::{ClientSession, Grant, LoginRefusal, MOST_SESSIONS, Mint, Moment, Session, TokenKey, TokenText};
+use crate::domain::{Grant, LoginRefusal, MOST_SESSIONS, Mint, Moment, Session, TokenKey, TokenText};
 
 /// What a login led to.
 #[derive(Debug)]
@@ -32,6 +32,9 @@ pub enum LoginError {
     /// The database's token keys are made from another signing secret, or there are none.
     #[error("the token keys of the database are not made from this signing secret")]
     SecretMismatch,
+    /// Too many others make sessions at this moment.
+    #[error("too many logins at the same time")]
+    Busy,
     /// The database failed.
     #[error(transparent)]
     Failed(#[from] StoreError),
@@ -69,11 +72,16 @@ impl Store {
     /// When the credential is not let in, no token can be signed, or the database fails.
     pub async fn log_in(&self, mint: &Arc<Mint>, entrance: Entrance, now: Moment) -> Result<Login, LoginError> {
         let mut reading = self.read().await?;
-        let found = entered(&mut reading, mint, &entrance, now).await?.current;
-        drop(reading);
-        let found = match found {
+        let Entered { current, grant, .. } = entered(&mut reading, mint, &entrance, now).await?;
+        let found = match current {
             Some(found) => found,
-            None => self.make_session(mint, entrance, now).await?,
+            None => {
+                // Looked at here too, so that a flood that leads to nothing does not queue for the one writer.
+                not_too_many(&mut reading, &grant, now).await?.map_err(LoginError::Refused)?;
+                drop(reading);
+                let _place = self.entering.try_acquire().map_err(|_| LoginError::Busy)?;
+                self.make_session(mint, entrance, now).await?
+            }
         };
         let key = mint.key(found.algorithm, &found.session.kid).ok_or(LoginError::SecretMismatch)?;
         let token = key.sign(&found.session.signed);
@@ -120,6 +128,11 @@ async fn entered(sql: &mut Connection, mint: &Mint, entrance: &Entrance, now: Mo
     Ok(Entered { current: current.filter(fits), grant, key })
 }
 
+async fn not_too_many(on: &mut Connection, grant: &Grant, now: Moment) -> Result<Result<(), LoginRefusal>, StoreError> {
+    let live = sessions::live_of(on, &grant.credential, MOST_SESSIONS, now).await?;
+    Ok(if live >= u64::from(MOST_SESSIONS) { Err(LoginRefusal::TooManySessions) } else { Ok(()) })
+}
+
 /// Makes the session, in place of the one that was current.
 async fn begin(
     on: &mut Connection,
@@ -128,16 +141,15 @@ async fn begin(
     entrance: &Entrance,
     now: Moment,
 ) -> Result<Result<Signable, LoginRefusal>, StoreError> {
-    if sessions::live_of(on, &grant.credential, MOST_SESSIONS, now).await? >= u64::from(MOST_SESSIONS) {
-        return Ok(Err(LoginRefusal::TooManySessions));
+    if let Err(refusal) = not_too_many(on, &grant, now).await? {
+        return Ok(Err(refusal));
     }
     let claims = mint.claims(&grant, &entrance.id, now);
     if !Mint::fits(key.algorithm, &key.kid, &claims) {
         return Ok(Err(LoginRefusal::TokenTooLong));
     }
     let replace = sql("UPDATE sessions SET current = 0 WHERE credential = $1 AND sid_digest = $2 AND current = 1");
-    let name = ClientSession::digest_of(grant.client_session.as_ref());
-    replace.bind(grant.credential.to_string()).bind(&name).execute(on).await?;
+    replace.bind(grant.credential.to_string()).bind(&grant.name_digest()).execute(on).await?;
     let session = sessions::insert(on, &grant, claims, key.kid, entrance.source.as_deref()).await?;
     Ok(Ok(Signable { session, algorithm: key.algorithm }))
 }

@@ -49,7 +49,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tollkeeper_contract::page::ServiceId;
 
 pub use acquaintances::UserPassword;
@@ -75,6 +75,9 @@ const CHANNEL: &str = "tollkeeper_changes";
 /// How old the counts of teams and keys may be.
 const CENSUS_AGE: Duration = Duration::from_secs(5);
 
+/// How many sessions may wait to be made.
+const ENTERING: usize = 64;
+
 /// The database, open; clones share it.
 #[derive(Clone)]
 pub struct Store {
@@ -87,6 +90,8 @@ pub struct Store {
     write_failed: Arc<AtomicBool>,
     hold: Arc<Hold>,
     counted: Arc<Mutex<Option<(Instant, Census)>>>,
+    // How many sessions may wait to be made: an administrator's change, a revocation for example, waits behind them.
+    entering: Arc<Semaphore>,
 }
 
 /// How many rows there are, by state.

@@ -6,7 +6,7 @@ use sqlx::{
     SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tollkeeper_contract::page::ServiceId;
 
 use super::{
@@ -48,6 +48,7 @@ impl Store {
             revision,
             write_failed: Arc::default(),
             counted: Arc::default(),
+            entering: Arc::new(Semaphore::new(super::ENTERING)),
         })
     }
 }

@@ -14,8 +14,7 @@ use super::{
     sql::{Connection, Row, Statement, sql},
 };
 use crate::domain::{
-    By, ClientSession, Credential, Fingerprint, Grant, LEEWAY_SECONDS, Moment, Reason, Session, SessionFilter,
-    SessionState, Thing, word,
+    By, Credential, Fingerprint, Grant, KEPT_SECONDS, Moment, Reason, Session, SessionFilter, SessionState, Thing, word,
 };
 
 /// The most sessions that are forgotten at a time: others wait as long as that takes.
@@ -125,7 +124,7 @@ impl Store {
         self.to_the_end(async move {
             let mut change = store.change(&by).await?;
             let session = existing(change.sql(), &id).await?;
-            if session.revoked_at.is_some() || session.expires <= now.minus(LEEWAY_SECONDS) {
+            if session.revoked_at.is_some() || session.expires <= now.minus(KEPT_SECONDS) {
                 return Ok(session);
             }
             revoke_where(&mut change, " WHERE id = ", id.as_str(), reason.as_ref().map(Reason::as_str), now).await?;
@@ -196,6 +195,17 @@ pub(super) async fn revoke_all_of_user(
     revoke_where(change, " WHERE user_id = ", user.as_str(), reason, now).await
 }
 
+/// Revokes all sessions that a user's password made, and says how many those were.
+pub(super) async fn revoke_all_by_password(
+    change: &mut Change<'_>,
+    user: &UserId,
+    reason: Option<&str>,
+    now: Moment,
+) -> Result<u64, StoreError> {
+    let credential = Credential::User(user.clone()).to_string();
+    revoke_where(change, " WHERE credential = ", &credential, reason, now).await
+}
+
 /// Revokes all sessions that act for a team, and says how many those were.
 pub(super) async fn revoke_all_of_team(
     change: &mut Change<'_>,
@@ -225,7 +235,7 @@ async fn revoke_where(
     now: Moment,
 ) -> Result<u64, StoreError> {
     let update = sql("UPDATE sessions SET current = 0, revoked_at = $1, revoke_reason = $2").bind(now).bind(reason);
-    let update = update.then_with(column, value).then_with(" AND expires > ", now.minus(LEEWAY_SECONDS));
+    let update = update.then_with(column, value).then_with(" AND expires > ", now.minus(KEPT_SECONDS));
     let rows = update.then(" AND revoked_at IS NULL RETURNING digest").fetch_all(change.sql()).await?;
     let cursors = rows.iter().map(|row| row::digest(row, "digest").map(cursor)).collect::<Result<Vec<_>, _>>()?;
     change.publish_all(&cursors).await?;
@@ -242,7 +252,7 @@ pub(super) async fn current(
 ) -> Result<Option<Signable>, StoreError> {
     let query = select(", k.algorithm").then(" JOIN token_keys k ON k.kid = s.kid");
     let query = query.then_with(" WHERE s.credential = ", grant.credential.to_string());
-    let name = ClientSession::digest_of(grant.client_session.as_ref());
+    let name = grant.name_digest();
     let query = query.then_with(" AND s.sid_digest = ", &name).then(" AND s.current = 1 AND s.revoked_at IS NULL");
     let query = query.then_with(" AND s.expires > ", now).then_with(" AND k.fingerprint = ", ours.0.as_slice());
     let query = query.then_with(" AND (k.ends_at IS NULL OR k.ends_at > ", now).then(")");
@@ -250,7 +260,10 @@ pub(super) async fn current(
     Ok(Some(Signable { algorithm: row::word(&row, "algorithm", Algorithm::from_name)?, session: session(&row)? }))
 }
 
-/// How many live sessions a credential has; counts no further than `most`.
+/// How many sessions of a credential have not ended by themselves; counts no further than `most`.
+///
+/// Revoked ones count too: nodes have to remember them until their tokens end, and whoever could revoke and make
+/// sessions without end could fill the memory of every node.
 pub(super) async fn live_of(
     on: &mut Connection,
     credential: &Credential,
@@ -258,7 +271,7 @@ pub(super) async fn live_of(
     now: Moment,
 ) -> Result<u64, StoreError> {
     let query = sql("SELECT COUNT(*) AS count
-         FROM (SELECT 1 FROM sessions WHERE credential = $1 AND revoked_at IS NULL AND expires > $2 LIMIT $3) AS live");
+         FROM (SELECT 1 FROM sessions WHERE credential = $1 AND expires > $2 LIMIT $3) AS live");
     let row = query.bind(credential.to_string()).bind(now).bind(most).fetch_one(on).await?;
     row::unsigned(&row, "count")
 }
@@ -281,7 +294,7 @@ pub(super) async fn insert(
     let insert = insert.bind(grant.credential.to_string()).bind(grant.key.as_ref().map(KeyId::as_str));
     let insert = insert.bind(grant.user.as_ref().map(UserId::as_str)).bind(claims.team.as_deref());
     let insert = insert.bind(claims.enterprise.as_deref()).bind(claims.client_session.as_deref().map(str::as_bytes));
-    let insert = insert.bind(&ClientSession::digest_of(grant.client_session.as_ref())).bind(kid.as_str());
+    let insert = insert.bind(&grant.name_digest()).bind(kid.as_str());
     let insert = insert.bind(signed.as_str()).bind(row::integer(claims.issued)?).bind(row::integer(claims.expires)?);
     insert.bind(source).execute(on).await?;
     find(on, &claims.session).await?.ok_or_else(|| row::corrupt("id", "the session that was just made is gone"))
@@ -292,7 +305,7 @@ pub(super) async fn clear(change: &mut Change<'_>, now: Moment) -> Result<u64, S
     let over = sql("DELETE FROM sessions
          WHERE id IN (SELECT id FROM sessions WHERE expires <= $1 ORDER BY expires LIMIT $2)
          RETURNING digest, revoked_at");
-    let rows = over.bind(now.minus(LEEWAY_SECONDS)).bind(MOST_CLEARED).fetch_all(change.sql()).await?;
+    let rows = over.bind(now.minus(KEPT_SECONDS)).bind(MOST_CLEARED).fetch_all(change.sql()).await?;
     let mut published = Vec::new();
     for row in &rows {
         if row.maybe_integer("revoked_at")?.is_some() {

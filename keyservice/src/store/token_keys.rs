@@ -14,7 +14,7 @@ use super::{
     row,
     sql::{Connection, Row, Statement, sql},
 };
-use crate::domain::{By, Fingerprint, LEEWAY_SECONDS, Mint, Moment, PublishedKey, SigningKey, TokenKey, TokenRules};
+use crate::domain::{By, Fingerprint, KEPT_SECONDS, Mint, Moment, PublishedKey, SigningKey, TokenKey, TokenRules};
 
 /// What a start finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub(super) async fn newest(on: &mut Connection) -> Result<Option<TokenKey>, Stor
 
 /// Forgets keys whose last token ended.
 pub(super) async fn clear(change: &mut Change<'_>, now: Moment) -> Result<u64, StoreError> {
-    let over = sql("DELETE FROM token_keys WHERE ends_at <= $1 RETURNING digest").bind(now.minus(LEEWAY_SECONDS));
+    let over = sql("DELETE FROM token_keys WHERE ends_at <= $1 RETURNING digest").bind(now.minus(KEPT_SECONDS));
     let rows = over.fetch_all(change.sql()).await?;
     let cursors = rows.iter().map(|row| row::digest(row, "digest").map(cursor)).collect::<Result<Vec<_>, _>>()?;
     change.withdraw_all(&cursors, now).await?;

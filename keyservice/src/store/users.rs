@@ -116,21 +116,16 @@ impl Store {
             let word = if hash.is_some() { "set" } else { "cleared" };
             let update = sql("UPDATE users SET password_hash = $2 WHERE id = $1").bind(id.as_str());
             update.bind(hash.as_ref().map(PasswordHash::expose)).execute(change.sql()).await?;
-            change.audit(super::telling::about("user.password", &user).with("password", word), now);
+            // Whoever knew the old one may have used it: their sessions and their addresses go with it.
+            let ended =
+                sessions::revoke_all_by_password(&mut change, &id, Some("the password was changed"), now).await?;
+            sql("DELETE FROM known_sources WHERE user_id = $1").bind(id.as_str()).execute(change.sql()).await?;
+            let told = super::telling::about("user.password", &user).with("password", word);
+            change.audit(told.with("sessions_revoked", ended), now);
             change.commit().await?;
             Ok(())
         })
         .await
-    }
-
-    /// A user with the hash of the password, to log in with.
-    ///
-    /// # Errors
-    /// When there is no such user, or the database fails.
-    pub async fn user_with_password(&self, id: &UserId) -> Result<(User, Option<PasswordHash>), ActError> {
-        let found = select().then_with(" WHERE u.id = ", id.as_str()).fetch_optional(&mut self.read().await?).await?;
-        let found = found.ok_or(Refusal::NoSuch(Thing::User))?;
-        Ok((user(&found)?, row::maybe_parsed(&found, "password_hash", PasswordHash::parse)?))
     }
 
     /// Deletes a user with all the user's keys.

@@ -125,7 +125,7 @@ async fn another_signing_secret_logs_nobody_in_until_it_is_wanted() {
     let service = Service::for_logins().await;
     let key = key_of_acme(&service).await;
     let before = token_of(&service, &key).await;
-    let other = [("TOLLKEEPER_SIGNING_SECRET", "another-secret-of-the-tests-0123456789")];
+    let other = [("TOLLKEEPER_SIGNING_SECRET", "another-secret-of-the-tests-0123456789-0123456")];
     let service = start_with(service.stop().await.1, &other).await;
     login(&service, json!({ "api_key": key })).await.refused(503, "signing_secret_mismatch");
     assert!(service.log().contains("make a key from the new one with POST /v1/token-keys"), "{}", service.log());
@@ -186,7 +186,7 @@ async fn a_wrong_request_for_a_token_key_is_refused() {
 #[test]
 fn weak_secrets_and_wrong_settings_are_refused_at_start() {
     for (name, value, expected) in [
-        ("TOLLKEEPER_SIGNING_SECRET", "too-short-for-a-signing-secret", "at least 32 visible ASCII characters"),
+        ("TOLLKEEPER_SIGNING_SECRET", "too-short-for-a-signing-secret", "at least 43 visible ASCII characters"),
         ("TOLLKEEPER_SIGNING_SECRET_FILE", "/nowhere", "are both set"),
         ("TOLLKEEPER_TOKEN_SECONDS", "59", "from 60 to 86400"),
         ("TOLLKEEPER_TOKEN_ALGORITHM", "none", "must be HS256, EdDSA or ES256"),

@@ -24,6 +24,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     }
 }
 
+/// More parameters than any of these requests has.
+const MOST_PARAMETERS: usize = 32;
+
 impl Form {
     fn parse(bytes: &[u8]) -> Result<Self, OauthRefusal> {
         let broken = || OauthRefusal::new(OauthError::InvalidRequest, "the body is no form in UTF-8");
@@ -37,6 +40,10 @@ impl Form {
                 return Err(OauthRefusal::new(OauthError::InvalidRequest, "a parameter stands there twice"));
             }
             pairs.push((name, value));
+            // Looking for repeats compares each with all: without a bound, a long body would take long.
+            if pairs.len() > MOST_PARAMETERS {
+                return Err(OauthRefusal::new(OauthError::InvalidRequest, "there are too many parameters"));
+            }
         }
         pairs.retain(|(_, value)| !value.is_empty());
         Ok(Self(pairs))

@@ -19,8 +19,8 @@ pub struct SigningSecret(Hmac<Sha256>);
 pub struct Fingerprint(pub [u8; 16]);
 
 impl SigningSecret {
-    /// The fewest characters: 32, which hold 128 bits even if all of them are hexadecimal digits.
-    pub const MIN_LENGTH: usize = 32;
+    /// The fewest characters: those that 256 random bits take in base64.
+    pub const MIN_LENGTH: usize = 43;
 
     /// Reads a secret of at least [`SigningSecret::MIN_LENGTH`] visible ASCII characters; white space around it, such
     /// as a file's last line end, does not count.

@@ -124,7 +124,7 @@ CREATE UNIQUE INDEX current_session ON sessions (credential, sid_digest) WHERE c
 CREATE INDEX sessions_by_key ON sessions (key_id, id) WHERE key_id IS NOT NULL;
 CREATE INDEX sessions_by_user ON sessions (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX sessions_by_team ON sessions (team, id) WHERE team IS NOT NULL;
-CREATE INDEX sessions_by_credential ON sessions (credential, expires) WHERE revoked_at IS NULL;
+CREATE INDEX sessions_by_credential ON sessions (credential, expires);
 CREATE INDEX sessions_by_end ON sessions (expires);
 
 -- Which keys sign tokens. The private parts are derived from the signing secret and are nowhere. fingerprint: which
