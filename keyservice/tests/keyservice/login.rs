@@ -1,6 +1,7 @@
 //! Logging in: what is shown, what is given, and when it is the same token again.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use keyservice::store::Database;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tollkeeper_contract::token::{Claims, Parts};
@@ -290,20 +291,37 @@ async fn a_token_that_filters_would_not_read_is_not_given() {
     login(&service, longest).await.refused(400, "token_too_long");
 }
 
+/// Copies the one session that there is, without making logins of it.
+async fn copy_session(database: &Database, times: u32) {
+    use sqlx::{AssertSqlSafe, ConnectOptions, sqlite::SqliteConnectOptions};
+    let copy = |digest: &str| {
+        AssertSqlSafe(format!(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {times})
+             INSERT INTO sessions (id, digest, credential, key_id, user_id, team, sid_digest, current, kid, claims,
+                                   created_at, expires)
+             SELECT 'copy' || n, {digest}, credential, key_id, user_id, team, sid_digest, 0, kid, claims, created_at,
+                    expires
+             FROM sessions, n"
+        ))
+    };
+    match database {
+        Database::Sqlite(path) => {
+            let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+            sqlx::query(copy("randomblob(32)")).execute(&mut connection).await.unwrap();
+        }
+        Database::Postgres(options) => {
+            let mut connection = options.connect().await.unwrap();
+            sqlx::query(copy("sha256(('copy' || n)::bytea)")).execute(&mut connection).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn ten_thousand_live_sessions_of_one_credential_are_enough() {
-    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
     let service = Service::for_logins().await;
     let (_, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
-    let options = SqliteConnectOptions::new().filename(service.folder.path().join("tollkeeper.db"));
-    let copy = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999)
-         INSERT INTO sessions (id, digest, credential, key_id, user_id, team, sid_digest, current, kid, claims, created_at,
-                               expires)
-         SELECT 'copy' || n, randomblob(32), credential, key_id, user_id, team, sid_digest, 0, kid, claims, created_at,
-                expires
-         FROM sessions, n";
-    sqlx::query(copy).execute(&mut options.connect().await.unwrap()).await.unwrap();
+    copy_session(&service.folder.database(), 9999).await;
     let refused = login(&service, json!({ "api_key": key, "session_id": "one more" })).await;
     refused.refused(429, "too_many_sessions");
     assert!(refused.headers.contains_key("retry-after"));

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use keyservice::store::Database;
 use serde_json::json;
 
 use super::login::{asking, key_of};
@@ -38,5 +39,9 @@ async fn logins_per_second() {
     let (_, key) = key_of(&service, json!({ "team": "acme", "scopes": ["read"] })).await;
     let first = rate(&service, &key, |client, number| format!("{client}/{number}")).await;
     let again = rate(&service, &key, |client, number| format!("{client}/{number}")).await;
-    println!("logins per second, {CLIENTS} clients, SQLite: {first:.0} first ones, {again:.0} repeated ones");
+    let database = match service.folder.database() {
+        Database::Sqlite(_) => "SQLite",
+        Database::Postgres(_) => "PostgreSQL",
+    };
+    println!("logins per second, {CLIENTS} clients, {database}: {first:.0} first ones, {again:.0} repeated ones");
 }

@@ -194,7 +194,7 @@ async fn a_user_who_is_deleted_and_made_again_has_no_old_session() {
 
 #[tokio::test]
 async fn a_team_that_is_deleted_and_made_again_has_no_old_session() {
-    let service = Service::start().await;
+    let service = Service::for_logins().await;
     let (id, key) = acme(&service).await;
     let token = token_of(&service, &key).await;
     service.delete(&format!("/v1/keys/{id}")).await.ok();
