@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, Row};
 use tollkeeper_contract::{Digest, page::Rest};
 
 use crate::{
-    harness::{Folder, Service, eventually, serve_in, text},
+    harness::{Folder, Service, answer, eventually, serve_in, text},
     replica::Replica,
 };
 
 /// One more service on the database of `first`.
 async fn beside(first: &Service) -> Service {
-    let folder = Folder::new();
+    beside_in(Folder::new(), first).await
+}
+
+async fn beside_in(folder: Folder, first: &Service) -> Service {
     let mut command = serve_in(&folder);
     command.env("TOLLKEEPER_DATABASE", first.folder.database.setting());
     Service::start_as(command, folder).await
@@ -248,4 +251,23 @@ async fn a_change_waits_for_nodes_that_call_another_service() {
     let fleet = made.created()["fleet"].clone();
     println!("a change reached a node of another service, and was known to have, after {} ms", fleet["waited_ms"]);
     assert_eq!((&fleet["reached"], &fleet["nodes"]), (&json!(true), &json!(1)));
+}
+
+#[tokio::test]
+async fn every_service_gives_the_same_token() {
+    let here = Service::for_logins().await;
+    let there = beside_in(Folder::for_logins(), &here).await;
+    here.team("acme").await;
+    let key = text(&here.key("acme").await, "key").to_owned();
+    let log_in = async |service: &Service, session: &str| {
+        let body = json!({ "api_key": key, "session_id": session });
+        let given = answer(service.bare(Method::POST, "/auth/login").json(&body)).await.ok();
+        text(&given, "access_token").to_owned()
+    };
+    assert_eq!(log_in(&here, "one after the other").await, log_in(&there, "one after the other").await);
+    for session in 0..10 {
+        let session = format!("at the same time {session}");
+        let (one, other) = tokio::join!(log_in(&here, &session), log_in(&there, &session));
+        assert_eq!(one, other);
+    }
 }
