@@ -26,7 +26,7 @@ pub(crate) enum CallError {
     #[error("{url} answered, but not as a key service (status {status}); is {URL} or --url right?")]
     Foreign { url: String, status: StatusCode },
     #[error("refused: {} (status {}, reason {}){advice}", .problem.detail, .problem.status, .problem.reason)]
-    Refused { problem: Problem, advice: &'static str },
+    Refused { problem: Box<Problem>, advice: &'static str },
 }
 
 impl CallError {
@@ -46,7 +46,7 @@ impl CallError {
             Self::Unreachable { .. } => "unreachable",
             Self::Foreign { .. } => "no_key_service",
             // A struct of texts and a number can always be written.
-            Self::Refused { problem, .. } => return serde_json::to_value(problem).unwrap_or_default(),
+            Self::Refused { problem, .. } => return serde_json::to_value(problem.as_ref()).unwrap_or_default(),
         };
         output::problem(reason, &self.to_string())
     }
@@ -159,7 +159,7 @@ fn refused(problem: Problem) -> CallError {
         "wrong_token" | "missing_token" => "; check TOLLKEEPER_ADMIN_TOKEN or TOLLKEEPER_ADMIN_TOKEN_FILE",
         _ => "",
     };
-    CallError::Refused { problem, advice }
+    CallError::Refused { problem: Box::new(problem), advice }
 }
 
 /// The cause behind all the layers: `Connection refused` rather than `error sending request`.
@@ -174,14 +174,14 @@ fn innermost(error: &reqwest::Error) -> String {
 /// A view of an answer.
 pub(crate) fn view<T: DeserializeOwned>(answer: Value) -> Result<T, CallError> {
     serde_json::from_value(answer).map_err(|error| CallError::Refused {
-        problem: Problem {
+        problem: Box::new(Problem {
             r#type: "about:blank".to_owned(),
             title: "Unknown answer".to_owned(),
             status: 200,
             detail: format!("the key service answered in a form that this command does not know: {error}"),
             reason: "unknown_answer".to_owned(),
             field: None,
-        },
+        }),
         advice: "; use the command of the service's own version",
     })
 }

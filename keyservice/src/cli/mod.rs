@@ -172,9 +172,10 @@ impl Command {
 }
 
 fn run(command: Command) -> Result<(), CommandError> {
-    let mut runtime = match &command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
-        _ => tokio::runtime::Builder::new_current_thread(),
+    let mut runtime = if matches!(command, Command::Serve(_)) {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
     };
     runtime.enable_all().build()?.block_on(carry_out(command))
 }

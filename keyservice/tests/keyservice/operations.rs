@@ -39,7 +39,7 @@ async fn a_key_is_renamed_and_rotated() {
     let service = Service::start().await;
     service.team("acme").await;
     let id = text(&service.key("acme").await, "id").to_owned();
-    assert!(done(&service, &["keys", "rename", &id, "build server"]).await.contains("name         build server"));
+    assert!(done(&service, &["keys", "rename", &id, "build server"]).await.contains("build server"));
     let new = json(&service, &["keys", "rotate", &id, "--overlap", "24h"]).await;
     assert!(text(&new, "key").starts_with("tk_live_app_"));
     let old = json(&service, &["keys", "show", &id]).await;

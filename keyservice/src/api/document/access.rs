@@ -138,7 +138,7 @@ struct TokenQuestion {
 #[serde(untagged)]
 #[expect(dead_code, reason = "one or the other is written")]
 enum Introspection {
-    Active(ActiveTokenView),
+    Active(Box<ActiveTokenView>),
     Inactive(InactiveTokenView),
 }
 

@@ -182,9 +182,9 @@ fn kind(schema: &Value) -> String {
             items(choices).map(|choice| if choice.is_string() { value(choice) } else { kind(choice) }).collect();
         return choices.join(" or ");
     }
-    let types = match &schema["type"] {
-        Value::Array(types) => types.iter().filter_map(Value::as_str).map(escaped).collect::<Vec<_>>().join(" or "),
-        kind => escaped(kind.as_str().unwrap_or("any value")),
+    let types = match schema["type"].as_array() {
+        Some(types) => types.iter().filter_map(Value::as_str).map(escaped).collect::<Vec<_>>().join(" or "),
+        None => escaped(schema["type"].as_str().unwrap_or("any value")),
     };
     let items = schema.get("items").map(|items| format!(" of {}", kind(items))).unwrap_or_default();
     let rules = ["minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "format"];

@@ -51,10 +51,17 @@ fn csv_lines(text: &str) -> Result<Vec<Line>, CommandError> {
     let mut lines = Vec::new();
     for record in reader.records() {
         let record = record.map_err(wrong)?;
-        let number = record.position().map_or(0, csv::Position::line);
+        let number = record.position().map_or(0, |place| line_behind(text, place));
         lines.push(Line { number, key: key(head.iter().zip(&record)) });
     }
     Ok(lines)
+}
+
+/// The line of the record that is read from `place`: the reader goes over empty lines without counting them.
+fn line_behind(text: &str, place: &csv::Position) -> u64 {
+    let rest = usize::try_from(place.byte()).ok().and_then(|start| text.as_bytes().get(start..)).unwrap_or_default();
+    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n');
+    ends.fold(place.line(), |line, _| line + 1)
 }
 
 /// A cell that is empty is a field that is left out; scopes are parted by spaces, and `-` is an empty list of them.
