@@ -10,7 +10,6 @@ mod fleet;
 mod hosts;
 mod idempotency;
 mod import;
-mod import_speed;
 mod keys;
 mod kinds;
 mod ledger;

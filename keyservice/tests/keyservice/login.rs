@@ -119,11 +119,11 @@ async fn a_user_logs_in_with_a_password() {
     assert_eq!(login(&service, as_ada()).await.ok()["access_token"], token);
     let claims = claims(&token);
     assert_eq!((claims.subject.as_str(), claims.kind.as_str(), claims.key_id), ("ada", "personal", None));
-    assert_eq!((claims.team.as_deref(), claims.scope.as_str()), (Some("acme"), "read write"));
+    assert_eq!((claims.team.as_deref(), claims.scope.as_str()), (Some("acme"), "*"));
     // A token for the user's key is another one.
     let (_, key) = key_of(&service, json!({ "kind": "personal", "user": "ada", "scopes": ["read", "admin"] })).await;
     let with_key = self::claims(&token_of(&service, &key).await);
-    assert_eq!((with_key.subject.as_str(), with_key.scope.as_str()), ("ada", "read"));
+    assert_eq!((with_key.subject.as_str(), with_key.scope.as_str()), ("ada", "admin read"));
     // The password is gone: so is the login.
     answer(service.admin(Method::PUT, "/v1/users/ada/password").json(&json!({ "password": null }))).await.ok();
     login(&service, as_ada()).await.refused(401, "invalid_credentials");

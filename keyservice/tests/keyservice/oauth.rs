@@ -201,7 +201,7 @@ async fn introspection_tells_what_a_token_may_do_now() {
     let token = text(&login(&service, as_ada()).await.ok(), "access_token").to_owned();
     service.patch("/v1/users/ada", json!({ "permissions": ["read", "admin"] })).await.ok();
     let seen = introspect(&service, Some(ADMIN_TOKEN), &token).await.ok();
-    assert_eq!((&seen["scope"], &seen["username"]), (&json!("read"), &json!("ada")));
+    assert_eq!((&seen["scope"], &seen["username"]), (&json!("admin read"), &json!("ada")));
     service.patch("/v1/users/ada", json!({ "state": "disabled" })).await.ok();
     assert_eq!(introspect(&service, Some(ADMIN_TOKEN), &token).await.ok(), inactive());
     service.patch("/v1/users/ada", json!({ "state": "active" })).await.ok();
