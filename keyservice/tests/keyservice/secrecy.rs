@@ -1,10 +1,20 @@
 //! Nothing secret is kept or told.
 
+use std::path::PathBuf;
+
 use reqwest::Method;
 use serde_json::json;
 use tollkeeper_contract::Digest;
 
-use crate::harness::{ADMIN_TOKEN, NODE_TOKEN, Service, answer, node_token, text};
+use crate::harness::{ADMIN_TOKEN, Folder, NODE_TOKEN, Service, answer, node_token, text};
+
+/// All that a service keeps and tells: its files, and the rows of a database that is none of them.
+async fn everything(folder: &Folder) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = folder.path().read_dir().unwrap().map(|file| file.unwrap().path());
+    let mut found: Vec<_> = files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect();
+    found.push(("the rows of the database".into(), folder.database.rows().await));
+    found
+}
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
@@ -29,14 +39,9 @@ async fn no_key_and_no_token_is_in_the_database_or_the_log() {
     assert!(log.contains("\"node\":\"edge-1\""), "{log}");
 
     let secret = key.split('_').nth(4).unwrap();
-    let read_all = |folder: &std::path::Path| {
-        let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
-        files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect::<Vec<_>>()
-    };
-    let mut files = read_all(service.folder.path());
+    let mut files = everything(&service.folder).await;
     let (_, folder) = service.stop().await;
-    files.extend(read_all(folder.path()));
-    files.push(("the rows of the database".into(), folder.database.rows().await));
+    files.extend(everything(&folder).await);
     let node = node_token();
     for (file, bytes) in &files {
         for hidden in [key.as_str(), secret, ADMIN_TOKEN, NODE_TOKEN, node.shown(), "a-key-of-the-client"] {
@@ -58,9 +63,9 @@ async fn the_database_has_argon2id_instead_of_a_password() {
     let set = service.admin(Method::PUT, "/v1/users/ann/password").json(&json!({ "password": "correct horse" }));
     assert_eq!(answer(set).await.status, 204);
     let (_, folder) = service.stop().await;
-    let database = std::fs::read(folder.path().join("tollkeeper.db")).unwrap();
-    assert!(contains(&database, b"$argon2id$v=19$m=19456,t=2,p=1$"));
-    assert!(!contains(&database, b"correct horse"));
+    let everything = everything(&folder).await;
+    assert!(everything.iter().any(|(_, bytes)| contains(bytes, b"$argon2id$v=19$m=19456,t=2,p=1$")));
+    assert!(!everything.iter().any(|(_, bytes)| contains(bytes, b"correct horse")));
 }
 
 #[tokio::test]
