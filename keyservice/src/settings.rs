@@ -190,7 +190,10 @@ mod tests {
         assert_eq!(read(&[ADMIN, (NODE_TOKEN, "short")]), Err(SettingError::Weak(NODE_TOKEN)));
         assert_eq!(read(&[ADMIN, (NODE_TOKEN, ADMIN.1)]), Err(SettingError::Same));
         // White space around a token does not make it another one.
-        assert_eq!(read(&[ADMIN, (NODE_TOKEN, " an-admin-token-of-the-greatest-length-xxxxxx\n")]), Err(SettingError::Same));
+        assert_eq!(
+            read(&[ADMIN, (NODE_TOKEN, " an-admin-token-of-the-greatest-length-xxxxxx\n")]),
+            Err(SettingError::Same)
+        );
     }
 
     #[test]
@@ -218,7 +221,10 @@ mod tests {
     fn without_a_signing_secret_nobody_logs_in_and_a_weak_one_is_refused() {
         assert_eq!(read_secret(None), Ok(false));
         assert_eq!(read_secret(Some("0123456789abcdef0123456789abcdef0123456789a\n")), Ok(true));
-        assert_eq!(read_secret(Some("0123456789abcdef0123456789abcdef0123456789")), Err(SettingError::WeakSigningSecret));
+        assert_eq!(
+            read_secret(Some("0123456789abcdef0123456789abcdef0123456789")),
+            Err(SettingError::WeakSigningSecret)
+        );
     }
 
     #[test]

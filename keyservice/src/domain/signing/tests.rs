@@ -95,7 +95,12 @@ fn an_hs256_key_takes_both_the_signing_secret_and_the_node_token() {
 #[test]
 fn a_secret_is_43_visible_characters_or_more() {
     assert!(SigningSecret::parse(" 0123456789abcdef0123456789abcdef0123456789a\n").is_some());
-    for bad in ["", "0123456789abcdef0123456789abcdef0123456789", "0123456789abcdef0123456789abcdef 0123456789abcdef0123456789abcdef0123456789", &"ü".repeat(43)] {
+    for bad in [
+        "",
+        "0123456789abcdef0123456789abcdef0123456789",
+        "0123456789abcdef0123456789abcdef 0123456789abcdef0123456789abcdef0123456789",
+        &"ü".repeat(43),
+    ] {
         assert!(SigningSecret::parse(bad).is_none(), "{bad}");
     }
 }
