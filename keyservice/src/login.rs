@@ -1,7 +1,7 @@
 //! A login from what a client shows to its token: how often it may fail, and how long failing takes.
 //!
 //! * A failure counts for its source, and for the account if the source is a stranger there (`domain/attempts.rs`).
-//! * Whoever is wrong waits for the next whole [`STEP`] and a little more, so that what is not known and what is wrong
+//! * Whoever is wrong waits for the next whole `STEP` and a little more, so that what is not known and what is wrong
 //!   take the same time. A password is always hashed, also if there is nobody to compare it with.
 //! * Few passwords are hashed at the same time, and few wait for it: hashing is made to be expensive.
 
