@@ -32,7 +32,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("directory", type=Path, help="where the virtual environment is, or goes")
     arguments.add_argument("keyservice", type=Path, help="the program")
-    arguments.add_argument("--examples", default="12", help="how many cases to try per endpoint and phase")
+    arguments.add_argument("--examples", default="30", help="how many cases to try per endpoint and phase")
     arguments = arguments.parse_args()
     schemathesis = installed(arguments.directory.absolute())
     with tempfile.TemporaryDirectory(prefix="schemathesis-") as folder:

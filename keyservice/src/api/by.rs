@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{App, problem::Problem, source::Source};
+use super::{App, fleet::asked_wait, problem::Problem, source::Source};
 use crate::domain::{Actor, By, Name};
 
 /// The header in which the holder of the admin token says for whom it acts.
 const ACTOR_HEADER: &str = "x-tollkeeper-actor";
 
-/// Whoever asks for a change with the admin token.
+/// Whoever asks for a change with the admin token; the query has nothing but how long to wait for the fleet.
 pub(super) struct Asked(pub(super) By);
 
 impl FromRequestParts<Arc<App>> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        asked_wait(&parts.uri)?;
         let Source(source) = Source::from_request_parts(parts, app).await?;
         Ok(Self(By { actor: actor(parts)?, source }))
     }

@@ -6,9 +6,9 @@ use axum::{
     Json,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use serde_json::{Value, json};
 
@@ -39,12 +39,9 @@ pub(super) async fn wait(State(app): State<Arc<App>>, request: Request, next: Ne
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    let asked = Params::read(request.uri(), &["wait"]).and_then(|params| params.maybe("wait", seconds));
-    let seconds = match asked {
-        Ok(Some(seconds)) => seconds,
-        Ok(None) => return next.run(request).await,
-        Err(problem) => return problem.into_response(),
-    };
+    // What breaks a rule here is refused by `Asked`, which every change asks for: a path or a method that does not exist
+    // is told first.
+    let Ok(Some(seconds)) = asked_wait(request.uri()) else { return next.run(request).await };
     let answer = next.run(request).await;
     if !answer.status().is_success() {
         return answer;
@@ -52,6 +49,11 @@ pub(super) async fn wait(State(app): State<Arc<App>>, request: Request, next: Ne
     // The change is committed: this revision is its own, or a later one.
     let revision = *app.store.watch_revision().borrow();
     with_fleet(answer, fleet::wait_for(&app, revision, seconds).await).await
+}
+
+/// How long the request wants to wait for the fleet, in seconds.
+pub(super) fn asked_wait(uri: &Uri) -> Result<Option<u64>, Problem> {
+    Params::read(uri, &["wait"])?.maybe("wait", seconds)
 }
 
 fn seconds(text: &str) -> Result<u64, &'static str> {
