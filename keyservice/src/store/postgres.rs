@@ -24,7 +24,7 @@ use super::{
 const READERS: u32 = 8;
 
 /// How often the revision is read although nothing was heard: a connection can be dead without anybody noticing.
-const FALLBACK: Duration = Duration::from_secs(5);
+const FALLBACK: Duration = Duration::from_secs(30);
 
 /// How long to wait before the next try to listen.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -50,7 +50,7 @@ pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Store
     }
     let options = bounded(options.clone());
     let writer = pool(1).connect_lazy_with(options.clone());
-    let readers = pool(READERS).connect_lazy_with(options.clone());
+    let readers = pool(READERS).connect_lazy_with(along_indexes(options.clone()));
     let listener =
         PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).max_lifetime(None).idle_timeout(None);
     let listener = listener.connect_lazy_with(options);
@@ -65,10 +65,18 @@ pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Store
 fn bounded(options: PgConnectOptions) -> PgConnectOptions {
     let patience = format!("{}s", PATIENCE.as_secs());
     options.application_name("keyservice").options([
+        // Whoever was told that a key is revoked must be right after a crash, whatever the server's default is.
+        ("synchronous_commit", "on"),
         ("lock_timeout", patience.as_str()),
         ("idle_in_transaction_session_timeout", "30s"),
         ("statement_timeout", "60s"),
     ])
+}
+
+/// What is read is always the next few thousand rows of an index, and what belongs to each. Before a table has been
+/// analysed, the planner takes that for less than it is, and reads (and sorts, or hashes) a million rows for one page.
+fn along_indexes(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("enable_bitmapscan", "off"), ("enable_hashjoin", "off"), ("enable_mergejoin", "off")])
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

@@ -30,7 +30,8 @@ impl Pool {
         match self {
             Self::Sqlite(pool) => Ok(Connection::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
             Self::Postgres(pool) => {
-                let mut tx = pool.begin().await?;
+                // Not the database's default: after the wait for the lock, what others have committed must be seen.
+                let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
                 // From here to the end of the transaction nobody else writes, on whichever instance.
                 sqlx::query("SELECT revision FROM service FOR UPDATE").execute(&mut *tx).await?;
                 Ok(Connection::Postgres(tx))

@@ -9,6 +9,7 @@ mod database;
 mod described;
 #[path = "../keyservice/harness.rs"]
 mod harness;
+mod plans;
 #[path = "../keyservice/replica.rs"]
 mod replica;
 mod server;
