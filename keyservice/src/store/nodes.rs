@@ -4,31 +4,26 @@ use super::{
     Store, StoreError,
     change::Change,
     row,
-    sql::{Row, sql},
+    sql::{Row, Statement, sql},
 };
 use crate::domain::{Moment, NodeName, NodeSeen};
 
 /// How long a node that no longer calls is remembered, in seconds.
 const REMEMBERED: u64 = 7 * 24 * 60 * 60;
 
+/// Nodes written with one statement, five values each.
+const NODES_PER_STATEMENT: usize = 100;
+
 impl Store {
-    /// Notes what nodes said last; what the database has from later on stays.
+    /// Notes what nodes said last, each once; what the database has from later on stays.
     ///
     /// # Errors
     /// When the database fails; then nothing is noted.
     pub async fn note_nodes(&self, nodes: &[NodeSeen]) -> Result<(), StoreError> {
         let mut change = self.quiet_change().await?;
-        for node in nodes {
-            // Revisions are the node's word: one that no database has come to is kept as the greatest.
-            let revision = i64::try_from(node.revision).unwrap_or(i64::MAX);
-            let upsert = sql("INSERT INTO nodes (name, revision, version, seen_at, wait_seconds)
-                              VALUES ($1, $2, $3, $4, $5)
-                              ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, version = excluded.version,
-                                  seen_at = excluded.seen_at, wait_seconds = excluded.wait_seconds
-                              WHERE nodes.seen_at <= excluded.seen_at");
-            let upsert = upsert.bind(node.name.as_str()).bind(revision);
-            let upsert = upsert.bind(node.version.as_ref().map(NodeName::as_str)).bind(node.seen_at);
-            upsert.bind(row::integer(node.wait_seconds)?).execute(change.sql()).await?;
+        // Many with one statement: while this lasts, nobody else can change anything.
+        for nodes in nodes.chunks(NODES_PER_STATEMENT) {
+            upsert(nodes)?.execute(change.sql()).await?;
         }
         change.commit().await?;
         Ok(())
@@ -42,6 +37,22 @@ impl Store {
         let all = sql("SELECT name, revision, version, seen_at, wait_seconds FROM nodes ORDER BY name");
         all.fetch_all(&mut self.read().await?).await?.iter().map(node).collect()
     }
+}
+
+fn upsert(nodes: &[NodeSeen]) -> Result<Statement, StoreError> {
+    let mut upsert = sql("INSERT INTO nodes (name, revision, version, seen_at, wait_seconds) VALUES ");
+    for (index, node) in nodes.iter().enumerate() {
+        // Revisions are the node's word: one that no database has come to is kept as the greatest.
+        let revision = i64::try_from(node.revision).unwrap_or(i64::MAX);
+        upsert = upsert.then_with(if index == 0 { "(" } else { ", (" }, node.name.as_str()).then_with(", ", revision);
+        upsert = upsert.then_with(", ", node.version.as_ref().map(NodeName::as_str)).then_with(", ", node.seen_at);
+        upsert = upsert.then_with(", ", row::integer(node.wait_seconds)?).then(")");
+    }
+    Ok(upsert.then(
+        " ON CONFLICT (name) DO UPDATE SET revision = excluded.revision, version = excluded.version,
+              seen_at = excluded.seen_at, wait_seconds = excluded.wait_seconds
+          WHERE nodes.seen_at <= excluded.seen_at",
+    ))
 }
 
 /// Forgets nodes that have not called for long.
