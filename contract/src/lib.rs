@@ -52,5 +52,9 @@ pub const SERVICE_NAME: &str = "keyservice";
 /// The request header in which a node says its name.
 pub const NODE_HEADER: &str = "x-tollkeeper-node";
 
+/// The request header in which a node says for how many seconds it goes on serving what it has when it can no longer
+/// call: until then nobody may take it for ended.
+pub const MAX_AGE_HEADER: &str = "x-tollkeeper-max-age";
+
 /// The request header in which a node says the version of its filter.
 pub const VERSION_HEADER: &str = "x-tollkeeper-version";

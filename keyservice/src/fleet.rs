@@ -9,10 +9,10 @@ use crate::{
         App,
         wire::{BehindView, FleetView},
     },
-    domain::{NodeSeen, Standing},
+    domain::{By, NodeName, NodeSeen, Standing, Thing},
     edge,
     nodes::Nodes,
-    store::{Store, StoreError},
+    store::{ActError, Refusal, Store, StoreError},
 };
 
 /// How often what nodes said is written to the database.
@@ -30,6 +30,22 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// When the database fails.
 pub async fn nodes(app: &App) -> Result<Vec<NodeSeen>, StoreError> {
     Ok(app.nodes.and(app.store.nodes().await?))
+}
+
+/// Forgets a node that has ended, so that nobody waits for it.
+///
+/// # Errors
+/// When no such node is remembered, it still calls, or the database fails.
+pub async fn forget(app: &App, name: &NodeName, by: By) -> Result<(), ActError> {
+    let now = edge::now();
+    let known = nodes(app).await?.into_iter().find(|node| node.name == *name);
+    let node = known.ok_or(Refusal::NoSuch(Thing::Node))?;
+    if node.is_live(now) {
+        return Err(Refusal::NodeIsLive.into());
+    }
+    app.store.forget_node(node, by, now).await?;
+    app.nodes.forget(name);
+    Ok(())
 }
 
 /// Waits until every live node serves `revision` or a later one, at most `seconds`, and says how it stands then.
@@ -86,12 +102,12 @@ pub async fn keep_writing(store: Store, nodes: impl AsRef<Nodes>) {
 
 /// Writes what nodes have said since the last time.
 pub async fn write_down(store: &Store, nodes: &Nodes) {
-    let news = nodes.take_news();
+    let news = nodes.news();
     if news.is_empty() {
         return;
     }
-    if let Err(error) = store.note_nodes(&news).await {
-        tracing::warn!(%error, "cannot note how far the nodes are; it will be tried again");
-        nodes.put_back(news);
+    match store.note_nodes(&news).await {
+        Ok(()) => nodes.told(&news),
+        Err(error) => tracing::warn!(%error, "cannot note how far the nodes are; it will be tried again"),
     }
 }

@@ -1,8 +1,7 @@
 //! Which nodes called this service lately, kept in memory; what they serve is written to the database a little later.
 
 use std::{
-    collections::{HashMap, HashSet},
-    mem,
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -73,33 +72,43 @@ impl Nodes {
         self.polls.subscribe()
     }
 
-    /// What the database has not heard of, in the order of names; from now on it counts as told.
+    /// What the database has not heard of, in the order of names.
     #[must_use]
-    pub fn take_news(&self) -> Vec<NodeSeen> {
+    pub fn news(&self) -> Vec<NodeSeen> {
+        let mut news: Vec<_> = self.lock().news().cloned().collect();
+        news.sort_by(|one, other| one.name.cmp(&other.name));
+        news
+    }
+
+    /// The database has heard of these.
+    pub fn told(&self, nodes: &[NodeSeen]) {
         let mut seen = self.lock();
-        let news = mem::take(&mut seen.news);
-        let mut nodes: Vec<_> = news.iter().filter_map(|name| seen.serving.get(name)).cloned().collect();
-        nodes.sort_by(|one, other| one.name.cmp(&other.name));
-        nodes
-    }
-
-    /// The database did not hear of these after all.
-    pub fn put_back(&self, nodes: Vec<NodeSeen>) {
-        self.lock().news.extend(nodes.into_iter().map(|node| node.name));
-    }
-
-    /// What is known of every node: here, or from `told`, whichever is newer; in the order of names.
-    #[must_use]
-    pub fn and(&self, told: Vec<NodeSeen>) -> Vec<NodeSeen> {
-        let mut all = self.lock().serving.clone();
-        for node in told {
-            if all.get(&node.name).is_none_or(|here| node.is_newer_than(here)) {
-                all.insert(node.name.clone(), node);
+        for node in nodes {
+            if seen.serving.get(&node.name) == Some(node) {
+                seen.news.remove(&node.name);
             }
         }
-        let mut all: Vec<_> = all.into_values().collect();
-        all.sort_by(|one, other| one.name.cmp(&other.name));
-        all
+    }
+
+    /// What is known of every node, in the order of names: what the database has, and what it has not heard of yet.
+    ///
+    /// It goes before what else is remembered here, because there a node may have been forgotten meanwhile.
+    #[must_use]
+    pub fn and(&self, stored: Vec<NodeSeen>) -> Vec<NodeSeen> {
+        let mut all: BTreeMap<_, _> = stored.into_iter().map(|node| (node.name.clone(), node)).collect();
+        for node in self.lock().news() {
+            if all.get(&node.name).is_none_or(|stored| node.is_newer_than(stored)) {
+                all.insert(node.name.clone(), node.clone());
+            }
+        }
+        all.into_values().collect()
+    }
+
+    /// Forgets what the database has not heard of a node.
+    pub fn forget(&self, name: &NodeName) {
+        let mut seen = self.lock();
+        seen.news.remove(name);
+        seen.serving.remove(name);
     }
 
     /// How many nodes are live, by the version of their filter.
@@ -119,6 +128,10 @@ impl Nodes {
 }
 
 impl Seen {
+    fn news(&self) -> impl Iterator<Item = &NodeSeen> {
+        self.news.iter().filter_map(|name| self.serving.get(name))
+    }
+
     /// Whether this node is known or can be; forgets those that no longer call when there is no room.
     fn has_room_for(&mut self, name: &NodeName, now: Moment) -> bool {
         if self.callers.len() >= MOST && !self.callers.contains_key(name) {
@@ -147,7 +160,7 @@ mod tests {
     }
 
     fn node(text: &str, revision: u64, second: u64) -> NodeSeen {
-        NodeSeen { name: name(text), revision, version: None, seen_at: at(second), wait_seconds: 30 }
+        NodeSeen { name: name(text), revision, version: None, seen_at: at(second), wait_seconds: 30, max_age: 60 }
     }
 
     #[test]
@@ -166,21 +179,22 @@ mod tests {
             nodes.polls(node(&format!("n{number}"), 1, 1));
         }
         assert_eq!(nodes.live(at(1)), [("unknown".to_owned(), u64::try_from(MOST).unwrap())]);
-        assert_eq!(nodes.take_news().len(), MOST);
+        assert_eq!(nodes.news().len(), MOST);
     }
 
     #[test]
-    fn what_a_node_said_last_is_told_once_unless_it_was_not_heard() {
+    fn what_a_node_said_last_is_news_until_the_database_has_heard_it() {
         let nodes = Nodes::default();
         nodes.polls(node("b", 1, 1));
         nodes.polls(node("a", 1, 1));
         nodes.polls(node("b", 2, 1));
-        let news = nodes.take_news();
+        let news = nodes.news();
         assert_eq!(news, [node("a", 1, 1), node("b", 2, 1)]);
-        assert_eq!(nodes.take_news(), []);
-        nodes.put_back(news);
         nodes.polls(node("b", 3, 2));
-        assert_eq!(nodes.take_news(), [node("a", 1, 1), node("b", 3, 2)]);
+        nodes.told(&news);
+        assert_eq!(nodes.news(), [node("b", 3, 2)]);
+        nodes.told(&[node("b", 3, 2)]);
+        assert_eq!(nodes.news(), []);
     }
 
     #[test]
@@ -188,7 +202,18 @@ mod tests {
         let nodes = Nodes::default();
         nodes.polls(node("here", 5, 10));
         nodes.polls(node("moved", 5, 10));
-        let told = vec![node("here", 4, 9), node("moved", 6, 10), node("there", 7, 8)];
-        assert_eq!(nodes.and(told), [node("here", 5, 10), node("moved", 6, 10), node("there", 7, 8)]);
+        let stored = vec![node("here", 4, 9), node("moved", 6, 10), node("there", 7, 8)];
+        assert_eq!(nodes.and(stored), [node("here", 5, 10), node("moved", 6, 10), node("there", 7, 8)]);
+    }
+
+    #[test]
+    fn what_the_database_has_heard_and_forgotten_is_forgotten_here() {
+        let nodes = Nodes::default();
+        nodes.polls(node("gone", 5, 10));
+        nodes.polls(node("unheard", 5, 10));
+        nodes.told(&[node("gone", 5, 10)]);
+        assert_eq!(nodes.and(Vec::new()), [node("unheard", 5, 10)]);
+        nodes.forget(&name("unheard"));
+        assert_eq!(nodes.and(Vec::new()), []);
     }
 }

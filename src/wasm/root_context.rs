@@ -7,7 +7,9 @@ use proxy_wasm::{
     traits::{Context, HttpContext, RootContext as HostRootContext},
     types::{BufferType, ContextType, MapType},
 };
-use tollkeeper_contract::{Digest, NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page, page::NodeToken};
+use tollkeeper_contract::{
+    Digest, MAX_AGE_HEADER, NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page, page::NodeToken,
+};
 
 use crate::{
     config::Config,
@@ -135,6 +137,7 @@ impl RootContext {
     fn dispatch(&mut self, door: &Door, call: Call) -> Option<Errand> {
         let settings = &door.config.key_service;
         let authorization = format!("Bearer {}", door.token.shown());
+        let max_age = settings.max_age.as_secs().to_string();
         let headers = vec![
             (":method", call.method),
             (":path", &call.path),
@@ -142,6 +145,7 @@ impl RootContext {
             ("authorization", &authorization),
             (NODE_HEADER, door.node_name()),
             (VERSION_HEADER, env!("CARGO_PKG_VERSION")),
+            (MAX_AGE_HEADER, &max_age),
             ("content-type", "application/json"),
         ];
         let cluster = settings.cluster.as_str();

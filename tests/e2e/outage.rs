@@ -70,6 +70,12 @@ async fn without_keys_everything_protected_is_503_and_then_200_once_they_are_the
     becomes(&edge, &key, "200").await;
 }
 
+/// Of a time such as 2030-01-31T12:00:00Z.
+fn second_of_day(time: &serde_json::Value) -> i64 {
+    let clock = time.as_str().unwrap().split(['T', 'Z']).nth(1).unwrap().to_owned();
+    clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_older_than_the_configured_age_are_not_trusted() {
     let shorten = |filter: &mut serde_json::Value| {
@@ -79,6 +85,11 @@ async fn keys_that_are_older_than_the_configured_age_are_not_trusted() {
     let mut edge = Edge::synced_start(|setup| setup.filter(shorten)).await;
     let key = edge.key("acme", &["read"]).await;
     assert_eq!(outcome(&edge, &key).await, "200");
+    // The key service knows for how long: it names a node that may still serve when somebody waits for a change.
+    let fleet = edge.key_service().get("/v1/fleet").await.unwrap();
+    let [seen, until] = ["last_seen", "serves_until"].map(|field| second_of_day(&fleet["nodes"][0][field]));
+    // One second of polling, fifteen of grace, ten of age.
+    assert_eq!((until - seen).rem_euclid(86_400), 26, "{fleet}");
     edge.kill_key_service();
     becomes(&edge, &key, "table_stale").await;
     edge.start_key_service().await;

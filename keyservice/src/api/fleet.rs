@@ -13,12 +13,16 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    App,
+    App, Id,
+    by::Asked,
     problem::Problem,
     query::Params,
     wire::{FleetList, FleetView, NodeView},
 };
-use crate::{edge, fleet};
+use crate::{
+    domain::{NodeName, Thing},
+    edge, fleet,
+};
 
 /// The longest time to wait for the fleet, in seconds.
 const MAX_WAIT: u64 = 60;
@@ -32,6 +36,13 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<FleetList>,
     let now = edge::now();
     let nodes = fleet::nodes(&app).await?;
     Ok(Json(FleetList { revision, nodes: nodes.into_iter().map(|node| NodeView::at(now, revision, node)).collect() }))
+}
+
+/// `DELETE /v1/fleet/{node}`
+pub(super) async fn forget(State(app): State<Arc<App>>, Id(name): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
+    let name = NodeName::parse(&name).map_err(|_| Problem::unknown(Thing::Node))?;
+    fleet::forget(&app, &name, by).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Holds the answer to a change until every live node has it, if the client asks for that with `?wait=SECONDS`.

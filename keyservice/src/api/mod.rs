@@ -34,7 +34,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header, request::Parts},
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 use tokio::sync::watch;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeToken};
@@ -119,6 +119,7 @@ fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/sessions/revoke", post(sessions::revoke_all))
         .route("/fleet", get(fleet::list))
+        .route("/fleet/{node}", delete(fleet::forget))
         .route("/token-keys", get(token_keys::list).post(token_keys::create))
         .route("/audit", get(audit::list))
         .fallback(async || Problem::unknown_route())

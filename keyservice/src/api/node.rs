@@ -8,17 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::time::{Instant, sleep_until};
-use tollkeeper_contract::{ledger::Report, page::Cursor};
+use tollkeeper_contract::{MAX_AGE_HEADER, ledger::Report, page::Cursor};
 
 use super::{App, body::Sent, observe::Caller, problem::Problem, query::Params};
 use crate::{
-    domain::{Batch, NodeSeen},
+    domain::{Batch, NodeSeen, USUAL_MAX_AGE},
     edge,
     store::{PageContent, Settled},
 };
 
 /// The longest wait for a change, in seconds.
 const MAX_WAIT: u64 = 300;
+
+/// The longest time that a node can be configured to serve without the key service, in seconds.
+const MOST_MAX_AGE: u64 = 31_536_000;
 
 /// The longest report, in bytes: `MAX_USAGE` entries of the longest ids and numbers, with room for white space.
 const LEDGER_LIMIT: usize = 4 << 20;
@@ -47,7 +50,9 @@ pub(super) async fn changes(State(app): State<Arc<App>>, uri: Uri, headers: Head
 /// What a node asks for says how far it has come.
 fn note(app: &App, headers: &HeaderMap, revision: u64, wait_seconds: u64) {
     let Caller { node: Some(name), version } = Caller::of(headers) else { return };
-    app.nodes.polls(NodeSeen { name, revision, version, seen_at: edge::now(), wait_seconds });
+    let max_age = headers.get(MAX_AGE_HEADER).and_then(|value| number(value.to_str().ok()?).ok());
+    let max_age = max_age.unwrap_or(USUAL_MAX_AGE).min(MOST_MAX_AGE);
+    app.nodes.polls(NodeSeen { name, revision, version, seen_at: edge::now(), wait_seconds, max_age });
 }
 
 /// Waits for a change behind `after`, and gives an empty page if there is none within `wait`.

@@ -18,6 +18,7 @@ impl Problem {
             Thing::ServiceAccount => ("unknown_service_account", "there is no service account of that id"),
             Thing::Key => ("unknown_key", "there is no key of that id"),
             Thing::Session => ("unknown_session", "there is no session of that id"),
+            Thing::Node => ("unknown_node", "no node of that name is remembered"),
         };
         Self::new(StatusCode::NOT_FOUND, reason, detail)
     }
@@ -73,6 +74,10 @@ impl From<Refusal> for Problem {
                 conflict("user_has_too_many_keys", detail).at("user")
             }
             Refusal::InRow { index, refusal } => Self::from(*refusal).within(&format!("keys[{index}]")),
+            Refusal::NodeIsLive => {
+                let detail = "the node still calls; only nodes that have ended can be forgotten";
+                conflict("node_is_live", detail.into())
+            }
             Refusal::OtherRequest => {
                 let detail = "this Idempotency-Key was used for another request; take a new one";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail).at("idempotency-key")
@@ -116,6 +121,7 @@ fn exists(thing: Thing) -> Problem {
         Thing::ServiceAccount => ("service_account_exists", "there is a service account of that id already"),
         Thing::Key => ("key_exists", "there is a key of that id already"),
         Thing::Session => ("session_exists", "there is a session of that id already"),
+        Thing::Node => ("node_exists", "there is a node of that name already"),
     };
     conflict(reason, detail.into()).at("id")
 }

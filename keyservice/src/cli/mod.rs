@@ -77,9 +77,11 @@ enum Command {
     Sessions(Group<sessions::Command>),
     /// Show and rotate the keys that sign tokens.
     TokenKeys(Group<token_keys::Command>),
-    /// Show the nodes, what they serve, and how far they are behind.
-    #[command(after_help = "Example:\n  keyservice fleet --json | jq '.nodes[] | select(.lag > 0)'")]
-    Fleet(Target),
+    /// Show the nodes, what they serve, and how far they are behind; forget those that have ended.
+    #[command(after_help = "Examples:
+  keyservice fleet --json | jq '.nodes[] | select(.lag > 0)'
+  keyservice fleet forget 'edge-1#5f3a9c01'")]
+    Fleet(fleet::Fleet),
     /// Show who changed what, when, and from where.
     #[command(after_help = "Examples:
   keyservice audit --team acme --since 2030-01-31T00:00:00Z
@@ -165,7 +167,7 @@ impl Command {
             Self::Keys(group) => group.target.output(),
             Self::Sessions(group) => group.target.output(),
             Self::TokenKeys(group) => group.target.output(),
-            Self::Fleet(target) => target.output(),
+            Self::Fleet(fleet) => fleet.target.output(),
             Self::Audit(audit) => audit.target.output(),
         }
     }
@@ -190,7 +192,7 @@ async fn carry_out(command: Command) -> Result<(), CommandError> {
         Command::Keys(Group { command, target }) => keys::run(command, &target).await,
         Command::Sessions(Group { command, target }) => sessions::run(command, &target).await,
         Command::TokenKeys(Group { command, target }) => token_keys::run(command, &target).await,
-        Command::Fleet(target) => fleet::run(&target).await,
+        Command::Fleet(fleet) => fleet::run(fleet).await,
         Command::Audit(audit) => audit::run(audit).await,
         Command::Completions { shell } => complete(shell),
     }

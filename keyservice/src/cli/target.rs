@@ -89,27 +89,33 @@ impl Waited {
     pub(crate) fn line(&self) -> String {
         match &self.0 {
             Some(fleet) if fleet.reached => {
-                let nodes = if fleet.nodes == 1 { "node serves" } else { "nodes serve" };
-                let lost = match fleet.lost.as_slice() {
-                    [] => String::new(),
-                    lost => format!("; no longer heard of: {}", lost.join(", ")),
-                };
-                format!("{} {nodes} revision {} after {} ms{lost}\n", fleet.nodes, fleet.revision, fleet.waited_ms)
+                let nodes = if fleet.nodes == 1 { "live node serves" } else { "live nodes serve" };
+                format!("{} {nodes} revision {} after {} ms\n", fleet.nodes, fleet.revision, fleet.waited_ms)
             }
             Some(_) | None => String::new(),
         }
     }
 
-    /// Whether the nodes are there.
+    /// Whether every node is there: those that are behind, and those that may be, are the matter of who waited.
     pub(crate) fn outcome(&self) -> Result<(), CommandError> {
-        let Some(fleet) = self.0.as_ref().filter(|fleet| !fleet.reached) else { return Ok(()) };
-        let behind: Vec<_> = fleet.behind.iter().map(|node| format!("{} ({})", node.node, node.revision)).collect();
-        let detail = format!(
-            "the change is made, but after {} ms these nodes do not serve revision {} yet: {}",
-            fleet.waited_ms,
-            fleet.revision,
-            behind.join(", ")
-        );
-        Err(CommandError::Incomplete { reason: "nodes_behind", detail })
+        let Some(fleet) = self.0.as_ref() else { return Ok(()) };
+        let mut missing = Vec::new();
+        if !fleet.behind.is_empty() {
+            let behind: Vec<_> = fleet.behind.iter().map(|node| format!("{} ({})", node.node, node.revision)).collect();
+            missing.push(format!("these nodes do not serve revision {} yet: {}", fleet.revision, behind.join(", ")));
+        }
+        if !fleet.lost.is_empty() {
+            missing.push(format!(
+                "these nodes no longer call, and may serve what was before: {} (if one has ended, say so with \
+                 `keyservice fleet forget NODE`)",
+                fleet.lost.join(", ")
+            ));
+        }
+        if missing.is_empty() && !fleet.reached {
+            missing.push("the key service could not tell how far the nodes are".to_owned());
+        }
+        let reason = if fleet.behind.is_empty() && !fleet.lost.is_empty() { "nodes_lost" } else { "nodes_behind" };
+        let detail = format!("the change is made, but after {} ms {}", fleet.waited_ms, missing.join("; "));
+        if missing.is_empty() { Ok(()) } else { Err(CommandError::Incomplete { reason, detail }) }
     }
 }

@@ -76,12 +76,12 @@ impl ActionName {
 pub struct ResourceName(String);
 
 impl ResourceName {
-    /// Reads a name of 1 to 128 visible ASCII characters.
+    /// Reads a name of 1 to 300 visible ASCII characters.
     ///
     /// # Errors
     /// Says the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if (1..=300).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidText::new("a resource is a sort and an id such as key:c7tq4m2xkz5r6y3a"))

@@ -3,11 +3,11 @@
 use super::{Moment, NodeName};
 
 /// How long after the end of its poll a node still counts as live, in seconds: it may be between two polls.
-const GRACE_SECONDS: u64 = 15;
+pub const GRACE_SECONDS: u64 = 15;
 
-/// How long a node that no longer calls may go on serving what it has, in seconds: the filter's `max_age_seconds`,
+/// How long a node that does not say it may go on serving what it has, in seconds: the filter's `max_age_seconds`,
 /// unless it is configured otherwise.
-const SERVING_SECONDS: u64 = 24 * 60 * 60;
+pub const USUAL_MAX_AGE: u64 = 24 * 60 * 60;
 
 /// What is known of a node from its last poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,23 +22,32 @@ pub struct NodeSeen {
     pub seen_at: Moment,
     /// How long that poll may last, in seconds.
     pub wait_seconds: u64,
+    /// How long it goes on serving what it has when it can no longer call, in seconds.
+    pub max_age: u64,
 }
 
 impl NodeSeen {
     /// Whether it is expected to call again.
     #[must_use]
     pub fn is_live(&self, now: Moment) -> bool {
-        now <= self.seen_at.plus(self.wait_seconds).plus(GRACE_SECONDS)
+        now <= self.last_answered()
+    }
+
+    /// Until when it may serve what it has, if it does not call again.
+    #[must_use]
+    pub fn serves_until(&self) -> Moment {
+        self.last_answered().plus(self.max_age)
+    }
+
+    /// When its poll was answered at the latest, and the answer had arrived.
+    fn last_answered(&self) -> Moment {
+        self.seen_at.plus(self.wait_seconds).plus(GRACE_SECONDS)
     }
 
     /// Whether this is later news than the other, of the same node.
     #[must_use]
     pub fn is_newer_than(&self, other: &Self) -> bool {
         (self.seen_at, self.revision) > (other.seen_at, other.revision)
-    }
-
-    fn may_serve(&self, now: Moment) -> bool {
-        now <= self.seen_at.plus(SERVING_SECONDS)
     }
 }
 
@@ -63,17 +72,17 @@ impl Standing {
             if node.is_live(now) {
                 standing.live += 1;
                 standing.behind.extend(is_behind.then(|| (node.name.clone(), node.revision)));
-            } else if is_behind && node.may_serve(now) {
+            } else if is_behind && now <= node.serves_until() {
                 standing.lost.push(node.name.clone());
             }
         }
         standing
     }
 
-    /// Whether every live node has come so far.
+    /// Whether every live node has come so far. Where none is live, nobody says so as long as one may serve.
     #[must_use]
     pub fn has_reached(&self) -> bool {
-        self.behind.is_empty()
+        self.behind.is_empty() && (self.live > 0 || self.lost.is_empty())
     }
 }
 
@@ -84,7 +93,7 @@ mod tests {
 
     fn node(name: &str, revision: u64, seen_at: u64) -> NodeSeen {
         let name = NodeName::parse(name).unwrap();
-        NodeSeen { name, revision, version: None, seen_at: at(seen_at), wait_seconds: 30 }
+        NodeSeen { name, revision, version: None, seen_at: at(seen_at), wait_seconds: 30, max_age: 3600 }
     }
 
     fn at(second: u64) -> Moment {
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn a_revision_is_reached_when_every_live_node_serves_it() {
         let now = at(200_000);
-        let nodes = [node("a", 7, 200_000), node("b", 8, 199_990), node("gone", 6, 190_000), node("dead", 6, 100_000)];
+        let nodes = [node("a", 7, 200_000), node("b", 8, 199_990), node("gone", 6, 199_000), node("dead", 6, 100_000)];
         let standing = Standing::of(&nodes, 7, now);
         assert!(standing.has_reached());
         assert_eq!((standing.live, standing.lost), (2, vec![NodeName::parse("gone").unwrap()]));
@@ -110,5 +119,14 @@ mod tests {
     #[test]
     fn a_fleet_without_nodes_has_reached_everything() {
         assert!(Standing::of(&[], 9, at(1)).has_reached());
+    }
+
+    #[test]
+    fn where_only_lost_nodes_are_left_nothing_is_reached_until_they_serve_no_more() {
+        let (gone, end) = ([node("gone", 6, 1000)], 1000 + 30 + 15 + 3600);
+        assert!(!Standing::of(&gone, 7, at(2000)).has_reached());
+        assert!(Standing::of(&gone, 6, at(2000)).has_reached(), "it had it when it called last");
+        assert!(!Standing::of(&gone, 7, at(end)).has_reached());
+        assert!(Standing::of(&gone, 7, at(end + 1)).has_reached());
     }
 }

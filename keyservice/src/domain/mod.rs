@@ -29,7 +29,7 @@ pub use audit::{ActionName, AuditFilter, Audited, ResourceName};
 pub use by::{Actor, By};
 pub use enterprise::{Enterprise, EnterpriseChange, EnterpriseFilter, NewEnterprise};
 pub use facts::{Facts, Told};
-pub use fleet::{NodeSeen, Standing};
+pub use fleet::{GRACE_SECONDS, NodeSeen, Standing, USUAL_MAX_AGE};
 pub use holder::{Claimant, Holder};
 pub use import::{ImportKey, MAX_IMPORT};
 pub use key::{

@@ -17,6 +17,8 @@ pub enum Thing {
     Key,
     /// A session.
     Session,
+    /// A node.
+    Node,
 }
 
 impl Thing {
@@ -30,6 +32,7 @@ impl Thing {
             Self::ServiceAccount => "service_account",
             Self::Key => "key",
             Self::Session => "session",
+            Self::Node => "node",
         }
     }
 }

@@ -148,6 +148,8 @@ pub enum Refusal {
         /// Why.
         refusal: Box<Refusal>,
     },
+    /// The node still calls, so it has not ended.
+    NodeIsLive,
     /// The idempotency key stands for another request.
     OtherRequest,
     /// What the first request of that idempotency key made was deleted since.

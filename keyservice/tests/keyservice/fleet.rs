@@ -1,9 +1,14 @@
 //! Who has come how far, and changes that answer when the fleet has them.
 
+use keyservice::{
+    domain::{Moment, NodeName, NodeSeen},
+    edge,
+    store::Store,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Service, answer, eventually, text};
+use crate::harness::{Folder, Service, answer, eventually, text};
 
 /// A node says that it serves `revision`; with `wait`, its poll is held that long at most.
 async fn poll(service: &Service, name: &str, revision: u64, wait: u64) -> StatusCode {
@@ -13,6 +18,17 @@ async fn poll(service: &Service, name: &str, revision: u64, wait: u64) -> Status
     let mut request = request.build().unwrap();
     request.headers_mut().insert("x-tollkeeper-node", name.parse().unwrap());
     reqwest::Client::builder().no_proxy().build().unwrap().execute(request).await.unwrap().status()
+}
+
+/// A service to which a node called an hour ago, when nothing had been changed, and not since.
+pub(crate) async fn with_lost_node(name: &str) -> Service {
+    let folder = Folder::new();
+    let store = Store::open(&folder.database()).await.unwrap();
+    let (name, seen_at) = (NodeName::parse(name).unwrap(), edge::now().minus(3600));
+    let node = NodeSeen { name, revision: 0, version: None, seen_at, wait_seconds: 30, max_age: 86_400 };
+    store.note_nodes(&[node]).await.unwrap();
+    drop(store);
+    Service::start_in(folder).await
 }
 
 async fn fleet(service: &Service) -> Vec<Value> {
@@ -129,4 +145,73 @@ async fn a_wait_ends_with_the_service() {
         service.signal(rustix::process::Signal::TERM);
     });
     assert_eq!(made.created()["fleet"]["reached"], false);
+}
+
+#[tokio::test]
+async fn where_no_node_is_live_a_change_waits_for_the_lost_ones_and_names_them() {
+    let service = with_lost_node("edge-1#0a").await;
+    let fleet = service.post("/v1/teams?wait=1", json!({ "id": "acme" })).await.created()["fleet"].clone();
+    assert_eq!((&fleet["reached"], &fleet["nodes"]), (&json!(false), &json!(0)));
+    assert_eq!((&fleet["behind"], &fleet["lost"]), (&json!([]), &json!(["edge-1#0a"])));
+    assert!(fleet["waited_ms"].as_u64().unwrap() >= 1000);
+}
+
+#[tokio::test]
+async fn lost_nodes_are_named_beside_the_live_ones_that_have_the_change() {
+    let service = with_lost_node("edge-1#0a").await;
+    poll(&service, "edge-1#0b", 9, 0).await;
+    let fleet = service.post("/v1/teams?wait=20", json!({ "id": "acme" })).await.created()["fleet"].clone();
+    assert_eq!((&fleet["reached"], &fleet["nodes"]), (&json!(true), &json!(1)));
+    assert_eq!(fleet["lost"], json!(["edge-1#0a"]));
+}
+
+#[tokio::test]
+async fn a_node_that_has_ended_is_forgotten_and_nobody_waits_for_it() {
+    let service = with_lost_node("edge/1#0a").await;
+    poll(&service, "edge-2#0b", 0, 0).await;
+    service.delete("/v1/fleet/edge-2%230b").await.refused(409, "node_is_live");
+    for unknown in ["nobody", "edge-2", "%20", "%FF"] {
+        assert_eq!(service.delete(&format!("/v1/fleet/{unknown}")).await.status, StatusCode::NOT_FOUND, "{unknown}");
+    }
+    let forgotten = service.delete("/v1/fleet/edge%2F1%230a").await;
+    assert_eq!((forgotten.status, fleet(&service).await.len()), (StatusCode::NO_CONTENT, 1));
+    service.delete("/v1/fleet/edge%2F1%230a").await.refused(404, "unknown_node");
+    let entries = service.get("/v1/audit?resource=node:edge/1%230a").await.ok()["entries"].clone();
+    let [entry] = entries.as_array().unwrap().as_slice() else { panic!("{entries}") };
+    assert_eq!((text(entry, "action"), &entry["detail"]["revision"]), ("node.forget", &json!(0)));
+    assert_eq!((&entry["revision"], entry["detail"]["last_seen"].is_string()), (&Value::Null, true));
+    let made = service.post("/v1/teams?wait=1", json!({ "id": "acme" })).await.created();
+    assert_eq!(made["fleet"]["lost"], json!([]));
+}
+
+#[tokio::test]
+async fn a_forgotten_node_that_calls_again_is_back() {
+    let service = with_lost_node("edge-1#0a").await;
+    assert_eq!(service.delete("/v1/fleet/edge-1%230a").await.status, StatusCode::NO_CONTENT);
+    poll(&service, "edge-1#0a", 0, 0).await;
+    assert_eq!(fleet(&service).await[0]["live"], true);
+}
+
+#[tokio::test]
+async fn a_node_says_how_long_it_serves_without_the_service() {
+    let service = Service::start().await;
+    for (name, said, expected) in [
+        ("a", Some("60"), 60),
+        ("b", None, 86_400),
+        ("c", Some("soon"), 86_400),
+        ("d", Some("99999999999"), 31_536_000),
+    ] {
+        let request = service.node(Method::GET, "/node/v1/changes?after=0&wait=0&nonce=1");
+        let mut request = said
+            .map(|said| request.try_clone().unwrap().header("x-tollkeeper-max-age", said))
+            .unwrap_or(request)
+            .build()
+            .unwrap();
+        request.headers_mut().insert("x-tollkeeper-node", name.parse().unwrap());
+        reqwest::Client::builder().no_proxy().build().unwrap().execute(request).await.unwrap();
+        let nodes = fleet(&service).await;
+        let node = nodes.iter().find(|node| node["name"] == name).unwrap();
+        let at = |field| Moment::parse(text(node, field)).unwrap().unix();
+        assert_eq!(at("serves_until") - at("last_seen"), 15 + expected, "{name}");
+    }
 }

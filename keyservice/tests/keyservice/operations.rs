@@ -4,7 +4,10 @@ use std::io::Write;
 
 use serde_json::Value;
 
-use super::commands::{done, json, typed};
+use super::{
+    commands::{done, json, typed},
+    fleet::with_lost_node,
+};
 use crate::harness::{ADMIN_TOKEN, Service, program, text};
 
 #[tokio::test]
@@ -117,7 +120,7 @@ async fn a_command_that_waits_says_how_long_or_names_the_nodes_that_are_behind()
     let service = Service::start().await;
     service.team("acme").await;
     let told = done(&service, &["teams", "set", "acme", "--limit", "9", "--window", "60", "--wait"]).await;
-    assert!(told.contains("0 nodes serve revision 2 after "), "{told}");
+    assert!(told.contains("0 live nodes serve revision 2 after "), "{told}");
     service.node(reqwest::Method::GET, "/node/v1/changes?after=2&nonce=1").send().await.unwrap();
     let behind =
         typed(&service.url, ADMIN_TOKEN, &["teams", "set", "acme", "--state", "disabled", "--wait", "1"]).await;
@@ -126,4 +129,28 @@ async fn a_command_that_waits_says_how_long_or_names_the_nodes_that_are_behind()
     assert!(behind.out.contains("disabled"), "{}", behind.out);
     let fleet = done(&service, &["fleet"]).await;
     assert!(fleet.contains("edge-1") && fleet.ends_with("the last change is revision 3\n"), "{fleet}");
+}
+
+#[tokio::test]
+async fn a_command_that_waits_warns_of_nodes_that_may_serve_what_was_before() {
+    let service = with_lost_node("edge-1#0a").await;
+    let wait = async |id: &str| typed(&service.url, ADMIN_TOKEN, &["teams", "create", id, "--wait", "1"]).await;
+    let alone = wait("a").await;
+    assert_eq!(alone.code, 1, "{}", alone.out);
+    assert!(alone.err.contains("no longer call, and may serve what was before: edge-1#0a"), "{}", alone.err);
+    assert!(!alone.out.contains("serve revision"), "{}", alone.out);
+    service.node(reqwest::Method::GET, "/node/v1/changes?after=9&nonce=1").send().await.unwrap();
+    let beside = wait("b").await;
+    assert_eq!(beside.code, 1, "{}", beside.out);
+    assert!(beside.out.contains("1 live node serves revision 2"), "{}", beside.out);
+    assert!(beside.err.contains("edge-1#0a") && beside.err.contains("keyservice fleet forget"), "{}", beside.err);
+    let told = typed(&service.url, ADMIN_TOKEN, &["teams", "create", "c", "--wait", "1", "--json"]).await;
+    let problem: Value = serde_json::from_str(&told.err).unwrap();
+    assert_eq!((told.code, text(&problem, "reason")), (1, "nodes_lost"));
+
+    assert_eq!(done(&service, &["fleet", "forget", "edge-1#0a"]).await, "node edge-1#0a is forgotten\n");
+    done(&service, &["teams", "create", "d", "--wait", "1"]).await;
+    let live = typed(&service.url, ADMIN_TOKEN, &["fleet", "forget", "edge-1"]).await;
+    assert_eq!(live.code, 1);
+    assert!(live.err.contains("still calls"), "{}", live.err);
 }

@@ -89,8 +89,9 @@ impl Endpoint {
     /// A change: its actor is told by a header, and it can wait for the nodes.
     pub(super) fn changes(self) -> Self {
         let about = "For whom the holder of the admin token acts; the audit log names them.";
-        let wait = "Answer when every live node serves the change, or when so many seconds are over. The answer then has \
-                    a member `fleet` more (`FleetView`). The change is made either way.";
+        let wait = "Answer when every live node serves the change, or when so many seconds are over; where no node is \
+                    live, but lost ones may still serve, it is the latter. The answer then has a member `fleet` more \
+                    (`FleetView`). The change is made either way.";
         self.header::<rules::Label>("x-tollkeeper-actor", about)
             .query::<rules::WaitSeconds>("wait", wait)
             .refuses(400, BROKEN)
@@ -106,7 +107,12 @@ impl Endpoint {
 
     /// The id in the path.
     pub(super) fn id<T: ToSchema>(self) -> Self {
-        let id = ParameterBuilder::new().name("id").parameter_in(ParameterIn::Path).required(Required::True);
+        self.named::<T>("id")
+    }
+
+    /// What is named in the path.
+    pub(super) fn named<T: ToSchema>(self, name: &str) -> Self {
+        let id = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
         let (this, schema) = self.reference::<T>();
         this.with(|operation| operation.parameter(id.schema(Some(schema)))).refuses(404, "There is nothing of that id.")
     }

@@ -149,7 +149,9 @@ texts! {
     /// What was done, for example `key.revoke`.
     ActionText { "^[a-z_.]+$", 1..=64, "key.revoke" }
     /// What something was done to: its sort and its id.
-    ResourceText { "^[!-~]+$", 1..=128, "key:c7tq4m2xkz5r6y3a" }
+    ResourceText { "^[!-~]+$", 1..=300, "key:c7tq4m2xkz5r6y3a" }
+    /// How a node calls itself: Envoy's `node.id`, and a part that is made at random when Envoy starts.
+    NodeText { "^[!-~]+$", 1..=256, "edge-1#5f3a9c01" }
 }
 
 words! {

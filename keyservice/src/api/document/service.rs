@@ -23,6 +23,16 @@ pub(super) fn fleet() -> Vec<Endpoint> {
         Endpoint::get("/v1/fleet", "showFleet", "Show the nodes that called within seven days")
             .admin()
             .answers::<FleetList>(200, "The nodes, in the order of their names."),
+        Endpoint::delete("/v1/fleet/{node}", "forgetNode", "Forget a node that has ended")
+            .described(
+                "Nodes that no longer call may still serve what they had, and changes that wait name them. Whoever knows \
+                 that one has ended says so here. One that calls again is remembered again.",
+            )
+            .admin()
+            .named::<rules::NodeText>("node")
+            .changes()
+            .done("It is forgotten.")
+            .refuses(409, "It still calls."),
     ]
 }
 

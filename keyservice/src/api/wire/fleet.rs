@@ -11,7 +11,7 @@ use crate::{
 /// How a change stands in the fleet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetView {
-    /// Whether every live node serves the change.
+    /// Whether every live node serves the change; where none is live, whether none is lost.
     pub reached: bool,
     /// The revision that was waited for: the change's own, or a later one.
     pub revision: u64,
@@ -21,7 +21,8 @@ pub struct FleetView {
     pub nodes: usize,
     /// Live nodes that do not serve it yet.
     pub behind: Vec<BehindView>,
-    /// Nodes that did not serve it when they called last, no longer call, and may still serve what they had.
+    /// Nodes that did not serve it when they called last, no longer call, and may still serve what they had. Those that
+    /// have ended can be forgotten (`DELETE /v1/fleet/{node}`).
     pub lost: Vec<String>,
 }
 
@@ -39,7 +40,7 @@ pub struct BehindView {
 pub struct FleetList {
     /// The number of the last change.
     pub revision: u64,
-    /// The nodes that called within seven days, in the order of their names.
+    /// The nodes that called within seven days or may still serve, in the order of their names.
     pub nodes: Vec<NodeView>,
 }
 
@@ -60,6 +61,9 @@ pub struct NodeView {
     pub version: Option<String>,
     /// Whether it is expected to call again.
     pub live: bool,
+    /// Until when it may serve what it has, if it does not call again (RFC 3339).
+    #[schema(value_type = rules::Time)]
+    pub serves_until: String,
 }
 
 impl NodeView {
@@ -70,6 +74,7 @@ impl NodeView {
             lag: revision.saturating_sub(node.revision),
             last_seen: node.seen_at.to_string(),
             live: node.is_live(now),
+            serves_until: node.serves_until().to_string(),
             revision: node.revision,
             version: node.version.as_ref().map(NodeName::to_string),
             name: node.name.to_string(),

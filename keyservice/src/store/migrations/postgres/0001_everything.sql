@@ -113,7 +113,7 @@ CREATE INDEX keys_by_user ON keys (user_id, id) WHERE user_id IS NOT NULL;
 CREATE UNIQUE INDEX one_key_per_account ON keys (service_account)
     WHERE service_account IS NOT NULL AND superseded_by IS NULL AND state <> 'revoked';
 
--- What nodes may know, and since which revision. Table codes: 1 teams, 2 keys.
+-- What nodes may know, and since which revision. Table codes: those of `tollkeeper_contract::page::Table`.
 -- removed_at is set on a tombstone: the record is gone, and nodes have to be told.
 CREATE TABLE published (
     table_code BIGINT NOT NULL,
@@ -211,12 +211,14 @@ CREATE INDEX audit_by_team ON audit (team, seq) WHERE team IS NOT NULL;
 CREATE INDEX audit_by_time ON audit (at, seq);
 
 -- Which nodes called lately, and how far they have come. wait_seconds: how long the poll that they last sent may last.
+-- max_age: how long they go on serving what they have when they can no longer call, in seconds.
 CREATE TABLE nodes (
     name         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     revision     BIGINT           NOT NULL,
     version      TEXT COLLATE "C",
     seen_at      BIGINT           NOT NULL,
-    wait_seconds BIGINT           NOT NULL
+    wait_seconds BIGINT           NOT NULL,
+    max_age      BIGINT           NOT NULL
 );
 
 -- From where a user has logged in before.

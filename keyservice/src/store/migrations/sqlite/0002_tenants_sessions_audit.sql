@@ -159,12 +159,14 @@ CREATE INDEX audit_by_team ON audit (team, seq) WHERE team IS NOT NULL;
 CREATE INDEX audit_by_time ON audit (at, seq);
 
 -- Which nodes called lately, and how far they have come. wait_seconds: how long the poll that they last sent may last.
+-- max_age: how long they go on serving what they have when they can no longer call, in seconds.
 CREATE TABLE nodes (
     name         TEXT    NOT NULL PRIMARY KEY,
     revision     INTEGER NOT NULL,
     version      TEXT,
     seen_at      INTEGER NOT NULL,
-    wait_seconds INTEGER NOT NULL
+    wait_seconds INTEGER NOT NULL,
+    max_age      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- From where a user has logged in before.
