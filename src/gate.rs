@@ -3,7 +3,7 @@
 use tollkeeper_contract::{EnterpriseRecord, HostName, HostRecord, KeyRecord, TenantState, UserRecord, page::Table};
 
 use crate::{
-    config::{Access, Config, Forwarding, Protection},
+    config::{Access, Config, Forwarding, Protection, Shadow},
     credential::{self, Credential, Presented},
     path::Path,
     policy::{self, Terms},
@@ -14,11 +14,8 @@ use crate::{
     table::{Charge, KeyTable},
     time::Now,
     token::Verifier,
-    verdict::{Allowance, Grant, Refused, Verdict},
+    verdict::{Allowance, Grant, Refused, Shadowed, Verdict},
 };
-
-/// What every request costs.
-const COST: u32 = 1;
 
 /// What judges requests: the configuration, and the table as it is at this moment.
 #[derive(Debug)]
@@ -53,11 +50,13 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         let matched = self.config.routes.find(request.method, path.as_bytes()).ok_or(Denial::NoRoute)?;
         match matched.access {
             Access::Public => Ok(Verdict::Public),
-            Access::Protected(protection) => {
-                let granted = self.admit(request, protection, matched.team);
-                let refused = |refused| Refused { styles: Some(protection.styles), ..refused };
-                granted.map(Verdict::Granted).map_err(refused)
-            }
+            Access::Protected(protection) => match self.admit(request, protection, matched.team) {
+                Ok(grant) => Ok(Verdict::Granted(grant)),
+                Err(refused) if is_only_told(protection.shadow, refused.refusal) => {
+                    Ok(Verdict::Shadowed(Shadowed { refused, withheld: withheld(protection) }))
+                }
+                Err(refused) => Err(Refused { styles: Some(protection.styles), ..refused }),
+            },
         }
     }
 
@@ -70,7 +69,7 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         let decided = live.and_then(|()| Ok(policy::check(&principal, demand)?)).map_err(Refused::from);
         let charged = decided.and_then(|account| {
             principal.account = account;
-            self.charge(&principal, request)
+            self.charge(&principal, request, protection.cost)
         });
         match charged {
             Ok(allowance) => Ok(Grant { principal, allowance, withheld: withheld(protection) }),
@@ -132,12 +131,16 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     }
 
     /// Only after everything else has passed, so that a refused request costs nobody anything.
-    fn charge(&self, principal: &Principal, request: &Request<'_>) -> Result<Allowance, Refused> {
+    fn charge(&self, principal: &Principal, request: &Request<'_>, cost: u32) -> Result<Allowance, Refused> {
         let account = &principal.account;
         let host = self.host_owner(request)?;
         let terms = Terms::new(principal, request.delegate, host.as_deref());
-        match self.table.charge(account, &terms, COST)? {
+        match self.table.charge(account, &terms, cost)? {
             Charge::Taken { quota, bucket } => Ok(Allowance::of(account, quota, &bucket)),
+            Charge::Exhausted { quota, bucket, wait: u64::MAX } => {
+                let allowance = Some(Allowance::of(account, quota, &bucket));
+                Err(Refused { allowance, ..Denial::CostAboveQuota.into() })
+            }
             Charge::Exhausted { quota, bucket, wait } => {
                 let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(account, quota, &bucket) };
                 Err(Refused { allowance: Some(allowance), ..Denial::QuotaExhausted.into() })
@@ -154,6 +157,14 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         let host = HostName::of_authority(request.authority).ok_or(Denial::HostMismatch)?;
         let record = self.table.find_named(Table::Hosts, host.as_str())?;
         Ok(record.map(|record| HostRecord::decode(&record).map(|host| host.team.to_owned())).transpose()?)
+    }
+}
+
+fn is_only_told(shadow: Shadow, refusal: Refusal) -> bool {
+    match shadow {
+        Shadow::Off => false,
+        Shadow::Quota => refusal.is_about_quota(),
+        Shadow::Everything => true,
     }
 }
 

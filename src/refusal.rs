@@ -86,6 +86,8 @@ reasons! {
         NoRoute = "no_route",
         /// The team has used up its quota; try again after the time in Retry-After.
         QuotaExhausted = "quota_exhausted",
+        /// The request costs more than the team's whole quota, so waiting does not help.
+        CostAboveQuota = "cost_above_quota",
     }
 }
 
@@ -131,6 +133,15 @@ impl Refusal {
             Self::Denial(denial) => denial.sentence(),
             Self::Fault(fault) => fault.sentence(),
         }
+    }
+
+    /// Whether nothing but the quota stands against the request: the credential is good for it.
+    #[must_use]
+    pub fn is_about_quota(self) -> bool {
+        matches!(
+            self,
+            Self::Denial(Denial::QuotaExhausted | Denial::CostAboveQuota) | Self::Fault(Fault::BucketContended)
+        )
     }
 }
 

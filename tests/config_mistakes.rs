@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tollkeeper::config::{Access, AuthHeader, Config, Forwarding, RateLimitHeaders, Style};
+use tollkeeper::config::{Access, AuthHeader, Config, Forwarding, RateLimitHeaders, Shadow, Style};
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -102,6 +102,7 @@ fn what_is_not_given_has_its_documented_default() {
     let Access::Protected(protection) = matched.access else { panic!("{:?}", matched.access) };
     assert_eq!(protection.styles.iter().collect::<Vec<_>>(), Style::ALL);
     assert_eq!(protection.forwarding, Forwarding::Remove);
+    assert_eq!((protection.cost, protection.shadow), (1, Shadow::Off));
     assert_eq!(protection.scopes.for_method(b"DELETE").collect::<Vec<_>>(), ["write"]);
     for method in ["GET", "HEAD", "OPTIONS"] {
         assert!(protection.scopes.for_method(method.as_bytes()).eq(["read"]), "{method}");
@@ -114,11 +115,12 @@ fn the_first_route_that_matches_wins_and_inherits_what_it_does_not_say() {
         "key_service": { "cluster": "keys" },
         "styles": ["token"],
         "forward_credential": true,
+        "shadow": "quota",
         "unmatched": "refuse",
         "routes": [
             { "path": "/healthz", "methods": ["GET"], "access": "public" },
             { "path": "/api/{team}/reports", "scopes": ["reports", "audit"], "styles": ["raw"] },
-            { "path": "/api/{team}/...", "forward_credential": false },
+            { "path": "/api/{team}/...", "forward_credential": false, "cost": 5, "shadow": "off" },
         ],
     }));
     let find = |method: &str, path: &'static str| config.routes.find(method.as_bytes(), path.as_bytes());
@@ -134,12 +136,14 @@ fn the_first_route_that_matches_wins_and_inherits_what_it_does_not_say() {
     assert!(reports.styles.contains(Style::Raw) && !reports.styles.contains(Style::Token));
     assert_eq!(reports.scopes.for_method(b"GET").collect::<Vec<_>>(), ["reports", "audit"]);
     assert_eq!(reports.forwarding, Forwarding::Forward);
+    assert_eq!((reports.cost, reports.shadow), (1, Shadow::Quota));
 
     let other = find("PROPFIND", "/api/acme/other/").unwrap();
     assert_eq!(other.team, Some(&b"acme"[..]));
     let Access::Protected(other) = other.access else { panic!("protected") };
     assert!(other.styles.contains(Style::Token) && !other.styles.contains(Style::Raw));
     assert_eq!(other.forwarding, Forwarding::Remove);
+    assert_eq!((other.cost, other.shadow), (5, Shadow::Off));
     assert_eq!(other.scopes.for_method(b"PROPFIND").collect::<Vec<_>>(), ["write"]);
 }
 

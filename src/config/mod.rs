@@ -28,7 +28,7 @@ pub use mistakes::Mistakes;
 pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
 pub use tokens::Tokens;
 pub use values::{Authority, Cluster, EnvName, Instance, Party, Realm};
-pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, RateLimitHeaders, Style, Styles};
+pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, RateLimitHeaders, Shadow, Style, Styles};
 
 use json::Json;
 use mistakes::Place;
@@ -49,7 +49,7 @@ pub struct Config {
     pub tokens: Tokens,
     /// The quota of a team that has none of its own.
     pub quota: Quota,
-    /// Whether answers say what is left of the quota.
+    /// How answers say what is left of the quota.
     pub rate_limit_headers: RateLimitHeaders,
     /// What the client is told about itself.
     pub response_headers: AuthHeaders,
@@ -76,7 +76,7 @@ settings! {
         tokens: Tokens = Json::Object(Vec::new()),
         /// The quota of a team that has none of its own.
         quota: Quota = Json::numbers([("limit", 300), ("window_seconds", 300)]),
-        /// Whether answers carry `RateLimit` and `RateLimit-Policy`, as the current IETF draft has them.
+        /// How answers say what is left of the quota. `draft`: `RateLimit` and `RateLimit-Policy`, as the current IETF draft has them. `legacy`: `X-RateLimit-Limit`, `-Remaining` and `-Reset`. `off`: not at all.
         rate_limit_headers: RateLimitHeaders = "draft",
         /// What the client is told about itself: `all`, `off`, or a list of headers.
         response_headers: AuthHeaders = "all",
@@ -84,6 +84,8 @@ settings! {
         request_headers: AuthHeaders = [
             "x-auth-team", "x-auth-enterprise", "x-auth-delegated-team", "x-auth-key-id", "x-auth-scopes",
         ],
+        /// Which refusals are only told, while the request goes on to the upstream. `off`: none. `quota`: those about the quota. `everything`: all, also without a good credential.
+        shadow: Shadow = "off",
         /// What happens where no route matches. `authenticate`: a key is needed, of whatever team. `refuse`: nothing passes. Must be given as soon as a route's path names `{team}`.
         unmatched: Unmatched = "authenticate",
         /// What the requests to some paths need; the first route that matches wins.
@@ -116,7 +118,8 @@ impl Config {
 
 impl From<Settings> for Config {
     fn from(settings: Settings) -> Self {
-        let Settings { styles, forward_credential, unmatched, routes, .. } = settings;
+        let Settings { styles, forward_credential: forwarding, shadow, unmatched, routes, .. } = settings;
+        let default = Protection { styles, scopes: RequiredScopes::by_method(), forwarding, cost: 1, shadow };
         Self {
             instance: settings.instance,
             key_service: settings.key_service,
@@ -126,7 +129,7 @@ impl From<Settings> for Config {
             rate_limit_headers: settings.rate_limit_headers,
             response_headers: settings.response_headers,
             request_headers: settings.request_headers,
-            routes: routes.with_defaults(styles, forward_credential, unmatched),
+            routes: routes.with_defaults(default, unmatched),
         }
     }
 }

@@ -6,8 +6,8 @@ use super::{
     routes::{Access, Method, Methods, Protection, RequiredScopes, Route, Routes},
     setting::{Setting, settings, wrong_kind},
     template::Template,
-    values::ScopeList,
-    vocabulary::{Forwarding, Styles, Unmatched},
+    values::{ScopeList, Whole},
+    vocabulary::{Forwarding, Shadow, Styles, Unmatched},
     words::{Set, words},
 };
 
@@ -36,6 +36,10 @@ settings! {
         scopes: Option<ScopeList>,
         /// Whether the upstream sees the key; as for the whole configuration if not given.
         forward_credential: Option<Forwarding>,
+        /// How many tokens of the bucket a request takes; 0 for none.
+        cost: Whole<0, 1_000_000> = 1,
+        /// Which refusals are only told, while the request goes on to the upstream; as for the whole configuration if not given.
+        shadow: Option<Shadow>,
     }
 }
 
@@ -44,14 +48,16 @@ impl RouteSettings {
         self.methods.map_or(Methods::All, Methods::Only)
     }
 
-    fn with_defaults(self, styles: Styles, forwarding: Forwarding) -> Route {
+    fn with_defaults(self, default: &Protection) -> Route {
         let methods = self.methods();
         let access = match self.access {
             AccessSetting::Public => Access::Public,
             AccessSetting::Authenticate => Access::Protected(Protection {
-                styles: self.styles.unwrap_or(styles),
+                styles: self.styles.unwrap_or(default.styles),
                 scopes: RequiredScopes(self.scopes),
-                forwarding: self.forward_credential.unwrap_or(forwarding),
+                forwarding: self.forward_credential.unwrap_or(default.forwarding),
+                cost: self.cost.get(),
+                shadow: self.shadow.unwrap_or(default.shadow),
             }),
         };
         Route { template: self.path, methods, access }
@@ -63,14 +69,12 @@ pub(super) struct RouteList(Vec<RouteSettings>);
 
 impl RouteList {
     /// The routes, each with the defaults of the whole configuration.
-    pub(super) fn with_defaults(self, styles: Styles, forwarding: Forwarding, unmatched: Unmatched) -> Routes {
+    pub(super) fn with_defaults(self, default: Protection, unmatched: Unmatched) -> Routes {
+        let routes = self.0.into_iter().map(|route| route.with_defaults(&default)).collect();
         let unmatched = match unmatched {
             Unmatched::Refuse => None,
-            Unmatched::Authenticate => {
-                Some(Access::Protected(Protection { styles, scopes: RequiredScopes::by_method(), forwarding }))
-            }
+            Unmatched::Authenticate => Some(Access::Protected(default)),
         };
-        let routes = self.0.into_iter().map(|route| route.with_defaults(styles, forwarding)).collect();
         Routes { routes, unmatched }
     }
 }
@@ -111,8 +115,8 @@ impl Setting for RouteList {
     }
 }
 
-/// The fields that say something about a credential.
-const PROTECTION: [&str; 3] = ["styles", "scopes", "forward_credential"];
+/// The fields that mean something only where a credential is needed.
+const PROTECTION: [&str; 5] = ["styles", "scopes", "forward_credential", "cost", "shadow"];
 
 fn read_route(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) -> Result<RouteSettings, Noted> {
     let route = RouteSettings::read(json, place, mistakes);
@@ -126,7 +130,7 @@ fn read_route(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) -> Result
     Ok(route)
 }
 
-/// Notes what a public route says about a credential, whatever else is wrong with the route.
+/// Notes what a public route says about credentials and quotas, whatever else is wrong with the route.
 fn note_meaningless(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) {
     let Json::Object(given) = json else { return };
     let public = ("access".to_owned(), Json::from("public"));

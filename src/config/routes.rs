@@ -5,7 +5,7 @@ use tollkeeper_contract::Scope;
 use super::{
     template::Template,
     values::ScopeList,
-    vocabulary::{Forwarding, Styles},
+    vocabulary::{Forwarding, Shadow, Styles},
     words::{Set, words},
 };
 
@@ -42,6 +42,10 @@ pub struct Protection {
     pub scopes: RequiredScopes,
     /// Whether the upstream sees it.
     pub forwarding: Forwarding,
+    /// How many tokens of the bucket a request takes.
+    pub cost: u32,
+    /// Which refusals are only told.
+    pub shadow: Shadow,
 }
 
 /// The scopes that a key must have, all of them.

@@ -60,12 +60,26 @@ impl AuthHeader {
 }
 
 words! {
-    /// Whether answers carry `RateLimit` and `RateLimit-Policy`.
+    /// How answers say what is left of the quota.
     pub RateLimitHeaders, "a kind of rate limit headers" {
-        /// As the current draft of the IETF HTTPAPI working group has them.
+        /// `RateLimit-Policy` and `RateLimit`, as the current draft of the IETF HTTPAPI working group has them.
         Draft = "draft",
+        /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, as older clients know them.
+        Legacy = "legacy",
         /// Not at all.
         Off = "off",
+    }
+}
+
+words! {
+    /// Which refusals are only told: the request goes on to the upstream all the same.
+    pub Shadow, "a kind of shadow mode" {
+        /// None.
+        Off = "off",
+        /// Those about the quota.
+        Quota = "quota",
+        /// All: also without a good credential.
+        Everything = "everything",
     }
 }
 

@@ -52,7 +52,7 @@ pub enum Charge {
         quota: Quota,
         /// The bucket, from which nothing was taken.
         bucket: Bucket,
-        /// Milliseconds to wait, at least 1.
+        /// Milliseconds to wait, at least 1; [`u64::MAX`] if the cost is above the quota.
         wait: u64,
     },
 }

@@ -5,7 +5,7 @@ use crate::{
     principal::Principal,
 };
 
-use super::{Allowance, Grant, Header, Verdict};
+use super::{Allowance, Header, Shadowed, Verdict};
 
 /// The headers that every answer to the client carries, whoever made it.
 #[must_use]
@@ -15,10 +15,11 @@ pub fn response_headers(verdict: &Verdict, config: &Config, revision: Option<u64
     match verdict {
         Verdict::Public => identity(&mut headers, chosen, AuthHeader::Status, || "public".to_owned()),
         Verdict::Granted(grant) => {
+            identity(&mut headers, chosen, AuthHeader::Status, || verdict.word().to_owned());
             identity_of(&mut headers, chosen, &grant.principal, revision);
             rate_limit(&mut headers, grant.allowance, config.rate_limit_headers);
         }
-        Verdict::Refused(refused) => {
+        Verdict::Shadowed(Shadowed { refused, .. }) | Verdict::Refused(refused) => {
             identity(&mut headers, chosen, AuthHeader::Status, || verdict.word().to_owned());
             identity(&mut headers, chosen, AuthHeader::Reason, || verdict.reason().to_owned());
             if let Some(allowance) = refused.allowance {
@@ -29,11 +30,18 @@ pub fn response_headers(verdict: &Verdict, config: &Config, revision: Option<u64
     headers
 }
 
-/// The headers that tell the upstream whom it serves.
+/// The headers that tell the upstream whom it serves; none if that is not proven.
 #[must_use]
-pub fn request_headers(grant: &Grant, config: &Config, revision: Option<u64>) -> Vec<Header> {
+pub fn request_headers(verdict: &Verdict, config: &Config, revision: Option<u64>) -> Vec<Header> {
+    let proven = match verdict {
+        Verdict::Granted(grant) => Some(&grant.principal),
+        Verdict::Shadowed(shadowed) => shadowed.proven(),
+        Verdict::Public | Verdict::Refused(_) => None,
+    };
+    let Some(principal) = proven else { return Vec::new() };
     let mut headers = Vec::with_capacity(10);
-    identity_of(&mut headers, config.request_headers, &grant.principal, revision);
+    identity(&mut headers, config.request_headers, AuthHeader::Status, || verdict.word().to_owned());
+    identity_of(&mut headers, config.request_headers, principal, revision);
     headers
 }
 
@@ -44,7 +52,6 @@ fn identity(headers: &mut Vec<Header>, chosen: AuthHeaders, header: AuthHeader, 
 }
 
 fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, revision: Option<u64>) {
-    identity(headers, chosen, AuthHeader::Status, || "granted".to_owned());
     identity(headers, chosen, AuthHeader::Method, || who.style.as_str().to_owned());
     identity(headers, chosen, AuthHeader::Kind, || who.kind_word().to_owned());
     let maybe = [
@@ -69,7 +76,7 @@ fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, 
 }
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): `r` requests are left, and in `t`
-/// seconds there is one more.
+/// seconds there is one more. Or the same in the headers that were common before (Envoy's own filter has them too).
 fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitHeaders) {
     let Allowance { policy, quota, remaining, until_next } = allowance;
     match style {
@@ -77,6 +84,11 @@ fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitH
         RateLimitHeaders::Draft => {
             headers.push(("ratelimit-policy", format!("\"{policy}\";q={};w={}", quota.limit(), quota.window())));
             headers.push(("ratelimit", format!("\"{policy}\";r={remaining};t={until_next}")));
+        }
+        RateLimitHeaders::Legacy => {
+            headers.push(("x-ratelimit-limit", quota.limit().to_string()));
+            headers.push(("x-ratelimit-remaining", remaining.to_string()));
+            headers.push(("x-ratelimit-reset", until_next.to_string()));
         }
     }
 }

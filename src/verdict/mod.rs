@@ -24,6 +24,8 @@ pub enum Verdict {
     Public,
     /// The credential may do this.
     Granted(Grant),
+    /// It would go no further, and goes on all the same, because the route only tells what it would refuse.
+    Shadowed(Shadowed),
     /// It goes no further.
     Refused(Refused),
 }
@@ -37,6 +39,23 @@ pub struct Grant {
     pub allowance: Allowance,
     /// Request headers that the upstream must not see.
     pub withheld: Vec<&'static str>,
+}
+
+/// A refusal that is only told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadowed {
+    /// What the client would have got.
+    pub refused: Refused,
+    /// Request headers that the upstream must not see.
+    pub withheld: Vec<&'static str>,
+}
+
+impl Shadowed {
+    /// Whom the upstream may be told that it serves: nobody whose credential is not good for the request.
+    #[must_use]
+    pub fn proven(&self) -> Option<&Principal> {
+        self.refused.principal.as_deref().filter(|_| self.refused.refusal.is_about_quota())
+    }
 }
 
 /// A refusal with what is known about it.
@@ -93,6 +112,7 @@ impl Verdict {
         match self {
             Self::Public => "public",
             Self::Granted(_) => "granted",
+            Self::Shadowed(_) => "shadow",
             Self::Refused(Refused { refusal: Refusal::Denial(_), .. }) => "denied",
             Self::Refused(Refused { refusal: Refusal::Fault(_), .. }) => "fault",
         }
@@ -103,7 +123,16 @@ impl Verdict {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Public | Self::Granted(_) => "ok",
-            Self::Refused(refused) => refused.refusal.word(),
+            Self::Shadowed(Shadowed { refused, .. }) | Self::Refused(refused) => refused.refusal.word(),
+        }
+    }
+
+    /// Request headers, and trailers, that the upstream must not see.
+    #[must_use]
+    pub fn withheld(&self) -> &[&'static str] {
+        match self {
+            Self::Granted(Grant { withheld, .. }) | Self::Shadowed(Shadowed { withheld, .. }) => withheld,
+            Self::Public | Self::Refused(_) => &[],
         }
     }
 
@@ -113,7 +142,7 @@ impl Verdict {
         match self {
             Self::Public => None,
             Self::Granted(grant) => Some(&grant.principal),
-            Self::Refused(refused) => refused.principal.as_deref(),
+            Self::Shadowed(Shadowed { refused, .. }) | Self::Refused(refused) => refused.principal.as_deref(),
         }
     }
 }

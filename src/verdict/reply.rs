@@ -54,7 +54,7 @@ pub(super) fn statuses(refusal: Refusal) -> (u16, u8, &'static str) {
             | Denial::TeamDisabled
             | Denial::EnterpriseDisabled
             | Denial::NoRoute => (403, 7, "Forbidden"),
-            Denial::QuotaExhausted => (429, 8, "Too Many Requests"),
+            Denial::QuotaExhausted | Denial::CostAboveQuota => (429, 8, "Too Many Requests"),
         },
         Refusal::Fault(
             Fault::NotSynced | Fault::TableStale | Fault::TableUnreadable | Fault::BucketContended | Fault::HostFailure,
@@ -98,6 +98,8 @@ fn problem(refusal: Refusal, status: u16, title: &str) -> String {
 fn retry_after(refused: &Refused) -> Option<u64> {
     match refused.refusal {
         Refusal::Fault(_) => Some(1),
+        // Waiting would not help.
+        Refusal::Denial(Denial::CostAboveQuota) => None,
         Refusal::Denial(_) => refused.allowance.map(|allowance| allowance.until_next.max(1)),
     }
 }

@@ -1,6 +1,6 @@
 //! What everybody gets to see.
 
-use super::{Allowance, Grant, Refused, Verdict, reply, reply::statuses, request_headers, response_headers};
+use super::{Allowance, Grant, Refused, Shadowed, Verdict, reply, reply::statuses, request_headers, response_headers};
 use crate::{
     config::{Config, Styles},
     principal::Principal,
@@ -112,11 +112,42 @@ fn the_caller_reads_what_was_understood() {
 }
 
 #[test]
+fn older_clients_read_the_headers_that_they_know() {
+    let legacy = config(r#","response_headers":"off","rate_limit_headers":"legacy""#);
+    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
+    let expected = [("x-ratelimit-limit", "300"), ("x-ratelimit-remaining", "299"), ("x-ratelimit-reset", "1")];
+    assert_eq!(response_headers(&granted(), &legacy, Some(9)), expected.map(owned));
+}
+
+#[test]
+fn what_is_only_told_says_so_to_the_client_and_names_a_proven_caller_to_the_upstream() {
+    let all = config(r#","request_headers":"all""#);
+    let shadowed = |denial: Denial| {
+        let refused = Refused { principal: Some(Box::new(principal())), ..denial.into() };
+        Verdict::Shadowed(Shadowed { refused, withheld: vec![] })
+    };
+    let exhausted = shadowed(Denial::QuotaExhausted);
+    let told = response_headers(&exhausted, &all, Some(9));
+    assert_eq!(told, [("x-auth-status", "shadow".to_owned()), ("x-auth-reason", "quota_exhausted".to_owned())],);
+    let introduced = request_headers(&exhausted, &all, Some(9));
+    assert!(introduced.contains(&("x-auth-status", "shadow".to_owned())), "{introduced:?}");
+    assert!(introduced.contains(&("x-auth-team", "acme".to_owned())), "{introduced:?}");
+    assert_eq!(request_headers(&shadowed(Denial::KeyRevoked), &all, Some(9)), []);
+}
+
+#[test]
+fn a_cost_above_the_quota_gets_no_time_to_come_back() {
+    let allowance = Some(Allowance { policy: "team", quota: Quota::new(1, 60).unwrap(), remaining: 1, until_next: 0 });
+    let reply = reply(&Refused { allowance, ..Denial::CostAboveQuota.into() }, &config("").realm, Wire::Http);
+    assert_eq!(reply.status, 429);
+    assert!(reply.headers.iter().all(|(name, _)| *name != "retry-after"), "{:?}", reply.headers);
+}
+
+#[test]
 fn headers_can_be_switched_off() {
     let off = config(r#","response_headers":"off","request_headers":["x-auth-team"],"rate_limit_headers":"off""#);
     assert_eq!(response_headers(&granted(), &off, Some(9)), []);
-    let Verdict::Granted(grant) = granted() else { panic!() };
-    assert_eq!(request_headers(&grant, &off, Some(9)), [("x-auth-team", "acme".to_owned())]);
+    assert_eq!(request_headers(&granted(), &off, Some(9)), [("x-auth-team", "acme".to_owned())]);
 }
 
 #[test]

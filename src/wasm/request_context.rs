@@ -13,7 +13,7 @@ use crate::{
     refusal::Fault,
     request::{Request, Wire, is_identity_header},
     table::KeyTable,
-    verdict::{self, Grant, Header, Refused, Verdict},
+    verdict::{self, Header, Refused, Verdict},
 };
 
 use super::{
@@ -49,7 +49,7 @@ impl RequestContext {
     fn enforce(&self, verdict: Verdict, request: &Request<'_>) -> (Verdict, Action) {
         let passed = match &verdict {
             Verdict::Public => strip(request),
-            Verdict::Granted(grant) => strip(request).and_then(|()| self.introduce(grant)),
+            Verdict::Granted(_) | Verdict::Shadowed(_) => strip(request).and_then(|()| self.introduce(&verdict)),
             Verdict::Refused(refused) => {
                 let action = self.refuse(refused, request.wire);
                 return (verdict, action);
@@ -68,11 +68,11 @@ impl RequestContext {
     }
 
     /// Tells the upstream whom it serves, and keeps the credential from it.
-    fn introduce(&self, grant: &Grant) -> Result<(), ()> {
-        for name in &grant.withheld {
+    fn introduce(&self, verdict: &Verdict) -> Result<(), ()> {
+        for name in verdict.withheld() {
             hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| ())?;
         }
-        add(MapType::HttpRequestHeaders, verdict::request_headers(grant, &self.door.config, self.door.revision()))
+        add(MapType::HttpRequestHeaders, verdict::request_headers(verdict, &self.door.config, self.door.revision()))
     }
 
     fn refuse(&self, refused: &Refused, wire: Wire) -> Action {
@@ -106,10 +106,7 @@ impl HttpContext for RequestContext {
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let withheld = match &self.verdict {
-            Some(Verdict::Granted(grant)) => grant.withheld.as_slice(),
-            Some(Verdict::Public | Verdict::Refused(_)) | None => &[],
-        };
+        let withheld = self.verdict.as_ref().map_or(&[][..], Verdict::withheld);
         purge(MapType::HttpRequestTrailers, |name| {
             is_identity_header(name) || withheld.iter().any(|withheld| withheld.as_bytes() == name)
         });

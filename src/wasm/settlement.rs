@@ -8,13 +8,13 @@ use tollkeeper_contract::ledger::{Report, Usage};
 
 use crate::{
     principal::Principal,
-    refusal::Denial,
+    refusal::Refusal,
     shared::HostFailure,
     steward::Unsettled,
     table::Names,
     time::Now,
     usage::{Tally, Use},
-    verdict::Verdict,
+    verdict::{Shadowed, Verdict},
 };
 
 /// The most entries of one message.
@@ -34,11 +34,12 @@ impl Settlement {
     pub(super) fn count(&self, verdict: &Verdict, now: Now) {
         let (principal, what) = match verdict {
             Verdict::Granted(grant) => (&grant.principal, Use::Granted),
-            Verdict::Refused(refused) if refused.refusal == Denial::QuotaExhausted.into() => {
-                let Some(principal) = refused.principal.as_deref() else { return };
+            Verdict::Shadowed(Shadowed { refused, .. }) | Verdict::Refused(refused) => {
+                let is_limited = matches!(refused.refusal, Refusal::Denial(_)) && refused.refusal.is_about_quota();
+                let Some(principal) = refused.principal.as_deref().filter(|_| is_limited) else { return };
                 (principal, Use::Limited)
             }
-            Verdict::Public | Verdict::Refused(_) => return,
+            Verdict::Public => return,
         };
         let Principal { key_id, account, .. } = principal;
         if let Ok(mut tally) = self.tally.try_borrow_mut() {

@@ -21,6 +21,7 @@ mod protocols;
 mod reload;
 mod routes;
 mod scene;
+mod shadow;
 mod stewardship;
 mod styles;
 mod tenants;

@@ -28,6 +28,11 @@ const CONFIG: &str = r#"{
         {"path": "/open/...", "access": "public"},
         {"path": "/session", "styles": ["bearer"]},
         {"path": "/session/{team}", "styles": ["bearer"]},
+        {"path": "/api/{team}/free", "cost": 0},
+        {"path": "/api/{team}/dear", "cost": 2},
+        {"path": "/api/{team}/too-dear", "cost": 4},
+        {"path": "/api/{team}/soft/...", "shadow": "quota"},
+        {"path": "/api/{team}/open/...", "shadow": "everything"},
         {"path": "/api/{team}/...", "styles": ["token", "x-api-key"]}
     ]
 }"#;
@@ -146,6 +151,60 @@ fn what_is_refused_costs_nothing() {
     let Verdict::Refused(refused) = door.get("/api/acme/x", "good") else { panic!() };
     assert_eq!(refused.refusal, Denial::QuotaExhausted.into());
     assert_eq!(refused.allowance.unwrap().until_next, 100);
+}
+
+#[test]
+fn a_request_takes_as_many_tokens_as_its_route_costs() {
+    let door = Door::new();
+    let left = |target| match door.get(target, "good") {
+        Verdict::Granted(grant) => Ok(grant.allowance.remaining),
+        refused => Err(refused.reason()),
+    };
+    assert_eq!(left("/api/acme/free"), Ok(3));
+    assert_eq!(left("/api/acme/dear"), Ok(1));
+    assert_eq!(left("/api/acme/dear"), Err("quota_exhausted"));
+    assert_eq!(left("/api/acme/x"), Ok(0));
+    assert_eq!(left("/api/acme/free"), Ok(0), "what costs nothing is served from an empty bucket, too");
+}
+
+#[test]
+fn what_costs_more_than_the_whole_quota_is_refused_for_good_and_takes_nothing() {
+    let door = Door::new();
+    let Verdict::Refused(refused) = door.get("/api/acme/too-dear", "good") else { panic!() };
+    assert_eq!(refused.refusal, Denial::CostAboveQuota.into());
+    assert_eq!(refused.allowance.unwrap().remaining, 3);
+}
+
+#[test]
+fn a_route_that_only_tells_of_the_quota_serves_good_credentials_and_no_others() {
+    let door = Door::new();
+    assert_eq!((0..3).filter(|_| door.get("/api/acme/soft/x", "good").word() == "granted").count(), 3);
+    let Verdict::Shadowed(shadowed) = door.get("/api/acme/soft/x", "good") else { panic!() };
+    assert_eq!(shadowed.refused.refusal, Denial::QuotaExhausted.into());
+    assert_eq!(shadowed.refused.allowance.unwrap().remaining, 0);
+    assert_eq!(shadowed.proven().and_then(|principal| principal.account.team()), Some("acme"));
+    assert_eq!(shadowed.withheld, ["authorization", "x-api-key"]);
+    for (target, key, reason) in
+        [("/api/acme/soft/x", "bad", "unknown_key"), ("/api/globex/soft/x", "good", "team_mismatch")]
+    {
+        let verdict = door.get(target, key);
+        assert_eq!((verdict.word(), verdict.reason()), ("denied", reason), "{target} {key}");
+    }
+}
+
+#[test]
+fn a_route_that_only_tells_of_everything_refuses_nothing_and_proves_nobody() {
+    let door = Door::new();
+    for (target, key, reason) in
+        [("/api/acme/open/x", "bad", "unknown_key"), ("/api/globex/open/x", "good", "team_mismatch")]
+    {
+        let Verdict::Shadowed(shadowed) = door.get(target, key) else { panic!("{target} {key}") };
+        assert_eq!((shadowed.refused.refusal.word(), shadowed.proven()), (reason, None));
+        assert_eq!(shadowed.withheld, ["authorization", "x-api-key"], "{target} {key}");
+    }
+    let stale = Door { usable: Err(Fault::TableStale), ..door };
+    let verdict = stale.get("/api/acme/open/x", "good");
+    assert_eq!((verdict.word(), verdict.reason()), ("shadow", "table_stale"));
 }
 
 #[test]

@@ -1,0 +1,105 @@
+//! What routes cost, and routes that only tell what they would refuse.
+
+use std::time::Duration;
+
+use lab::edge::Edge;
+use serde_json::json;
+
+use crate::scene;
+
+/// Two tokens in a month.
+const QUOTA: (u32, u32) = (2, 2_678_400);
+
+async fn edge(routes: serde_json::Value) -> Edge {
+    let (limit, window_seconds) = QUOTA;
+    let quota = json!({ "limit": limit, "window_seconds": window_seconds });
+    scene::edge_with(json!({ "routes": routes, "quota": quota, "unmatched": "refuse" })).await
+}
+
+#[tokio::test]
+async fn a_request_takes_as_many_tokens_as_its_route_costs() {
+    let edge = edge(json!([
+        { "path": "/api/{team}/free", "cost": 0 },
+        { "path": "/api/{team}/dear", "cost": 2 },
+        { "path": "/api/{team}/too-dear", "cost": 3 },
+    ]))
+    .await;
+    let key = edge.key("acme", &["read"]).await;
+    let left = async |path| scene::get(&edge, path, &key).await.header("ratelimit").replace("\"team\";", "");
+    assert_eq!(left("/api/acme/free").await, "r=2;t=0");
+    let refused = scene::get(&edge, "/api/acme/too-dear", &key).await;
+    refused.is_refused(429, "cost_above_quota");
+    assert_eq!(refused.header("retry-after"), "");
+    scene::get(&edge, "/api/acme/dear", &key).await.is_granted();
+    let refused = scene::get(&edge, "/api/acme/dear", &key).await;
+    refused.is_refused(429, "quota_exhausted");
+    let wait: u32 = refused.header("retry-after").parse().unwrap();
+    assert!((QUOTA.1 - 60..=QUOTA.1).contains(&wait), "both tokens take the whole window: {wait}");
+    scene::get(&edge, "/api/acme/free", &key).await.is_granted();
+}
+
+#[tokio::test]
+async fn what_is_over_a_quota_that_is_only_told_reaches_the_upstream_with_its_name() {
+    let routes = json!([{ "path": "/api/{team}/...", "shadow": "quota" }]);
+    let edge = edge(routes).await;
+    let key = edge.new_key("acme", json!({"scopes": ["read"]})).await;
+    for _ in 0..QUOTA.0 {
+        scene::get(&edge, "/api/acme/x", &key.key).await.is_granted();
+    }
+    let over = scene::get(&edge, "/api/acme/over", &key.key).await;
+    assert_eq!((over.status(), over.hits), (200, 1));
+    assert_eq!(
+        (over.header("x-auth-status"), over.header("x-auth-reason")),
+        ("shadow".into(), "quota_exhausted".into())
+    );
+    assert!(over.header("ratelimit").starts_with("\"team\";r=0;"), "{over:?}");
+    assert_eq!(over.upstream_headers("x-auth-team"), ["acme"]);
+    assert!(over.upstream_headers("x-api-key").is_empty(), "{over:?}");
+    let name = "wasmcustom.tollkeeper.requests.instance.edge.verdict.shadow.reason.quota_exhausted";
+    assert_eq!(edge.stat(name).await, Some(1));
+    let entry = edge.access_log_entry(|entry| entry["path"] == "/api/acme/over").await;
+    assert_eq!((&entry["verdict"], &entry["reason"]), (&json!("shadow"), &json!("quota_exhausted")));
+    edge.wait_until("the key service shows it as limited", Duration::from_secs(30), async || {
+        let shown = edge.key_service().get(&format!("/v1/keys/{}", key.id)).await.ok()?;
+        (shown["granted"] == 2 && shown["limited"] == 1).then_some(())
+    })
+    .await;
+    scene::get(&edge, "/api/acme/x", "unknown").await.is_refused(401, "unknown_key");
+    scene::get(&edge, "/api/globex/x", &key.key).await.is_refused(403, "team_mismatch");
+}
+
+#[tokio::test]
+async fn where_everything_is_only_told_nobody_is_refused_and_nobody_unproven_is_named() {
+    let routes = json!([
+        { "path": "/trial/...", "shadow": "everything" },
+        { "path": "/old/...", "shadow": "everything", "forward_credential": true },
+    ]);
+    let edge = edge(routes).await;
+    let key = edge.key("acme", &["read"]).await;
+    for (path, forwarded) in [("/trial/x", 0), ("/old/x", 1)] {
+        let request = edge.get(path).header("x-api-key", "unknown").header("x-auth-team", "acme");
+        let told = scene::send(&edge, request).await;
+        assert_eq!((told.status(), told.hits), (200, 1), "{told:?}");
+        assert_eq!(
+            (told.header("x-auth-status"), told.header("x-auth-reason")),
+            ("shadow".into(), "unknown_key".into())
+        );
+        assert_eq!(told.upstream_identity(), vec![], "{told:?}");
+        assert_eq!(told.upstream_headers("x-api-key").len(), forwarded, "{told:?}");
+        assert_eq!(told.header("www-authenticate"), "");
+    }
+    scene::get(&edge, "/trial/x", &key).await.is_granted();
+    scene::get(&edge, "/elsewhere", &key).await.is_refused(403, "no_route");
+}
+
+#[tokio::test]
+async fn older_clients_read_what_is_left_in_the_headers_that_they_know() {
+    let edge = scene::edge_with(json!({ "rate_limit_headers": "legacy" })).await;
+    let key = edge.key("acme", &["read"]).await;
+    let request = edge.get("/api/acme/x").header("x-api-key", &key);
+    let (name, value) = scene::answered_with(&[("x-ratelimit-remaining", "9999")]);
+    let outcome = scene::send(&edge, request.header(name, value)).await;
+    assert_eq!(outcome.headers("x-ratelimit-remaining"), ["299"], "{outcome:?}");
+    assert_eq!(outcome.header("x-ratelimit-limit"), "300");
+    assert_eq!((outcome.header("ratelimit"), outcome.header("ratelimit-policy")), (String::new(), String::new()));
+}
