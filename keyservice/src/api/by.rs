@@ -8,7 +8,7 @@ use super::{App, fleet::asked_wait, problem::Problem, source::Source};
 use crate::domain::{Actor, By, Name};
 
 /// The header in which the holder of the admin token says for whom it acts.
-const ACTOR_HEADER: &str = "x-tollkeeper-actor";
+pub const ACTOR_HEADER: &str = "x-tollkeeper-actor";
 
 /// Whoever asks for a change with the admin token; the query has nothing but how long to wait for the fleet.
 pub(super) struct Asked(pub(super) By);
@@ -30,5 +30,5 @@ fn actor(parts: &Parts) -> Result<Actor, Problem> {
         return Err(Problem::field(ACTOR_HEADER, "stands there twice"));
     }
     let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::field(ACTOR_HEADER, "is not UTF-8"))?;
-    Name::parse(text).map(Actor::Named).map_err(|rule| Problem::field(ACTOR_HEADER, rule))
+    Name::parse(text).and_then(Actor::named).map_err(|rule| Problem::field(ACTOR_HEADER, rule))
 }

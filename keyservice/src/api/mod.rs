@@ -48,6 +48,7 @@ use crate::{
 };
 use problem::Problem;
 
+pub use by::ACTOR_HEADER;
 pub use document::DOCUMENT;
 
 /// The tokens that open the two APIs; they are never the same.

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    CommandError, Target,
+    CommandError,
     client::view,
     output::{self, Output, or_dash},
+    target::Place,
     thing::Pages,
 };
 use crate::api::wire::AuditView;
@@ -26,35 +27,50 @@ pub(crate) struct Audit {
     /// Only changes that concern this team.
     #[arg(long, value_name = "ID")]
     team: Option<String>,
+    /// Only changes that concern this enterprise.
+    #[arg(long, value_name = "ID")]
+    enterprise: Option<String>,
     /// Only changes from this time (RFC 3339) on.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only changes before this time (RFC 3339).
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only changes behind the one of this number.
+    /// Only changes behind the one of this number, in the order that is shown.
     #[arg(long, value_name = "NUMBER")]
     after: Option<u64>,
+    /// Which come first [default: oldest].
+    #[arg(long, value_parser = ["oldest", "newest"])]
+    order: Option<String>,
+    /// Only so many.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
     #[command(flatten)]
-    pub(super) target: Target,
+    pub(super) place: Place,
 }
 
 pub(super) async fn run(args: Audit) -> Result<(), CommandError> {
-    let client = args.target.client()?;
+    let client = args.place.client(None)?;
     let filters = [
         ("actor", args.actor.as_deref()),
         ("action", args.action.as_deref()),
         ("resource", args.resource.as_deref()),
         ("team", args.team.as_deref()),
+        ("enterprise", args.enterprise.as_deref()),
+        ("order", args.order.as_deref()),
         ("since", args.since.as_deref()),
         ("until", args.until.as_deref()),
     ];
     let mut pages = Pages::new(&client, "/v1/audit", &filters).behind(args.after.map(|number| number.to_string()));
     let mut entries = Vec::new();
-    while let Some(page) = pages.next("entries").await? {
+    let limit = args.limit.unwrap_or(usize::MAX);
+    while entries.len() < limit
+        && let Some(page) = pages.next("entries").await?
+    {
         entries.extend(page);
     }
-    if args.target.output() == Output::Json {
+    entries.truncate(limit);
+    if args.place.output() == Output::Json {
         return Ok(output::write_json(&json!({ "entries": entries, "next": null }))?);
     }
     let rows = entries.into_iter().map(|entry| Ok(row(view(entry)?))).collect::<Result<Vec<_>, CommandError>>()?;

@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header::HeaderValue};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME};
 
 use super::output;
-use crate::domain::AdminToken;
+use crate::{
+    api::ACTOR_HEADER,
+    domain::{self, AdminToken, Name},
+};
 
 /// The variable that says where the key service is.
 pub(crate) const URL: &str = "TOLLKEEPER_URL";
+
+/// The variable that says who types.
+pub(crate) const ACTOR: &str = "TOLLKEEPER_ACTOR";
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,6 +70,17 @@ pub(crate) struct Problem {
     pub(crate) field: Option<String>,
 }
 
+/// Who types, as the audit log is to name them.
+#[derive(Debug, Clone)]
+pub(crate) struct Actor(HeaderValue);
+
+impl Actor {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let actor = Name::parse(text).and_then(domain::Actor::named).map_err(|rule| rule.to_string())?;
+        HeaderValue::from_str(&actor.to_string()).map(Self).map_err(|error| error.to_string())
+    }
+}
+
 /// A client of one key service.
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -71,10 +88,11 @@ pub(crate) struct Client {
     /// The address as it may be shown.
     shown: String,
     token: AdminToken,
+    actor: Option<Actor>,
 }
 
 impl Client {
-    pub(crate) fn new(url: &str, token: AdminToken) -> Result<Self, CallError> {
+    pub(crate) fn new(url: &str, token: AdminToken, actor: Option<Actor>) -> Result<Self, CallError> {
         let shown = without_userinfo(url);
         let bad = || CallError::BadUrl { url: shown.clone() };
         let parsed = reqwest::Url::parse(url).map_err(|_| bad())?;
@@ -89,7 +107,7 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|_| bad())?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), shown, token })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), shown, token, actor })
     }
 
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, CallError> {
@@ -115,7 +133,11 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(self.token.expose())
+        let request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(self.token.expose());
+        match &self.actor {
+            Some(Actor(name)) => request.header(ACTOR_HEADER, name),
+            None => request,
+        }
     }
 
     async fn read(&self, request: reqwest::RequestBuilder) -> Result<Value, CallError> {

@@ -86,6 +86,7 @@ enum Command {
     #[command(after_help = "Examples:
   keyservice audit --team acme --since 2030-01-31T00:00:00Z
   keyservice audit --resource key:c7tq4m2xkz5r6y3a
+  keyservice audit --enterprise umbrella --order newest --limit 20
   keyservice audit --action key.revoke --actor ada --json")]
     Audit(audit::Audit),
     /// Write completions for a shell to standard output.
@@ -168,7 +169,7 @@ impl Command {
             Self::Sessions(group) => group.target.output(),
             Self::TokenKeys(group) => group.target.output(),
             Self::Fleet(fleet) => fleet.target.output(),
-            Self::Audit(audit) => audit.target.output(),
+            Self::Audit(audit) => audit.place.output(),
         }
     }
 }

@@ -23,9 +23,19 @@ pub(crate) struct Group<C: Subcommand> {
     pub(crate) target: Target,
 }
 
-/// Where commands go, and how they answer.
+/// Where commands go, how they answer, and for whom they act.
 #[derive(Args)]
 pub(crate) struct Target {
+    #[command(flatten)]
+    place: Place,
+    /// Who you are, for the audit log.
+    #[arg(long, global = true, env = client::ACTOR, value_name = "NAME", value_parser = client::Actor::parse)]
+    actor: Option<client::Actor>,
+}
+
+/// Where commands go, and how they answer.
+#[derive(Args)]
+pub(crate) struct Place {
     /// Where the key service is.
     #[arg(
         long,
@@ -43,7 +53,18 @@ pub(crate) struct Target {
 
 impl Target {
     pub(crate) fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::new(&self.url, settings::admin_token(from_environment)?)?)
+        self.place.client(self.actor.clone())
+    }
+
+    pub(crate) fn output(&self) -> Output {
+        self.place.output()
+    }
+}
+
+impl Place {
+    /// A client that acts for somebody, or for the holder of the admin token.
+    pub(crate) fn client(&self, actor: Option<client::Actor>) -> Result<Client, CommandError> {
+        Ok(Client::new(&self.url, settings::admin_token(from_environment)?, actor)?)
     }
 
     pub(crate) fn output(&self) -> Output {

@@ -1,7 +1,7 @@
 //! The audit log: who changed what, when, and from where.
 
 use serde_json::Value;
-use tollkeeper_contract::TeamId;
+use tollkeeper_contract::{EnterpriseId, TeamId};
 
 use super::{InvalidText, Moment, Name};
 
@@ -41,10 +41,34 @@ pub struct AuditFilter {
     pub resource: Option<ResourceName>,
     /// Only those that concern this team.
     pub team: Option<TeamId>,
+    /// Only those that concern this enterprise.
+    pub enterprise: Option<EnterpriseId>,
     /// Only those from this moment on.
     pub since: Option<Moment>,
     /// Only those before this moment.
     pub until: Option<Moment>,
+}
+
+/// In which order entries are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuditOrder {
+    /// As they happened.
+    #[default]
+    Oldest,
+    /// The other way round.
+    Newest,
+}
+
+impl AuditOrder {
+    /// The order that is called so.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "oldest" => Some(Self::Oldest),
+            "newest" => Some(Self::Newest),
+            _ => None,
+        }
+    }
 }
 
 /// What can be done, for example `key.revoke`.

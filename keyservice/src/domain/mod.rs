@@ -25,7 +25,7 @@ mod user;
 pub mod word;
 
 pub use attempts::{Account, Acquaintance, Allowance, Attempts, SourceNetwork};
-pub use audit::{ActionName, AuditFilter, Audited, ResourceName};
+pub use audit::{ActionName, AuditFilter, AuditOrder, Audited, ResourceName};
 pub use by::{Actor, By};
 pub use enterprise::{Enterprise, EnterpriseChange, EnterpriseFilter, NewEnterprise};
 pub use facts::{Facts, Told};

@@ -25,6 +25,9 @@ use crate::domain::{By, Moment};
 /// of more rows takes several revisions, which become visible together.
 pub const MAX_ROWS_PER_REVISION: usize = 256;
 
+/// How many entries of the audit log one statement writes; see `keys::rows` for why not all.
+const ENTRIES_PER_INSERT: usize = 40;
+
 /// A write transaction.
 pub(super) struct Change<'a> {
     store: &'a Store,
@@ -149,19 +152,30 @@ impl Change<'_> {
 
     async fn write_audit(&mut self) -> Result<(), StoreError> {
         let revision = self.revision.map(row::integer).transpose()?;
-        for (entry, now) in std::mem::take(&mut self.audited) {
-            let next = sql("UPDATE service SET audited = audited + 1 RETURNING audited");
-            let seq = next.fetch_one(&mut self.sql).await?.integer("audited")?;
-            let insert =
-                sql("INSERT INTO audit (seq, at, actor, source, action, resource, team, enterprise, detail, revision)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
-            let insert = insert.bind(seq).bind(now).bind(self.by.actor.to_string());
-            let insert = insert.bind(self.by.source.map(|source| source.to_string())).bind(entry.action);
-            let insert = insert.bind(entry.resource).bind(entry.team).bind(entry.enterprise);
-            insert.bind(Value::Object(entry.detail).to_string()).bind(revision).execute(&mut self.sql).await?;
+        let audited = std::mem::take(&mut self.audited);
+        let mut entries = audited.into_iter().peekable();
+        while entries.peek().is_some() {
+            let some: Vec<_> = entries.by_ref().take(ENTRIES_PER_INSERT).collect();
+            let count = i64::try_from(some.len()).unwrap_or(i64::MAX);
+            let next = sql("UPDATE service SET audited = audited + $1 RETURNING audited").bind(count);
+            let last = next.fetch_one(&mut self.sql).await?.integer("audited")?;
+            let first = last.saturating_sub(count).saturating_add(1);
+            auditing(&self.by, revision, (first..).zip(some)).execute(&mut self.sql).await?;
         }
         Ok(())
     }
+}
+
+fn auditing(by: &By, revision: Option<i64>, entries: impl Iterator<Item = (i64, (Entry, Moment))>) -> Statement {
+    let insert =
+        sql("INSERT INTO audit (actor, source, revision, seq, at, action, resource, team, enterprise, detail) VALUES ");
+    let insert = insert.bind(by.actor.to_string()).bind(by.source.map(|source| source.to_string())).bind(revision);
+    entries.enumerate().fold(insert, |insert, (index, (seq, (entry, now)))| {
+        let insert = insert.then_with(if index == 0 { "($1, $2, $3, " } else { ", ($1, $2, $3, " }, seq);
+        let insert = insert.then_with(", ", now).then_with(", ", entry.action).then_with(", ", entry.resource);
+        let insert = insert.then_with(", ", entry.team).then_with(", ", entry.enterprise);
+        insert.then_with(", ", Value::Object(entry.detail).to_string()).then(")")
+    })
 }
 
 fn stamping(cursors: &[Cursor], revision: u64, removed_at: Option<Moment>) -> Result<Statement, StoreError> {

@@ -8,8 +8,10 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::Change,
-    row, sessions,
+    row,
+    sessions::{self, Ending},
     sql::{Connection, Row, Statement, sql},
+    telling,
 };
 use crate::domain::{By, Enterprise, EnterpriseChange, EnterpriseFilter, Moment, Name, NewEnterprise, Thing, word};
 
@@ -112,8 +114,9 @@ impl Store {
             sql("DELETE FROM enterprises WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.withdraw(cursor(&id), now).await?;
             // An enterprise of the same id may be made before their tokens end.
-            sessions::revoke_all_of_enterprise(&mut change, &id, Some("its enterprise was deleted"), now).await?;
-            change.tell_gone("enterprise.delete", &before, now);
+            let why = Some("its enterprise was deleted");
+            let ended = sessions::end(&mut change, Ending::OfEnterprise(&id), why, now).await?;
+            change.audit(ended.told_in(telling::gone("enterprise.delete", &before)), now);
             change.commit().await?;
             Ok(())
         })

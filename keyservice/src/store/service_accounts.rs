@@ -118,7 +118,7 @@ impl Store {
             if count > 0 {
                 return Err(Refusal::StillHas { owner: Thing::ServiceAccount, what: Thing::Key, count }.into());
             }
-            keys::remove_where(&mut change, "service_account", id.as_str(), now).await?;
+            keys::remove_with(&mut change, &before, "service_account", now).await?;
             sql("DELETE FROM service_accounts WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.tell_gone("service_account.delete", &before, now);
             change.commit().await?;

@@ -1,5 +1,7 @@
 //! Sessions in the database: found again, listed, revoked, forgotten.
 
+use std::collections::HashSet;
+
 use tollkeeper_contract::{
     Algorithm, Digest, EnterpriseId, KeyId, Scopes, SessionId, TeamId, TenantState, TokenKeyId, UserId,
     page::{Cursor, Table},
@@ -19,6 +21,9 @@ use crate::domain::{
 
 /// The most sessions that are forgotten at a time: others wait as long as that takes.
 const MOST_CLEARED: u32 = 20_000;
+
+/// The most sessions that one entry of the audit log names.
+const MOST_NAMED: usize = 100;
 
 /// A session whose token can be signed again.
 pub(super) struct Signable {
@@ -127,7 +132,7 @@ impl Store {
             if session.revoked_at.is_some() || session.expires <= now.minus(KEPT_SECONDS) {
                 return Ok(session);
             }
-            revoke_where(&mut change, " WHERE id = ", id.as_str(), reason.as_ref().map(Reason::as_str), now).await?;
+            end(&mut change, Ending::One(&id), reason.as_ref().map(Reason::as_str), now).await?;
             let mut entry = Entry::new("session.revoke", "session", id.as_str());
             entry.team.clone_from(&session.claims.team);
             entry.enterprise.clone_from(&session.claims.enterprise);
@@ -142,7 +147,7 @@ impl Store {
     /// Revokes all sessions of a key or of a user, and says how many those were.
     ///
     /// # Errors
-    /// When the database fails; then none is revoked.
+    /// When there is no such key or user and no session of it either, or the database fails; then none is revoked.
     pub async fn revoke_sessions(
         &self,
         of: SessionsOf,
@@ -153,21 +158,19 @@ impl Store {
         let store = self.clone();
         self.to_the_end(async move {
             let mut change = store.change(&by).await?;
-            let why = reason.as_ref().map(Reason::as_str);
-            let (count, entry) = match &of {
-                SessionsOf::Key(key) => {
-                    let count = revoke_all_of_key(&mut change, key, why, now).await?;
-                    (count, Entry::new("sessions.revoke", "key", key.as_str()))
-                }
-                SessionsOf::User(user) => {
-                    let count = revoke_all_of_user(&mut change, user, why, now).await?;
-                    (count, Entry::new("sessions.revoke", "user", user.as_str()))
-                }
+            let (ending, thing, id) = match &of {
+                SessionsOf::Key(key) => (Ending::OfKey(key), Thing::Key, key.as_str()),
+                SessionsOf::User(user) => (Ending::OfUser(user), Thing::User, user.as_str()),
             };
+            let ended = end(&mut change, ending, reason.as_ref().map(Reason::as_str), now).await?;
+            let count = ended.count;
             if count == 0 {
+                must_be_known(change.sql(), &of).await?;
                 return Ok(0);
             }
-            change.audit(told(entry, reason.as_ref()).with("revoked", count), now);
+            let entry = Entry::new("sessions.revoke", thing.as_str(), id);
+            let entry = Entry { team: ended.team.clone(), enterprise: ended.enterprise.clone(), ..entry };
+            change.audit(ended.told_in(told(entry, reason.as_ref())), now);
             change.commit().await?;
             Ok(count)
         })
@@ -175,71 +178,78 @@ impl Store {
     }
 }
 
-/// Revokes all sessions that were made with a key, and says how many those were.
-pub(super) async fn revoke_all_of_key(
-    change: &mut Change<'_>,
-    key: &KeyId,
-    reason: Option<&str>,
-    now: Moment,
-) -> Result<u64, StoreError> {
-    revoke_where(change, " WHERE key_id = ", key.as_str(), reason, now).await
+/// Which sessions end.
+#[derive(Clone, Copy)]
+pub(super) enum Ending<'a> {
+    One(&'a SessionId),
+    /// All that were made with a key.
+    OfKey(&'a KeyId),
+    /// All of a user.
+    OfUser(&'a UserId),
+    /// All that a user's password made.
+    ByPasswordOf(&'a UserId),
+    /// All that act for a team.
+    OfTeam(&'a TeamId),
+    /// All that act for an enterprise.
+    OfEnterprise(&'a EnterpriseId),
 }
 
-/// Revokes all sessions of a user, and says how many those were.
-pub(super) async fn revoke_all_of_user(
-    change: &mut Change<'_>,
-    user: &UserId,
-    reason: Option<&str>,
-    now: Moment,
-) -> Result<u64, StoreError> {
-    revoke_where(change, " WHERE user_id = ", user.as_str(), reason, now).await
+/// Sessions that were ended.
+#[derive(Default)]
+pub(super) struct Ended {
+    pub(super) count: u64,
+    /// The first [`MOST_NAMED`] ids.
+    ids: Vec<String>,
+    /// The team and the enterprise that all of them act for.
+    team: Option<String>,
+    enterprise: Option<String>,
 }
 
-/// Revokes all sessions that a user's password made, and says how many those were.
-pub(super) async fn revoke_all_by_password(
-    change: &mut Change<'_>,
-    user: &UserId,
-    reason: Option<&str>,
-    now: Moment,
-) -> Result<u64, StoreError> {
-    let credential = Credential::User(user.clone()).to_string();
-    revoke_where(change, " WHERE credential = ", &credential, reason, now).await
+impl Ended {
+    fn read(rows: &[Row]) -> Result<Self, StoreError> {
+        let mut ids = rows.iter().map(|row| Ok(row.text("id")?.to_owned())).collect::<Result<Vec<_>, StoreError>>()?;
+        ids.sort_unstable();
+        ids.truncate(MOST_NAMED);
+        let common = |column| -> Result<Option<String>, StoreError> {
+            let all = rows.iter().map(|row| row.maybe_text(column)).collect::<Result<HashSet<_>, _>>()?;
+            let only = all.iter().next().filter(|_| all.len() == 1).copied().flatten();
+            Ok(only.map(str::to_owned))
+        };
+        let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(Self { count, ids, team: common("team")?, enterprise: common("enterprise")? })
+    }
+
+    /// The entry of the change that ended them, with how many those were, and which.
+    pub(super) fn told_in(self, entry: Entry) -> Entry {
+        if self.count == 0 {
+            return entry;
+        }
+        entry.with("sessions_revoked", self.count).with("sessions", self.ids)
+    }
 }
 
-/// Revokes all sessions that act for a team, and says how many those were.
-pub(super) async fn revoke_all_of_team(
+/// Revokes those sessions whose tokens some filter may still take.
+pub(super) async fn end(
     change: &mut Change<'_>,
-    team: &TeamId,
+    ending: Ending<'_>,
     reason: Option<&str>,
     now: Moment,
-) -> Result<u64, StoreError> {
-    revoke_where(change, " WHERE team = ", team.as_str(), reason, now).await
-}
-
-/// Revokes all sessions that act for an enterprise, and says how many those were.
-pub(super) async fn revoke_all_of_enterprise(
-    change: &mut Change<'_>,
-    enterprise: &EnterpriseId,
-    reason: Option<&str>,
-    now: Moment,
-) -> Result<u64, StoreError> {
-    revoke_where(change, " WHERE enterprise = ", enterprise.as_str(), reason, now).await
-}
-
-/// Revokes those sessions of whatever `column` picks whose tokens some filter may still take.
-async fn revoke_where(
-    change: &mut Change<'_>,
-    column: &'static str,
-    value: &str,
-    reason: Option<&str>,
-    now: Moment,
-) -> Result<u64, StoreError> {
+) -> Result<Ended, StoreError> {
+    let (column, value) = match ending {
+        Ending::One(id) => (" WHERE id = ", id.to_string()),
+        Ending::OfKey(key) => (" WHERE key_id = ", key.to_string()),
+        Ending::OfUser(user) => (" WHERE user_id = ", user.to_string()),
+        Ending::ByPasswordOf(user) => (" WHERE credential = ", Credential::User(user.clone()).to_string()),
+        Ending::OfTeam(team) => (" WHERE team = ", team.to_string()),
+        Ending::OfEnterprise(enterprise) => (" WHERE enterprise = ", enterprise.to_string()),
+    };
     let update = sql("UPDATE sessions SET current = 0, revoked_at = $1, revoke_reason = $2").bind(now).bind(reason);
     let update = update.then_with(column, value).then_with(" AND expires > ", now.minus(KEPT_SECONDS));
-    let rows = update.then(" AND revoked_at IS NULL RETURNING digest").fetch_all(change.sql()).await?;
+    let update = update.then(" AND revoked_at IS NULL RETURNING id, digest, team, enterprise");
+    let rows = update.fetch_all(change.sql()).await?;
     let cursors = rows.iter().map(|row| row::digest(row, "digest").map(cursor)).collect::<Result<Vec<_>, _>>()?;
     change.publish_all(&cursors).await?;
-    Ok(u64::try_from(cursors.len()).unwrap_or(u64::MAX))
+    Ended::read(&rows)
 }
 
 /// The session that a login gives again: current, live, and signed by a key that is still taken and made from this
@@ -314,6 +324,26 @@ pub(super) async fn clear(change: &mut Change<'_>, now: Moment) -> Result<u64, S
     }
     change.withdraw_all(&published, now).await?;
     Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
+}
+
+/// Refuses the name of a key or a user that neither exists nor has left a session behind.
+async fn must_be_known(on: &mut Connection, of: &SessionsOf) -> Result<(), ActError> {
+    let (thing, id, query) = match of {
+        SessionsOf::Key(key) => (
+            Thing::Key,
+            key.as_str(),
+            "SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM keys WHERE id = $1)
+                                OR EXISTS (SELECT 1 FROM sessions WHERE key_id = $1)",
+        ),
+        SessionsOf::User(user) => (
+            Thing::User,
+            user.as_str(),
+            "SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM users WHERE id = $1)
+                                OR EXISTS (SELECT 1 FROM sessions WHERE user_id = $1)",
+        ),
+    };
+    let known = sql(query).bind(id).fetch_optional(on).await?;
+    known.map(|_| ()).ok_or(Refusal::NoSuch(thing).into())
 }
 
 async fn existing(on: &mut Connection, id: &SessionId) -> Result<Session, ActError> {

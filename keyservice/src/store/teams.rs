@@ -8,8 +8,10 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::Change,
-    enterprises, hosts, keys, row, sessions,
+    enterprises, hosts, keys, row,
+    sessions::{self, Ending},
     sql::{Connection, Row, Statement, sql},
+    telling,
 };
 use crate::domain::{By, HostList, Moment, Name, NewTeam, Team, TeamChange, TeamFilter, Thing, word};
 
@@ -126,13 +128,13 @@ impl Store {
             let mut change = store.change(&by).await?;
             let before = existing(change.sql(), &id).await?;
             must_be_empty(change.sql(), &id).await?;
-            keys::remove_where(&mut change, "team", id.as_str(), now).await?;
+            keys::remove_with(&mut change, &before, "team", now).await?;
             hosts::replace(&mut change, &id, &before.hosts, &HostList::default(), now).await?;
             sql("DELETE FROM teams WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.withdraw(cursor(&id), now).await?;
             // A team of the same id may be made before their tokens end.
-            sessions::revoke_all_of_team(&mut change, &id, Some("its team was deleted"), now).await?;
-            change.tell_gone("team.delete", &before, now);
+            let ended = sessions::end(&mut change, Ending::OfTeam(&id), Some("its team was deleted"), now).await?;
+            change.audit(ended.told_in(telling::gone("team.delete", &before)), now);
             change.commit().await?;
             Ok(())
         })

@@ -12,15 +12,23 @@ impl Change<'_> {
 
     /// It altered this.
     pub(super) fn tell_changed<T: Told>(&mut self, action: &'static str, before: &T, after: &T, now: Moment) {
-        let detail = Facts::difference(Some(&before.facts()), Some(&after.facts()));
-        self.audit(Entry { detail, ..about(action, after) }, now);
+        self.audit(changed(action, before, after), now);
     }
 
     /// It removed this.
     pub(super) fn tell_gone<T: Told>(&mut self, action: &'static str, gone: &T, now: Moment) {
-        let detail = Facts::difference(Some(&gone.facts()), None);
-        self.audit(Entry { detail, ..about(action, gone) }, now);
+        self.audit(self::gone(action, gone), now);
     }
+}
+
+/// An entry about a thing that was altered.
+pub(super) fn changed<T: Told>(action: &'static str, before: &T, after: &T) -> Entry {
+    Entry { detail: Facts::difference(Some(&before.facts()), Some(&after.facts())), ..about(action, after) }
+}
+
+/// An entry about a thing that was removed.
+pub(super) fn gone<T: Told>(action: &'static str, gone: &T) -> Entry {
+    Entry { detail: Facts::difference(Some(&gone.facts()), None), ..about(action, gone) }
 }
 
 /// An entry about a thing, with nothing said yet.

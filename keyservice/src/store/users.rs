@@ -8,9 +8,10 @@ use tollkeeper_contract::{
 use super::{
     ActError, Made, Once, Refusal, Store, StoreError,
     change::Change,
-    keys, row, sessions,
+    keys, row,
+    sessions::{self, Ending},
     sql::{Connection, Row, Statement, sql},
-    teams,
+    teams, telling,
 };
 use crate::domain::{By, Moment, Name, NewUser, PasswordHash, Thing, User, UserChange, UserFilter, word};
 
@@ -117,11 +118,11 @@ impl Store {
             let update = sql("UPDATE users SET password_hash = $2 WHERE id = $1").bind(id.as_str());
             update.bind(hash.as_ref().map(PasswordHash::expose)).execute(change.sql()).await?;
             // Whoever knew the old one may have used it: their sessions and their addresses go with it.
-            let ended =
-                sessions::revoke_all_by_password(&mut change, &id, Some("the password was changed"), now).await?;
+            let why = Some("the password was changed");
+            let ended = sessions::end(&mut change, Ending::ByPasswordOf(&id), why, now).await?;
             sql("DELETE FROM known_sources WHERE user_id = $1").bind(id.as_str()).execute(change.sql()).await?;
-            let told = super::telling::about("user.password", &user).with("password", word);
-            change.audit(told.with("sessions_revoked", ended), now);
+            let told = telling::about("user.password", &user).with("password", word);
+            change.audit(ended.told_in(told), now);
             change.commit().await?;
             Ok(())
         })
@@ -137,12 +138,12 @@ impl Store {
         self.to_the_end(async move {
             let mut change = store.change(&by).await?;
             let before = existing(change.sql(), &id).await?;
-            keys::remove_where(&mut change, "user_id", id.as_str(), now).await?;
+            keys::remove_with(&mut change, &before, "user_id", now).await?;
             // Their user is gone, but somebody of the same name may be made before their tokens end.
-            sessions::revoke_all_of_user(&mut change, &id, Some("its user was deleted"), now).await?;
+            let ended = sessions::end(&mut change, Ending::OfUser(&id), Some("its user was deleted"), now).await?;
             sql("DELETE FROM users WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
             change.withdraw(cursor(&id), now).await?;
-            change.tell_gone("user.delete", &before, now);
+            change.audit(ended.told_in(telling::gone("user.delete", &before)), now);
             change.commit().await?;
             Ok(())
         })

@@ -55,6 +55,7 @@ async fn change_everything(service: &Service) -> Vec<(&'static str, String)> {
         ("key.delete", "key:old".into()),
         ("user.delete", "user:ann".into()),
         ("service_account.delete", "service_account:ci".into()),
+        ("key.delete", format!("key:{second}")),
         ("team.delete", "team:acme".into()),
         ("enterprise.delete", "enterprise:umbrella".into()),
     ]
@@ -117,12 +118,12 @@ async fn the_log_is_filtered_and_read_page_by_page() {
     for (query, count) in [
         ("?action=key.create", 2),
         ("?resource=user:ann", 4),
-        ("?team=acme", 18),
+        ("?team=acme", 19),
         ("?team=nobody", 0),
-        ("?since=2020-01-01T00:00:00Z&until=2999-01-01T00:00:00Z", 21),
+        ("?since=2020-01-01T00:00:00Z&until=2999-01-01T00:00:00Z", 22),
         ("?until=2020-01-01T00:00:00Z", 0),
         ("?since=2999-01-01T00:00:00Z", 0),
-        ("?after=20", 1),
+        ("?after=21", 1),
     ] {
         assert_eq!(entries(&service, query).await.len(), count, "{query}");
     }
@@ -134,5 +135,67 @@ async fn the_log_is_filtered_and_read_page_by_page() {
         let Some(next) = page["next"].as_u64() else { break };
         after = next;
     }
-    assert_eq!(seen, (1..=21).collect::<Vec<_>>());
+    assert_eq!(seen, (1..=22).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_log_is_read_from_its_end_as_well() {
+    let service = Service::start().await;
+    change_everything(&service).await;
+    let mut seen = Vec::new();
+    let mut after = String::new();
+    loop {
+        let page = service.get(&format!("/v1/audit?order=newest&limit=4{after}")).await.ok();
+        seen.extend(page["entries"].as_array().unwrap().iter().map(|entry| entry["seq"].as_u64().unwrap()));
+        let Some(next) = page["next"].as_u64() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen, (1..=22).rev().collect::<Vec<_>>());
+    let newest = entries(&service, "?order=newest&enterprise=umbrella&limit=2").await;
+    let actions: Vec<_> = newest.iter().map(|entry| text(entry, "action")).collect();
+    assert_eq!(actions, ["enterprise.delete", "enterprise.change"]);
+    assert_eq!(entries(&service, "?enterprise=umbrella&order=oldest").await.len(), 3);
+    for bad in ["?order=up", "?order=", "?enterprise=a%20b"] {
+        service.get(&format!("/v1/audit{bad}")).await.refused(400, "invalid_field");
+    }
+}
+
+#[tokio::test]
+async fn nobody_can_claim_a_name_that_the_service_gives_itself() {
+    let service = Service::start().await;
+    for name in ["admin", "keyservice", "KeyService", "session:5hq2w8zr4k1m9c3x", "Session:"] {
+        let request = service.admin(Method::POST, "/v1/teams").header("x-tollkeeper-actor", name);
+        let refused = answer(request.json(&json!({ "id": "acme" }))).await;
+        refused.refused(400, "invalid_field");
+        assert_eq!(refused.body["field"], "x-tollkeeper-actor", "{name}");
+    }
+    assert!(entries(&service, "").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_import_is_found_by_each_team_and_enterprise_that_got_keys() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    service.team("initech").await;
+    service.enterprise("umbrella").await;
+    service.account(json!({ "id": "robot", "enterprise": "umbrella" })).await;
+    let row = |digit: &str, id: &str, (sort, owner): (&str, &str)| json!({ "digest": digit.repeat(64), "id": id, sort: owner, "scopes": [] });
+    let keys = [
+        row("1", "one", ("team", "acme")),
+        row("2", "two", ("team", "initech")),
+        row("3", "three", ("team", "acme")),
+        row("4", "four", ("service_account", "robot")),
+        row("1", "five", ("team", "acme")),
+    ];
+    assert_eq!(service.post("/v1/keys/import", json!({ "keys": keys })).await.ok()["imported"], 4);
+    for (query, ids) in [
+        ("team=acme", json!(["one", "three"])),
+        ("team=initech", json!(["two"])),
+        ("enterprise=umbrella", json!(["four"])),
+    ] {
+        let found = entries(&service, &format!("?action=key.import&{query}")).await;
+        let [entry] = found.as_slice() else { panic!("{query}: {found:?}") };
+        let expected = json!({ "imported": ids.as_array().unwrap().len(), "duplicates": 1, "ids": ids });
+        assert_eq!((&entry["detail"], text(entry, "resource")), (&expected, "keys"));
+    }
 }

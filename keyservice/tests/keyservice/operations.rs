@@ -84,6 +84,30 @@ async fn the_audit_log_is_shown_and_filtered() {
     assert_eq!(listed.lines().count(), 3, "{listed}");
     let entries = json(&service, &["audit", "--action", "team.create"]).await;
     assert_eq!(entries["entries"].as_array().unwrap().len(), 1, "{entries}");
+    done(&service, &["enterprises", "create", "umbrella"]).await;
+    let newest = json(&service, &["audit", "--order", "newest", "--limit", "2"]).await;
+    let numbers: Vec<_> = newest["entries"].as_array().unwrap().iter().map(|entry| &entry["seq"]).collect();
+    assert_eq!(numbers, [3, 2]);
+    let of_enterprise = done(&service, &["audit", "--enterprise", "umbrella"]).await;
+    assert!(of_enterprise.contains("enterprise.create") && of_enterprise.lines().count() == 2, "{of_enterprise}");
+}
+
+#[tokio::test]
+async fn whoever_types_is_named_in_the_audit_log() {
+    let service = Service::start().await;
+    done(&service, &["teams", "create", "a", "--actor", "Jörg (console)"]).await;
+    let mut command = program();
+    command.args(["teams", "create", "b"]).env("TOLLKEEPER_ACTOR", "ada").env("TOLLKEEPER_URL", &service.url);
+    command.env("TOLLKEEPER_ADMIN_TOKEN", ADMIN_TOKEN);
+    assert!(tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap().status.success());
+    for (actor, team) in [("Jörg (console)", "team:a"), ("ada", "team:b")] {
+        let found = json(&service, &["audit", "--actor", actor]).await;
+        assert_eq!((text(&found["entries"][0], "resource"), &found["entries"][1]), (team, &Value::Null));
+    }
+    for bad in ["admin", "session:1", ""] {
+        let refused = typed(&service.url, ADMIN_TOKEN, &["teams", "create", "c", "--actor", bad]).await;
+        assert_eq!(refused.code, 2, "{bad:?}: {}", refused.err);
+    }
 }
 
 #[tokio::test]

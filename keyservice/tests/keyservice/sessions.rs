@@ -117,7 +117,6 @@ async fn all_sessions_of_a_key_or_a_user_are_revoked() {
     let revoke = |body: Value| async { service.post("/v1/sessions/revoke", body).await };
     assert_eq!(revoke(json!({ "key": id })).await.ok(), json!({ "revoked": 2 }));
     assert_eq!(revoke(json!({ "key": id })).await.ok(), json!({ "revoked": 0 }));
-    assert_eq!(revoke(json!({ "key": "unknown" })).await.ok(), json!({ "revoked": 0 }));
     for token in &of_key {
         assert!(is_revoked(&service, token).await);
     }
@@ -127,6 +126,16 @@ async fn all_sessions_of_a_key_or_a_user_are_revoked() {
     assert_eq!(revoke(json!({ "user": "ada", "reason": "has left" })).await.ok(), json!({ "revoked": 2 }));
     for token in &of_ada {
         assert!(is_revoked(&service, token).await);
+    }
+    let audit = service.get("/v1/audit?action=sessions.revoke&team=acme").await.ok()["entries"].clone();
+    let entries = audit.as_array().unwrap();
+    assert_eq!(entries.len(), 2, "{audit}");
+    for (entry, (resource, tokens)) in
+        entries.iter().zip([(format!("key:{id}"), &of_key), ("user:ada".into(), &of_ada)])
+    {
+        assert_eq!((text(entry, "resource"), &entry["detail"]["sessions_revoked"]), (resource.as_str(), &json!(2)));
+        let named = entry["detail"]["sessions"].to_string();
+        assert!(tokens.iter().all(|token| named.contains(path(token).rsplit('/').next().unwrap())), "{entry}");
     }
     for (bad, field) in [
         (json!({}), "key"),
@@ -138,6 +147,53 @@ async fn all_sessions_of_a_key_or_a_user_are_revoked() {
         let refused = revoke(bad).await;
         refused.refused(400, "invalid_field");
         assert_eq!(refused.body["field"], field);
+    }
+}
+
+#[tokio::test]
+async fn sessions_of_a_key_or_a_user_that_never_was_are_refused_and_those_of_one_that_is_gone_are_revoked() {
+    let service = Service::for_logins().await;
+    let revoke = |body: Value| async { service.post("/v1/sessions/revoke", body).await };
+    revoke(json!({ "key": "unknown" })).await.refused(404, "unknown_key");
+    revoke(json!({ "user": "unknown" })).await.refused(404, "unknown_user");
+    let (id, key) = acme(&service).await;
+    ada(&service, &[]).await;
+    for body in [json!({ "key": id }), json!({ "user": "ada" })] {
+        assert_eq!(revoke(body).await.ok(), json!({ "revoked": 0 }), "it has made no session yet");
+    }
+    let token = token_of(&service, &key).await;
+    service.delete(&format!("/v1/keys/{id}")).await.ok();
+    assert_eq!(revoke(json!({ "key": id })).await.ok(), json!({ "revoked": 1 }));
+    assert!(is_revoked(&service, &token).await);
+    assert_eq!(revoke(json!({ "key": id })).await.ok(), json!({ "revoked": 0 }));
+}
+
+#[tokio::test]
+async fn the_audit_log_names_the_keys_and_sessions_that_end_with_something_else() {
+    let service = Service::for_logins().await;
+    let (id, key) = acme(&service).await;
+    ada(&service, &["read"]).await;
+    let (ada_id, ada_key) = key_of(&service, json!({ "kind": "personal", "user": "ada" })).await;
+    let session = |token: &str| path(token).rsplit('/').next().unwrap().to_owned();
+    let of_key = session(&token_of(&service, &key).await);
+    let of_ada = session(&token_of(&service, &ada_key).await);
+    service.post(&format!("/v1/keys/{id}/revoke"), json!({ "compromised": true })).await.ok();
+    service.delete("/v1/users/ada").await.ok();
+    service.delete("/v1/teams/acme").await.ok();
+    let entry = async |query: &str| {
+        let entries = service.get(&format!("/v1/audit?{query}")).await.ok()["entries"].clone();
+        let [entry] = entries.as_array().unwrap().as_slice() else { panic!("{query}: {entries}") };
+        entry.clone()
+    };
+    for (query, session) in
+        [(format!("resource=key:{id}&action=key.revoke"), of_key), ("action=user.delete".to_owned(), of_ada)]
+    {
+        let detail = entry(&query).await["detail"].clone();
+        assert_eq!((&detail["sessions_revoked"], &detail["sessions"]), (&json!(1), &json!([session])), "{query}");
+    }
+    for (id, owner) in [(ada_id, "user:ada"), (id, "team:acme")] {
+        let gone = entry(&format!("resource=key:{id}&action=key.delete")).await;
+        assert_eq!((text(&gone, "team"), &gone["detail"]), ("acme", &json!({ "deleted_with": owner })));
     }
 }
 

@@ -85,7 +85,8 @@ pub(super) fn sessions() -> Vec<Endpoint> {
             .admin()
             .changes()
             .takes::<RevokeSessionsBody>()
-            .answers::<SessionsRevoked>(200, "How many."),
+            .answers::<SessionsRevoked>(200, "How many.")
+            .refuses(404, "There is no such key or user, and no session names it."),
     ]
 }
 

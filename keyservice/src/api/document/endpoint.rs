@@ -88,7 +88,8 @@ impl Endpoint {
 
     /// A change: its actor is told by a header, and it can wait for the nodes.
     pub(super) fn changes(self) -> Self {
-        let about = "For whom the holder of the admin token acts; the audit log names them.";
+        let about = "For whom the holder of the admin token acts; the audit log names them. `admin`, `keyservice` and what \
+                     begins with `session:` are the service's own names, and refused.";
         let wait = "Answer when every live node serves the change, or when so many seconds are over; where no node is \
                     live, but lost ones may still serve, it is the latter. The answer then has a member `fleet` more \
                     (`FleetView`). The change is made either way.";

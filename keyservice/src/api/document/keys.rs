@@ -84,8 +84,10 @@ pub(super) fn audit() -> Vec<Endpoint> {
             .query::<rules::ActionText>("action", "Only this action.")
             .query::<rules::ResourceText>("resource", "Only changes of this thing.")
             .query::<rules::TenantId>("team", "Only changes that concern this team.")
+            .query::<rules::TenantId>("enterprise", "Only changes that concern this enterprise.")
+            .query::<rules::AuditOrderWord>("order", "Which come first; the oldest unless told. `after` goes on in it.")
             .query::<rules::Time>("since", "Only changes from this time on.")
             .query::<rules::Time>("until", "Only changes before this time.")
-            .answers::<AuditList>(200, "Some changes, the newest last."),
+            .answers::<AuditList>(200, "Some changes, in the order that was asked for."),
     ]
 }

@@ -167,6 +167,8 @@ words! {
     DuplicateWord { "exists", "repeated" }
     /// What is said about a session.
     SessionStateWord { "live", "revoked", "expired" }
+    /// Which entries of the audit log come first.
+    AuditOrderWord { "oldest", "newest" }
     /// With what tokens are signed.
     AlgorithmWord { "HS256", "EdDSA", "ES256" }
     /// Whether a key signs new tokens, or its tokens are still taken, or neither.

@@ -57,7 +57,7 @@ impl From<Audited> for AuditView {
 /// Some entries of the audit log.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct AuditList {
-    /// The entries, the newest last.
+    /// The entries, in the order that was asked for.
     pub entries: Vec<AuditView>,
     /// What to send as `after` for the next ones; null if these were the last.
     #[schema(required)]

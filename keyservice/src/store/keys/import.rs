@@ -1,8 +1,8 @@
 //! Many keys at once, by their digests: all of them or none, and none that there is already.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use tollkeeper_contract::{Digest, TeamId};
+use tollkeeper_contract::{Digest, EnterpriseId, TeamId};
 
 use super::{
     super::{
@@ -153,12 +153,17 @@ fn asking(column: &'static str, values: impl Iterator<Item = Value>) -> Statemen
     values.enumerate().fold(query, with).then(")")
 }
 
-/// One entry for all of them, with their ids; with their team if they have one in common.
+/// One entry for each team and each enterprise that gets keys, with their ids; duplicates are those of the whole import.
 fn tell(change: &mut Change<'_>, rows: &[NewRow], imported: &Imported, now: Moment) {
-    let ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
-    let teams: BTreeSet<_> = rows.iter().map(|row| row.holder.team().map(TeamId::as_str)).collect();
-    let of_all = teams.first().filter(|_| teams.len() == 1).and_then(|team| *team).map(str::to_owned);
-    let entry = Entry { team: of_all, resource: "keys".to_owned(), ..Entry::new("key.import", "keys", "") };
-    let entry = entry.with("imported", imported.count).with("duplicates", imported.duplicates.len());
-    change.audit(entry.with("ids", ids), now);
+    let mut owners = BTreeMap::<_, Vec<&str>>::new();
+    for NewRow { id, holder, .. } in rows {
+        let owner = (holder.team().map(TeamId::as_str), holder.enterprise().map(EnterpriseId::as_str));
+        owners.entry(owner).or_default().push(id.as_str());
+    }
+    for ((team, enterprise), ids) in owners {
+        let (team, enterprise) = (team.map(str::to_owned), enterprise.map(str::to_owned));
+        let entry = Entry { team, enterprise, resource: "keys".to_owned(), ..Entry::new("key.import", "keys", "") };
+        let entry = entry.with("imported", ids.len()).with("duplicates", imported.duplicates.len());
+        change.audit(entry.with("ids", ids), now);
+    }
 }

@@ -3,7 +3,14 @@
 use tollkeeper_contract::{KeyId, TeamId};
 
 use super::{
-    super::{ActError, Once, Refusal, Store, StoreError, change::Change, row, sessions, sql::sql},
+    super::{
+        ActError, Once, Refusal, Store, StoreError,
+        change::Change,
+        row,
+        sessions::{self, Ended, Ending},
+        sql::sql,
+        telling,
+    },
     Minted,
     rows::{self, Found, NewRow, existing, find},
 };
@@ -46,8 +53,8 @@ impl Store {
                 return Ok(before);
             }
             rows::update(&mut change, &after, digest).await?;
-            end_sessions(&mut change, &after, now).await?;
-            change.tell_changed("key.revoke", &before, &after, now);
+            let ended = end_sessions(&mut change, &after, now).await?;
+            change.audit(ended.told_in(telling::changed("key.revoke", &before, &after)), now);
             let revoked = existing(change.sql(), &id).await?.key;
             change.commit().await?;
             Ok(revoked)
@@ -84,12 +91,13 @@ impl Store {
             rows::update(&mut change, &superseded, digest).await?;
             let row = NewRow { id: issued.id.clone(), digest: issued.digest(), holder: old.holder.clone(), terms };
             rows::insert(&mut change, &[row], now).await?;
-            if superseded.revoked_at.is_some() {
-                end_sessions(&mut change, &superseded, now).await?;
-            }
+            let ended = match superseded.revoked_at {
+                Some(_) => end_sessions(&mut change, &superseded, now).await?,
+                None => Ended::default(),
+            };
             change.remember(once.as_ref(), issued.id.as_str(), now).await?;
             let made = existing(change.sql(), &issued.id).await?.key;
-            change.tell_changed("key.rotate", &old, &superseded, now);
+            change.audit(ended.told_in(telling::changed("key.rotate", &old, &superseded)), now);
             change.tell_made("key.create", &made, now);
             change.commit().await?;
             Ok(Minted::now(made, issued.text))
@@ -107,8 +115,8 @@ impl Store {
             let mut change = store.change(&by).await?;
             let found = existing(change.sql(), &id).await?;
             rows::remove(&mut change, &found, now).await?;
-            end_sessions(&mut change, &found.key, now).await?;
-            change.tell_gone("key.delete", &found.key, now);
+            let ended = end_sessions(&mut change, &found.key, now).await?;
+            change.audit(ended.told_in(telling::gone("key.delete", &found.key)), now);
             change.commit().await?;
             Ok(())
         })
@@ -118,13 +126,12 @@ impl Store {
 
 /// Ends the sessions made with a key that ends, if somebody else has the key or its team wants it so. Otherwise they
 /// go on until their tokens end.
-async fn end_sessions(change: &mut Change<'_>, key: &Key, now: Moment) -> Result<(), StoreError> {
+async fn end_sessions(change: &mut Change<'_>, key: &Key, now: Moment) -> Result<Ended, StoreError> {
     if !key.compromised && !team_revokes_sessions(change, key.holder.team()).await? {
-        return Ok(());
+        return Ok(Ended::default());
     }
     let reason = if key.compromised { "its key was compromised" } else { "its key ended" };
-    sessions::revoke_all_of_key(change, &key.id, Some(reason), now).await?;
-    Ok(())
+    sessions::end(change, Ending::OfKey(&key.id), Some(reason), now).await
 }
 
 async fn team_revokes_sessions(change: &mut Change<'_>, team: Option<&TeamId>) -> Result<bool, StoreError> {

@@ -18,7 +18,7 @@ use claim::Claims;
 use rows::{NewRow, existing, find, found, select};
 
 pub use import::{Duplicate, Imported, WhyDuplicate};
-pub(super) use rows::remove_where;
+pub(super) use rows::remove_with;
 
 /// A key, and its text if it was made just now.
 pub struct Minted {

@@ -7,11 +7,11 @@ use tollkeeper_contract::{
 
 use super::super::{
     ActError, Refusal, StoreError,
-    change::Change,
+    change::{Change, Entry},
     row,
     sql::{Connection, Row, Statement, sql},
 };
-use crate::domain::{Holder, Key, KeyTerms, Moment, Name, Reason, Thing, word};
+use crate::domain::{Holder, Key, KeyTerms, Moment, Name, Reason, Thing, Told, word};
 
 /// How many keys one statement inserts. SQLite looks the name of each value up among all that the statement binds, so a
 /// statement twice as long takes four times as long.
@@ -80,18 +80,24 @@ pub(super) async fn remove(change: &mut Change<'_>, found: &Found, now: Moment) 
     change.withdraw(cursor(found.digest), now).await
 }
 
-/// Deletes and withdraws all keys that have `value` in `column`.
-pub(in super::super) async fn remove_where(
+/// Deletes and withdraws all keys of an owner that is deleted, whose id they have in `column`, and notes each.
+pub(in super::super) async fn remove_with<T: Told>(
     change: &mut Change<'_>,
+    owner: &T,
     column: &'static str,
-    value: &str,
     now: Moment,
 ) -> Result<(), StoreError> {
-    let rows = sql("SELECT digest FROM keys WHERE ").then_with(&format!("{column} = "), value);
-    let rows = rows.fetch_all(change.sql()).await?;
-    let cursors =
-        rows.iter().map(|key| Ok(cursor(row::digest(key, "digest")?))).collect::<Result<Vec<_>, StoreError>>()?;
-    sql("DELETE FROM keys WHERE ").then_with(&format!("{column} = "), value).execute(change.sql()).await?;
+    let gone = sql("DELETE FROM keys WHERE ").then_with(&format!("{column} = "), owner.id());
+    let gone = gone.then(" RETURNING id, digest, team, enterprise").fetch_all(change.sql()).await?;
+    let mut cursors = Vec::with_capacity(gone.len());
+    for key in &gone {
+        cursors.push(cursor(row::digest(key, "digest")?));
+        let entry = Entry::new("key.delete", Thing::Key.as_str(), key.text("id")?);
+        let entry = entry.with("deleted_with", format!("{}:{}", T::THING, owner.id()));
+        let (team, enterprise) = (key.maybe_text("team")?, key.maybe_text("enterprise")?);
+        let (team, enterprise) = (team.map(str::to_owned), enterprise.map(str::to_owned));
+        change.audit(Entry { team, enterprise, ..entry }, now);
+    }
     change.withdraw_all(&cursors, now).await
 }
 

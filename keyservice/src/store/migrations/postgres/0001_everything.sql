@@ -208,6 +208,7 @@ CREATE TABLE audit (
 
 CREATE INDEX audit_by_resource ON audit (resource, seq);
 CREATE INDEX audit_by_team ON audit (team, seq) WHERE team IS NOT NULL;
+CREATE INDEX audit_by_enterprise ON audit (enterprise, seq) WHERE enterprise IS NOT NULL;
 CREATE INDEX audit_by_time ON audit (at, seq);
 
 -- Which nodes called lately, and how far they have come. wait_seconds: how long the poll that they last sent may last.
