@@ -1,5 +1,6 @@
 //! What becomes of a request.
 
+mod hosts;
 mod sessions;
 
 use std::cell::RefCell;
