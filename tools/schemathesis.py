@@ -50,7 +50,6 @@ def installed(directory: Path) -> str:
         directory=directory,
         requirements=REQUIREMENTS,
         version=hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16],
-        options=(),
         announcement=f"Fetching schemathesis into {directory}",
         remedy="pip could not install schemathesis: is the network there?",
         find=lambda python: ensure_runs(python.with_name("schemathesis")),
