@@ -6,7 +6,7 @@
 
 use tollkeeper_contract::Quota;
 
-use crate::time::Monotonic;
+use crate::{limiter::Outcome, time::Monotonic};
 
 /// A team's tokens at a moment, under the quota that held then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,18 +15,6 @@ pub struct Bucket {
     level: u64,
     refilled: Monotonic,
     quota: Quota,
-}
-
-/// What became of a request for tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The tokens were there, and are gone now.
-    Taken(Bucket),
-    /// They were not; nothing was taken.
-    Refused {
-        /// Milliseconds after which a lone client will get them, at least 1; [`u64::MAX`] if never.
-        wait: u64,
-    },
 }
 
 impl Bucket {
@@ -39,11 +27,18 @@ impl Bucket {
         Self { level: capacity(quota), refilled: now, quota }
     }
 
+    /// A bucket that has so many tokens, or all that its quota gives.
+    #[must_use]
+    pub fn holding(tokens: u32, quota: Quota, now: Monotonic) -> Self {
+        let level = u64::from(tokens).saturating_mul(window_ms(quota)).min(capacity(quota));
+        Self { level, refilled: now, quota }
+    }
+
     /// Takes `cost` tokens under `quota`, which need not be the one that held before.
     ///
     /// A refusal changes nothing, so there is nothing to write back.
     #[must_use]
-    pub fn take(self, quota: Quota, now: Monotonic, cost: u32) -> Outcome {
+    pub fn take(self, quota: Quota, now: Monotonic, cost: u32) -> Outcome<Self> {
         let refilled = self.at(quota, now);
         let needed = u64::from(cost).saturating_mul(window_ms(quota));
         match refilled.level.checked_sub(needed) {
@@ -137,8 +132,8 @@ fn capacity(quota: Quota) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, Outcome};
-    use crate::time::Monotonic;
+    use super::Bucket;
+    use crate::{limiter::Outcome, time::Monotonic};
     use proptest::prelude::*;
     use tollkeeper_contract::Quota;
 

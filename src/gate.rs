@@ -136,13 +136,13 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         let host = self.host_owner(request)?;
         let terms = Terms::new(principal, request.delegate, host.as_deref());
         match self.table.charge(account, &terms, cost)? {
-            Charge::Taken { quota, bucket } => Ok(Allowance::of(account, quota, &bucket)),
-            Charge::Exhausted { quota, bucket, wait: u64::MAX } => {
-                let allowance = Some(Allowance::of(account, quota, &bucket));
+            Charge::Taken { limit, left } => Ok(Allowance::of(account, limit, left)),
+            Charge::Exhausted { limit, left, wait: u64::MAX } => {
+                let allowance = Some(Allowance::of(account, limit, left));
                 Err(Refused { allowance, ..Denial::CostAboveQuota.into() })
             }
-            Charge::Exhausted { quota, bucket, wait } => {
-                let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(account, quota, &bucket) };
+            Charge::Exhausted { limit, left, wait } => {
+                let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(account, limit, left) };
                 Err(Refused { allowance: Some(allowance), ..Denial::QuotaExhausted.into() })
             }
         }

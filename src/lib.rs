@@ -14,7 +14,7 @@
 //! | [`token`] | bearer token to claims, or a denial |
 //! | [`principal`] | who a credential proved to be |
 //! | [`policy`] | whether this key may do this, now |
-//! | [`bucket`] | whether the team has a token left: arithmetic only |
+//! | [`limiter`] | whether the team has a token left: arithmetic only, of a [`bucket`] or of a [`window`] |
 //! | [`refusal`] | why a request is refused, in closed vocabularies |
 //! | [`verdict`] | what the client, the upstream and the operator get to see |
 //! | [`usage`] | what was used since the last settlement |
@@ -28,6 +28,7 @@ pub mod bucket;
 pub mod config;
 pub mod credential;
 pub mod gate;
+pub mod limiter;
 pub mod path;
 pub mod policy;
 pub mod principal;
@@ -42,3 +43,4 @@ pub mod usage;
 pub mod verdict;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
+pub mod window;

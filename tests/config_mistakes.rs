@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tollkeeper::config::{Access, AuthHeader, Config, Forwarding, RateLimitHeaders, Shadow, Style};
+use tollkeeper::config::{Access, AuthHeader, Config, Forwarding, Promise, RateLimitHeaders, Shadow, Style};
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -91,7 +91,8 @@ fn what_is_not_given_has_its_documented_default() {
     assert_eq!(config.realm.as_str(), "tollkeeper");
     assert_eq!((config.tokens.issuer.as_str(), config.tokens.audience.as_str()), ("tollkeeper", "tollkeeper"));
     assert_eq!(config.tokens.leeway, 30);
-    assert_eq!((config.quota.limit().get(), config.quota.window().get()), (300, 300));
+    assert_eq!((config.limit.quota.limit().get(), config.limit.quota.window().get()), (300, 300));
+    assert_eq!(config.limit.promise, Promise::Bucket);
     assert_eq!(config.rate_limit_headers, RateLimitHeaders::Draft);
     assert!(config.response_headers.contains(AuthHeader::Team));
     let told: Vec<_> = config.request_headers.iter().map(AuthHeader::name).collect();

@@ -21,15 +21,14 @@ mod values;
 mod vocabulary;
 mod words;
 
-use tollkeeper_contract::Quota;
-
 pub use key_service::KeyService;
 pub use mistakes::Mistakes;
 pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
 pub use tokens::Tokens;
 pub use values::{Authority, Cluster, EnvName, Instance, Party, Realm};
-pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, RateLimitHeaders, Shadow, Style, Styles};
+pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, Promise, RateLimitHeaders, Shadow, Style, Styles};
 
+use crate::limiter::Limit;
 use json::Json;
 use mistakes::Place;
 use route_list::RouteList;
@@ -47,8 +46,8 @@ pub struct Config {
     pub realm: Realm,
     /// Which bearer tokens are taken.
     pub tokens: Tokens,
-    /// The quota of a team that has none of its own.
-    pub quota: Quota,
+    /// What holds for a team that has no quota of its own; the promise is for all.
+    pub limit: Limit,
     /// How answers say what is left of the quota.
     pub rate_limit_headers: RateLimitHeaders,
     /// What the client is told about itself.
@@ -74,8 +73,8 @@ settings! {
         forward_credential: Forwarding = false,
         /// Which bearer tokens of the key service's login are taken.
         tokens: Tokens = Json::Object(Vec::new()),
-        /// The quota of a team that has none of its own.
-        quota: Quota = Json::numbers([("limit", 300), ("window_seconds", 300)]),
+        /// The quota of a team that has none of its own, and what quotas promise.
+        quota: Limit = Json::numbers([("limit", 300), ("window_seconds", 300)]),
         /// How answers say what is left of the quota. `draft`: `RateLimit` and `RateLimit-Policy`, as the current IETF draft has them. `legacy`: `X-RateLimit-Limit`, `-Remaining` and `-Reset`. `off`: not at all.
         rate_limit_headers: RateLimitHeaders = "draft",
         /// What the client is told about itself: `all`, `off`, or a list of headers.
@@ -125,7 +124,7 @@ impl From<Settings> for Config {
             key_service: settings.key_service,
             realm: settings.realm,
             tokens: settings.tokens,
-            quota: settings.quota,
+            limit: settings.quota,
             rate_limit_headers: settings.rate_limit_headers,
             response_headers: settings.response_headers,
             request_headers: settings.request_headers,

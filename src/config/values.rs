@@ -8,7 +8,9 @@ use super::{
     json::Json,
     mistakes::{Mistakes, Noted, Place},
     setting::{Setting, settings, wrong_kind},
+    vocabulary::Promise,
 };
+use crate::limiter::Limit;
 
 /// Defines a text that holds nothing but what its rule allows.
 ///
@@ -209,13 +211,17 @@ settings! {
         limit: Whole<1, { u32::MAX }>,
         /// The window in seconds, at most 31 days.
         window_seconds: Whole<1, { Quota::MAX_WINDOW }>,
+        /// What that promises, for every team. `bucket`: the limit at once, then as many per window as come back bit by bit. `strict`: never more than the limit in any window of that length.
+        promise: Promise = "bucket",
     }
 }
 
-impl Setting for Quota {
+impl Setting for Limit {
     fn read(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) -> Result<Self, Noted> {
         let quota = QuotaSettings::read(json, place, mistakes)?;
-        Self::new(quota.limit.get(), quota.window_seconds.get()).map_err(|error| mistakes.note(place, error))
+        let promise = quota.promise;
+        let quota = Quota::new(quota.limit.get(), quota.window_seconds.get());
+        quota.map(|quota| Self { quota, promise }).map_err(|error| mistakes.note(place, error))
     }
 
     #[cfg(not(target_arch = "wasm32"))]

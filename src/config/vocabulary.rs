@@ -72,6 +72,16 @@ words! {
 }
 
 words! {
+    /// What a quota promises.
+    pub Promise, "a promise" {
+        /// As many as the limit at once, and from then on as many per window as come back bit by bit.
+        Bucket = "bucket",
+        /// Never more than the limit in any window of that length.
+        Strict = "strict",
+    }
+}
+
+words! {
     /// Which refusals are only told: the request goes on to the upstream all the same.
     pub Shadow, "a kind of shadow mode" {
         /// None.

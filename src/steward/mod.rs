@@ -11,7 +11,7 @@ mod sync;
 
 use std::time::Duration;
 
-use tollkeeper_contract::{Quota, page::NodeToken};
+use tollkeeper_contract::page::NodeToken;
 
 pub use lease::{Generation, Holder, Lease, Standing};
 pub use outbox::Unsettled;
@@ -19,6 +19,7 @@ pub use question::{Answer, Call, Errand};
 pub use sync::SyncError;
 
 use crate::{
+    limiter::Limit,
     shared::{HostFailure, SharedData},
     table::{Meta, Names},
     time::{Monotonic, Now},
@@ -41,7 +42,7 @@ pub struct Settings {
     /// This node's name.
     pub node: String,
     /// The quota of a team that has none of its own.
-    pub default_quota: Quota,
+    pub default_limit: Limit,
 }
 
 /// One VM's part in the stewardship.

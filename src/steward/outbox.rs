@@ -124,20 +124,21 @@ impl Outbox {
 mod tests {
     use super::{Outbox, Unsettled};
     use crate::{
+        limiter::Limit,
         steward::{Answer, Holder, Settings},
         time::{Monotonic, Now},
         usage::{Tally, Use},
     };
     use std::time::Duration;
-    use tollkeeper_contract::{Quota, ledger::Report, page::NodeToken};
+    use tollkeeper_contract::{ledger::Report, page::NodeToken};
 
     const DONE: Answer<'_> = Answer::Service { status: 204, body: b"" };
 
     fn outbox(holder: u64) -> Outbox {
         let token = NodeToken::parse("a-token-for-nodes").unwrap();
         let second = Duration::from_secs(1);
-        let (node, default_quota) = ("n".to_owned(), Quota::new(1, 1).unwrap());
-        Outbox::new(&Settings { poll: second, timeout: second, token, node, default_quota }, Holder(holder << 11))
+        let (node, default_limit) = ("n".to_owned(), Limit::bucket(1, 1));
+        Outbox::new(&Settings { poll: second, timeout: second, token, node, default_limit }, Holder(holder << 11))
     }
 
     fn used(outbox: &mut Outbox, times: u32) {

@@ -235,7 +235,7 @@ impl Sync {
         if page.nonce != asked.nonce {
             return Err(SyncError::OtherQuestion);
         }
-        let table = KeyTable { shared, names, default_quota: self.settings.default_quota, now };
+        let table = KeyTable { shared, names, default_limit: self.settings.default_limit, now };
         match (asked.question, page.span) {
             (Question::Snapshot { after }, Span::Snapshot { after: answered, revision, rest }) if after == answered => {
                 self.take_in_snapshot(&table, &page, revision, rest)

@@ -4,12 +4,13 @@ use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
 use tollkeeper_contract::{
-    Digest, Hosts, KeyRecord, KeyState, Kind, Owner, Quota, TeamRecord, TenantState,
+    Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
     page::{Cursor, Entry, NodeToken, PageWriter, Rest, ServiceId, Span, Table},
 };
 
 use super::{Answer, Call, Errand, Generation, Holder, Settings, Standing, Steward, SyncError};
 use crate::{
+    limiter::Limit,
     refusal::Fault,
     shared::memory::{Interleaved, Memory},
     table::{KeyTable, Meta, Names, WriteError},
@@ -179,8 +180,8 @@ impl Node {
     }
 
     fn key_id(&self, name: u8) -> Option<String> {
-        let (default_quota, now) = (Quota::new(1, 1).unwrap(), Monotonic(0));
-        let table = KeyTable { shared: &self.shared, names: &self.names, default_quota, now };
+        let (default_limit, now) = (Limit::bucket(1, 1), Monotonic(0));
+        let table = KeyTable { shared: &self.shared, names: &self.names, default_limit, now };
         let record = table.find_key(&key(name).digest).unwrap()?;
         Some(KeyRecord::decode(&record).unwrap().id.to_owned())
     }
@@ -196,8 +197,8 @@ impl Node {
 
 fn steward(names: &Names, holder: u64) -> Steward {
     let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
-    let (node, default_quota) = ("n".to_owned(), Quota::new(1, 1).unwrap());
-    let settings = Settings { poll, timeout, token: token(), node, default_quota };
+    let (node, default_limit) = ("n".to_owned(), Limit::bucket(1, 1));
+    let settings = Settings { poll, timeout, token: token(), node, default_limit };
     let generation = Generation { configuration: 0, born: Monotonic(0) };
     Steward::new(names.clone(), Holder(holder), generation, settings)
 }

@@ -1,4 +1,4 @@
-//! The cell of a team or an enterprise: its bucket and a copy of its record in one shared-data value, so that one
+//! The cell of a team or an enterprise: its limiter and a copy of its record in one shared-data value, so that one
 //! compare-and-swap charges it exactly and sees its present state.
 //!
 //! A cell is made by the first request that is served. The steward copies a changed record into the cell *after*
@@ -8,10 +8,8 @@
 //! Whoever is removed is marked as gone in the cell *before* the shard: a steward that breaks off in between, and one
 //! that does it again, leave no cell that would go on serving.
 
-use tollkeeper_contract::Quota;
-
 use crate::{
-    bucket::{Bucket, Outcome},
+    limiter::{Left, Limit, Limiter, Outcome},
     policy::{Tenant, Terms},
     principal::Account,
     refusal::{Fault, Refusal},
@@ -27,11 +25,11 @@ const ATTEMPTS: u32 = 256;
 /// What stands in the cell of whoever is being removed.
 const GONE: &[u8] = b"gone";
 
-/// A bucket and the encoded record of whoever it belongs to.
+/// A limiter and the encoded record of whoever it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// The tokens.
-    pub bucket: Bucket,
+    pub limiter: Limiter,
     /// The encoded record, of a team or of an enterprise.
     pub record: Vec<u8>,
 }
@@ -41,17 +39,17 @@ pub struct Cell {
 pub enum Charge {
     /// The tokens were taken.
     Taken {
-        /// The quota.
-        quota: Quota,
-        /// The bucket after it.
-        bucket: Bucket,
+        /// The limit.
+        limit: Limit,
+        /// What is left after it.
+        left: Left,
     },
-    /// The bucket did not have them.
+    /// There were not as many, and nothing was taken.
     Exhausted {
-        /// The quota.
-        quota: Quota,
-        /// The bucket, from which nothing was taken.
-        bucket: Bucket,
+        /// The limit.
+        limit: Limit,
+        /// What is left.
+        left: Left,
         /// Milliseconds to wait, at least 1; [`u64::MAX`] if the cost is above the quota.
         wait: u64,
     },
@@ -78,20 +76,21 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             };
             let tenant = Tenant::decode(account, &cell.record)?;
             terms.check(&tenant)?;
-            let quota = tenant.quota().unwrap_or(self.default_quota);
-            let (charge, bucket) = match cell.bucket.take(quota, self.now, cost) {
-                Outcome::Taken(bucket) => (Charge::Taken { quota, bucket }, bucket),
+            let limit = self.limit_of(&tenant);
+            let (charge, limiter) = match cell.limiter.clone().take(limit, self.now, cost) {
+                Outcome::Taken(limiter) => (Charge::Taken { limit, left: limiter.left() }, limiter),
                 Outcome::Refused { wait } => {
-                    let bucket = cell.bucket.at(quota, self.now);
-                    let charge = Charge::Exhausted { quota, bucket, wait };
-                    if cell.bucket.quota() == quota {
+                    let held = cell.limiter.limit();
+                    let limiter = cell.limiter.at(limit, self.now);
+                    let charge = Charge::Exhausted { limit, left: limiter.left(), wait };
+                    if held == limit {
                         return Ok(charge);
                     }
-                    // From now on it refills under the new quota.
-                    (charge, bucket)
+                    // From now on it refills under the new limit.
+                    (charge, limiter)
                 }
             };
-            let next = Cell { bucket, ..cell };
+            let next = Cell { limiter, record: cell.record };
             if self.shared.swap(&name, &next.encode(), expected)? == Swap::Conflict {
                 continue;
             }
@@ -105,8 +104,12 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
 
     fn first_cell(&self, account: &Account, terms: &Terms<'_>) -> Result<Cell, Refusal> {
         let record = self.find_account(account)?.ok_or_else(|| terms.unknown(account))?;
-        let quota = Tenant::decode(account, &record)?.quota().unwrap_or(self.default_quota);
-        Ok(Cell { bucket: Bucket::full(quota, self.now), record })
+        let limit = self.limit_of(&Tenant::decode(account, &record)?);
+        Ok(Cell { limiter: Limiter::fresh(limit, self.now), record })
+    }
+
+    fn limit_of(&self, tenant: &Tenant<'_>) -> Limit {
+        Limit { quota: tenant.quota().unwrap_or(self.default_limit.quota), ..self.default_limit }
     }
 
     /// Looks at the shard once more after a cell was made from it. A cell that cannot be confirmed does not stay.
@@ -150,8 +153,8 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             let Some(value) = self.shared.get(&name)?.filter(|value| !value.bytes.is_empty()) else { return Ok(()) };
             let next = match (Cell::decode(&value.bytes), record) {
                 (Some(cell), Some(record)) => {
-                    let quota = Tenant::decode(account, record)?.quota().unwrap_or(self.default_quota);
-                    Cell { bucket: cell.bucket.at(quota, self.now), record: record.to_vec() }.encode()
+                    let limit = self.limit_of(&Tenant::decode(account, record)?);
+                    Cell { limiter: cell.limiter.at(limit, self.now), record: record.to_vec() }.encode()
                 }
                 (None, _) | (_, None) => Vec::new(),
             };
@@ -165,12 +168,15 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
 
 impl Cell {
     fn encode(&self) -> Vec<u8> {
-        [self.bucket.encode().as_slice(), &self.record].concat()
+        let mut bytes = Vec::new();
+        self.limiter.encode(&mut bytes);
+        bytes.extend(&self.record);
+        bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (bucket, record) = bytes.split_first_chunk()?;
-        Some(Self { bucket: Bucket::decode(bucket)?, record: record.to_vec() })
+        let (limiter, record) = Limiter::decode(bytes)?;
+        Some(Self { limiter, record: record.to_vec() })
     }
 }
 
@@ -178,6 +184,8 @@ impl Cell {
 mod tests {
     use super::Charge;
     use crate::{
+        config::Promise,
+        limiter::Limit,
         policy::Terms,
         principal::Account,
         refusal::{Denial, Fault, Refusal},
@@ -205,19 +213,19 @@ mod tests {
         Account::Team("acme".into())
     }
 
-    fn three() -> Quota {
-        Quota::new(3, 300).unwrap()
+    fn three() -> Limit {
+        Limit::bucket(3, 300)
     }
 
     fn charge(shared: &impl SharedData, now: Monotonic) -> Result<Charge, Refusal> {
-        KeyTable { shared, names: &names(), default_quota: three(), now }.charge(&acme(), &TERMS, 1)
+        KeyTable { shared, names: &names(), default_limit: three(), now }.charge(&acme(), &TERMS, 1)
     }
 
     fn write(shared: &impl SharedData, state: TenantState, quota: Option<Quota>) {
         let mut record = Vec::new();
         TeamRecord { id: "acme", state, quota, enterprise: None, hosts: Hosts::Shared }.encode(&mut record);
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
-        let table = KeyTable { shared, names: &names(), default_quota: three(), now: NOW };
+        let table = KeyTable { shared, names: &names(), default_limit: three(), now: NOW };
         table.apply(&[Entry { cursor, record: Some(&record) }]).unwrap();
     }
 
@@ -247,7 +255,7 @@ mod tests {
         write(&shared, TenantState::Active, Some(Quota::new(1000, 300).unwrap()));
         assert_eq!(take(&shared), Ok(false));
         let taken = charge(&shared, NOW.after(300));
-        assert!(matches!(taken, Ok(Charge::Taken { quota, .. }) if quota.limit().get() == 1000), "{taken:?}");
+        assert!(matches!(taken, Ok(Charge::Taken { limit, .. }) if limit.quota.limit().get() == 1000), "{taken:?}");
     }
 
     #[test]
@@ -266,11 +274,25 @@ mod tests {
         write(&shared, TenantState::Active, None);
         while take(&shared) == Ok(true) {}
         let charge = |now| {
-            let default_quota = Quota::new(1000, 300).unwrap();
-            KeyTable { shared: &shared, names: &names(), default_quota, now }.charge(&acme(), &TERMS, 1)
+            let default_limit = Limit::bucket(1000, 300);
+            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, 1)
         };
         assert!(matches!(charge(NOW), Ok(Charge::Exhausted { .. })));
         assert!(matches!(charge(NOW.after(300)), Ok(Charge::Taken { .. })));
+    }
+
+    #[test]
+    fn a_changed_promise_holds_from_the_next_request_on_and_gives_no_fresh_tokens() {
+        let shared = Memory::default();
+        write(&shared, TenantState::Active, None);
+        while take(&shared) == Ok(true) {}
+        let charge = |now| {
+            let default_limit = Limit { promise: Promise::Strict, ..three() };
+            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, 1)
+        };
+        assert!(matches!(charge(NOW), Ok(Charge::Exhausted { wait: 300_001, .. })));
+        assert!(matches!(charge(NOW.after(150_000)), Ok(Charge::Exhausted { wait: 150_001, .. })));
+        assert!(matches!(charge(NOW.after(300_001)), Ok(Charge::Taken { left, .. }) if left.tokens == 2));
     }
 
     #[test]
@@ -318,7 +340,7 @@ mod tests {
 
     fn remove(shared: &impl SharedData) -> Result<(), WriteError> {
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
-        let table = KeyTable { shared, names: &names(), default_quota: three(), now: NOW };
+        let table = KeyTable { shared, names: &names(), default_limit: three(), now: NOW };
         table.apply(&[Entry { cursor, record: None }])
     }
 

@@ -5,7 +5,7 @@
 //! | `tk2/<instance>/meta` | which database, which revision, since when: [`Meta`] |
 //! | `tk2/<instance>/k/<shard>` | keys by digest |
 //! | `tk2/<instance>/t/<shard>` | teams by the digest of their id |
-//! | `tk2/<instance>/c/<team>` | the team's [`Cell`]: its bucket and a copy of its record, from its first request on |
+//! | `tk2/<instance>/c/<team>` | the team's [`Cell`]: its limiter and a copy of its record, from its first request on |
 //! | `tk2/<instance>/steward` | who is steward, until when |
 //! | `tk2/<instance>/process` | this process's random name |
 //! | `tk2/<instance>/ledger` | the shared queue from workers to the steward |
@@ -23,9 +23,7 @@ pub use names::Names;
 pub use snapshot::SnapshotWriter;
 pub use write::WriteError;
 
-use tollkeeper_contract::Quota;
-
-use crate::time::Monotonic;
+use crate::{limiter::Limit, time::Monotonic};
 
 /// The key table at a moment: where it is, and what holds for teams without a quota of their own.
 #[derive(Debug)]
@@ -34,8 +32,8 @@ pub struct KeyTable<'a, Shared> {
     pub shared: &'a Shared,
     /// What its parts are called.
     pub names: &'a Names,
-    /// The quota of a team that has none of its own.
-    pub default_quota: Quota,
+    /// What holds for a team that has no quota of its own.
+    pub default_limit: Limit,
     /// The time.
     pub now: Monotonic,
 }

@@ -73,13 +73,14 @@ fn shard_at(place: u32) -> Option<(Table, u16)> {
 mod tests {
     use super::SnapshotWriter;
     use crate::{
+        limiter::Limit,
         principal::Account,
         shared::memory::Memory,
         table::{KeyTable, Names},
         time::Monotonic,
     };
     use tollkeeper_contract::{
-        Digest, Hosts, KeyRecord, KeyState, Kind, Owner, Quota, TeamRecord, TenantState,
+        Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
         page::{Cursor, Entry, Rest, Table},
     };
 
@@ -116,8 +117,8 @@ mod tests {
     fn a_snapshot_in_pages_of_any_length_is_the_table_and_what_it_lacks_is_gone() {
         for page in [1, 7, 1000] {
             let (shared, names) = (Memory::default(), Names::new("test"));
-            let default_quota = Quota::new(1, 1).unwrap();
-            let table = KeyTable { shared: &shared, names: &names, default_quota, now: Monotonic(0) };
+            let default_limit = Limit::bucket(1, 1);
+            let table = KeyTable { shared: &shared, names: &names, default_limit, now: Monotonic(0) };
             let mut old = vec![team("old"), key(9999)];
             old.sort_by_key(|(cursor, _)| *cursor);
             table.apply(&entries(&old)).unwrap();

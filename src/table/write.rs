@@ -141,12 +141,13 @@ fn place(entry: &Entry<'_>) -> (Table, u16) {
 mod tests {
     use super::WriteError;
     use crate::{
+        limiter::Limit,
         shared::memory::Memory,
         table::{KeyTable, Names},
         time::Monotonic,
     };
     use tollkeeper_contract::{
-        Digest, KeyRecord, KeyState, Kind, Owner, Quota,
+        Digest, KeyRecord, KeyState, Kind, Owner,
         page::{Cursor, Entry, Table},
     };
 
@@ -172,7 +173,7 @@ mod tests {
     }
 
     fn table<'a>(shared: &'a Memory, names: &'a Names) -> KeyTable<'a, Memory> {
-        KeyTable { shared, names, default_quota: Quota::new(1, 1).unwrap(), now: Monotonic(0) }
+        KeyTable { shared, names, default_limit: Limit::bucket(1, 1), now: Monotonic(0) }
     }
 
     #[test]

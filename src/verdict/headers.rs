@@ -1,7 +1,8 @@
 //! What the client and the upstream read about the caller.
 
 use crate::{
-    config::{AuthHeader, AuthHeaders, Config, RateLimitHeaders},
+    config::{AuthHeader, AuthHeaders, Config, Promise, RateLimitHeaders},
+    limiter::Limit,
     principal::Principal,
 };
 
@@ -78,11 +79,16 @@ fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): `r` requests are left, and in `t`
 /// seconds there is one more. Or the same in the headers that were common before (Envoy's own filter has them too).
 fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitHeaders) {
-    let Allowance { policy, quota, remaining, until_next } = allowance;
+    let Allowance { policy, limit: Limit { quota, promise }, remaining, until_next } = allowance;
     match style {
         RateLimitHeaders::Off => {}
         RateLimitHeaders::Draft => {
-            headers.push(("ratelimit-policy", format!("\"{policy}\";q={};w={}", quota.limit(), quota.window())));
+            let promise = match promise {
+                Promise::Bucket => "",
+                Promise::Strict => ";promise=\"strict\"",
+            };
+            let policy_value = format!("\"{policy}\";q={};w={}{promise}", quota.limit(), quota.window());
+            headers.push(("ratelimit-policy", policy_value));
             headers.push(("ratelimit", format!("\"{policy}\";r={remaining};t={until_next}")));
         }
         RateLimitHeaders::Legacy => {

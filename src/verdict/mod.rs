@@ -5,11 +5,9 @@
 mod headers;
 mod reply;
 
-use tollkeeper_contract::Quota;
-
 use crate::{
-    bucket::Bucket,
     config::Styles,
+    limiter::{Left, Limit},
     principal::{Account, Principal},
     refusal::Refusal,
 };
@@ -82,8 +80,8 @@ impl<R: Into<Refusal>> From<R> for Refused {
 pub struct Allowance {
     /// Whose it is: `team` or `enterprise`.
     pub policy: &'static str,
-    /// The quota.
-    pub quota: Quota,
+    /// How much it is, and what that promises.
+    pub limit: Limit,
     /// Whole tokens left.
     pub remaining: u64,
     /// Seconds until there is one more, rounded up; 0 when there are as many as can be.
@@ -91,14 +89,14 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// What is left in the `bucket` of `account`.
+    /// What is `left` of the limit of `account`.
     #[must_use]
-    pub fn of(account: &Account, quota: Quota, bucket: &Bucket) -> Self {
+    pub fn of(account: &Account, limit: Limit, left: Left) -> Self {
         let policy = match account {
             Account::Team(_) => "team",
             Account::Enterprise(_) => "enterprise",
         };
-        Self { policy, quota, remaining: bucket.remaining(), until_next: bucket.until_next().div_ceil(1000) }
+        Self { policy, limit, remaining: left.tokens, until_next: left.until_next.div_ceil(1000) }
     }
 }
 

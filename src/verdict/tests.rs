@@ -3,11 +3,12 @@
 use super::{Allowance, Grant, Refused, Shadowed, Verdict, reply, reply::statuses, request_headers, response_headers};
 use crate::{
     config::{Config, Styles},
+    limiter::Limit,
     principal::Principal,
     refusal::{Denial, Fault, Refusal},
     request::Wire,
 };
-use tollkeeper_contract::{KeyRecord, KeyState, Kind, Owner, Quota};
+use tollkeeper_contract::{KeyRecord, KeyState, Kind, Owner};
 
 fn config(more: &str) -> Config {
     Config::parse(format!(r#"{{"key_service":{{"cluster":"keyservice"}}{more}}}"#).as_bytes()).unwrap()
@@ -29,7 +30,7 @@ fn principal() -> Principal {
 }
 
 fn granted() -> Verdict {
-    let allowance = Allowance { policy: "team", quota: Quota::new(300, 300).unwrap(), remaining: 299, until_next: 1 };
+    let allowance = Allowance { policy: "team", limit: Limit::bucket(300, 300), remaining: 299, until_next: 1 };
     Verdict::Granted(Grant { principal: principal(), allowance, withheld: vec![] })
 }
 
@@ -91,7 +92,7 @@ fn a_grpc_client_gets_the_sentence_as_its_message() {
 
 #[test]
 fn whoever_is_limited_or_meets_a_fault_is_told_when_to_come_back() {
-    let allowance = Some(Allowance { policy: "team", quota: Quota::new(1, 60).unwrap(), remaining: 0, until_next: 42 });
+    let allowance = Some(Allowance { policy: "team", limit: Limit::bucket(1, 60), remaining: 0, until_next: 42 });
     let limited = Refused { allowance, ..Denial::QuotaExhausted.into() };
     assert!(reply(&limited, &config("").realm, Wire::Http).headers.contains(&("retry-after", "42".to_owned())));
     let fault = Fault::NotSynced.into();
@@ -137,7 +138,7 @@ fn what_is_only_told_says_so_to_the_client_and_names_a_proven_caller_to_the_upst
 
 #[test]
 fn a_cost_above_the_quota_gets_no_time_to_come_back() {
-    let allowance = Some(Allowance { policy: "team", quota: Quota::new(1, 60).unwrap(), remaining: 1, until_next: 0 });
+    let allowance = Some(Allowance { policy: "team", limit: Limit::bucket(1, 60), remaining: 1, until_next: 0 });
     let reply = reply(&Refused { allowance, ..Denial::CostAboveQuota.into() }, &config("").realm, Wire::Http);
     assert_eq!(reply.status, 429);
     assert!(reply.headers.iter().all(|(name, _)| *name != "retry-after"), "{:?}", reply.headers);

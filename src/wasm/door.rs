@@ -95,7 +95,7 @@ impl Door {
             timeout: key_service.timeout,
             token: self.token.clone(),
             node: self.node_name().to_owned(),
-            default_quota: self.config.quota,
+            default_limit: self.config.limit,
         };
         let generation = Generation { configuration: self.fingerprint, born: now };
         let mut steward = Steward::new(self.names.clone(), Holder(host::random()), generation, settings);

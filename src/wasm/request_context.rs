@@ -36,8 +36,8 @@ impl RequestContext {
     fn judge(&self, request: &Request<'_>) -> Verdict {
         let Ok(now) = host::now() else { return Verdict::Refused(Fault::HostFailure.into()) };
         let Door { config, names, .. } = &*self.door;
-        let (default_quota, monotonic) = (config.quota, now.monotonic);
-        let table = KeyTable { shared: &HostSharedData, names, default_quota, now: monotonic };
+        let (default_limit, monotonic) = (config.limit, now.monotonic);
+        let table = KeyTable { shared: &HostSharedData, names, default_limit, now: monotonic };
         let usable = self.door.table_at(monotonic);
         let verdict = Gate { config, table, usable, now, tokens: self.door.tokens() }.judge(request);
         self.door.settlement.count(&verdict, now);

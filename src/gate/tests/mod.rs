@@ -97,7 +97,7 @@ impl Door {
 
     fn table(&self) -> KeyTable<'_, Memory> {
         let Self { config, names, shared, .. } = self;
-        KeyTable { shared, names, default_quota: config.quota, now: Monotonic(1000) }
+        KeyTable { shared, names, default_limit: config.limit, now: Monotonic(1000) }
     }
 }
 

@@ -1,6 +1,6 @@
-//! What routes cost, and routes that only tell what they would refuse.
+//! What routes cost, what limits promise, and routes that only tell what they would refuse.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::edge::Edge;
 use serde_json::json;
@@ -36,6 +36,39 @@ async fn a_request_takes_as_many_tokens_as_its_route_costs() {
     let wait: u32 = refused.header("retry-after").parse().unwrap();
     assert!((QUOTA.1 - 60..=QUOTA.1).contains(&wait), "both tokens take the whole window: {wait}");
     scene::get(&edge, "/api/acme/free", &key).await.is_granted();
+}
+
+/// Whatever the client does: the time from sending one request to the answer of the fourth one behind it covers both
+/// decisions, so where it is no longer than the window, there were four within a window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_quota_never_has_more_than_the_limit_in_any_window() {
+    const LIMIT: usize = 3;
+    const WINDOW: Duration = Duration::from_secs(2);
+    const ROUNDS: u32 = 4;
+    let strict = json!({ "limit": LIMIT, "window_seconds": WINDOW.as_secs(), "promise": "strict" });
+    let edge = Edge::synced_start(|setup| setup.workers(4).filter(|filter| filter["quota"] = strict)).await;
+    let key = edge.key("acme", &["read"]).await;
+    let begin = Instant::now();
+    let mut admitted = Vec::new();
+    while begin.elapsed() < WINDOW * ROUNDS {
+        let sent = Instant::now();
+        let request = edge.get_over_new_connection("/api/acme/x").header("x-api-key", &key);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["ratelimit-policy"], "\"team\";q=3;w=2;promise=\"strict\"");
+        if answer.status() == 200 {
+            admitted.push((sent, Instant::now()));
+            continue;
+        }
+        assert_eq!(answer.status(), 429);
+        let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=WINDOW.as_secs() + 1).contains(&wait), "{wait}");
+    }
+    for (first, beyond) in admitted.iter().zip(admitted.iter().skip(LIMIT)) {
+        let took = beyond.1 - first.0;
+        assert!(took > WINDOW, "{} requests within {took:?}", LIMIT + 1);
+    }
+    // One window less than there were, because the last one may not be over.
+    assert!(admitted.len() >= LIMIT * (ROUNDS as usize - 1), "only {} were admitted", admitted.len());
 }
 
 #[tokio::test]
