@@ -187,8 +187,9 @@ impl<'a> Parts<'a> {
     /// Takes a token apart.
     ///
     /// # Errors
-    /// When it is longer than [`MAX_LENGTH`], has not three parts in canonical base64url, or its header is not exactly
-    /// `alg`, `kid` and `typ`: so also when it has `crit`, brings a key along, or is encrypted.
+    /// When it is longer than [`MAX_LENGTH`], has not three parts in canonical base64url, its header is not exactly
+    /// `alg`, `kid` and `typ` (so also when it has `crit`, brings a key along, or is encrypted), or its ES256 signature
+    /// is the greater of its two spellings.
     pub fn split(token: &'a [u8]) -> Result<Self, Malformed> {
         if token.len() > MAX_LENGTH {
             return Err(Malformed);
@@ -197,14 +198,22 @@ impl<'a> Parts<'a> {
         let (signed, signature) = token.split_at_checked(dot(token)?).ok_or(Malformed)?;
         let (header, claims) = signed.split_at_checked(dot(signed)?).ok_or(Malformed)?;
         let decode = |part: &[u8]| URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed);
-        Ok(Self {
-            header: Header::parse(&decode(header)?)?,
-            signed,
-            claims: decode(claims.strip_prefix(b".").ok_or(Malformed)?)?,
-            signature: decode(signature.strip_prefix(b".").ok_or(Malformed)?)?,
-        })
+        let header = Header::parse(&decode(header)?)?;
+        let claims = decode(claims.strip_prefix(b".").ok_or(Malformed)?)?;
+        let signature = decode(signature.strip_prefix(b".").ok_or(Malformed)?)?;
+        if header.algorithm == Algorithm::Es256 && signature.get(32..).is_some_and(|s| s > ES256_HALF.as_slice()) {
+            return Err(Malformed);
+        }
+        Ok(Self { header, signed, claims, signature })
     }
 }
+
+/// Half of the order n of P-256 (SEC 2 section 2.4.2), rounded down. A signature (r, s) is as good with n - s in place
+/// of s, and whoever holds one can write the other: only the one whose s is not above this is taken.
+const ES256_HALF: &[u8; 32] = &[
+    0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xde, 0x73, 0x7d,
+    0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
+];
 
 impl Header {
     fn parse(json: &[u8]) -> Result<Self, Malformed> {
@@ -240,7 +249,7 @@ fn object<T: for<'de> Deserialize<'de>>(json: &[u8]) -> Result<T, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claims, Header, Parts, with_signature};
+    use super::{Claims, ES256_HALF, Header, Malformed, Parts, with_signature};
     use crate::{Algorithm, Kind};
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use proptest::prelude::*;
@@ -327,6 +336,24 @@ mod tests {
         ] {
             assert!(Parts::split(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_greater_spelling_of_an_es256_signature_is_refused() {
+        let header = Header { algorithm: Algorithm::Es256, kid: "t1".into() };
+        let split = |s: &[u8]| {
+            let token = with_signature(&header.signing_input("{}"), &[&[0xff; 32], s].concat());
+            Parts::split(token.as_bytes()).map(|_| ())
+        };
+        let mut above = *ES256_HALF;
+        above[31] += 1;
+        assert_eq!(split(ES256_HALF), Ok(()));
+        assert_eq!(split(&[0x7f; 32]), Ok(()));
+        assert_eq!(split(&above), Err(Malformed));
+        assert_eq!(split(&[0xff; 32]), Err(Malformed));
+        // In another algorithm these bytes are something else.
+        let other = with_signature(&super::tests::header().signing_input("{}"), &[0xff; 64]);
+        assert!(Parts::split(other.as_bytes()).is_ok());
     }
 
     #[test]

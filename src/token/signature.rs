@@ -69,8 +69,7 @@ fn eddsa(signed: Signed<'_>, key: &[u8; 32]) -> Result<bool, Fault> {
     Ok(key.verify_token::<NoCustomClaims>(signed.token, Some(signature_only())).is_ok())
 }
 
-/// RFC 7518 section 3.4. Either of the two values of s is taken, as the standard has it: whoever holds a token can
-/// write its twin, but a session is revoked by its id, so the twin ends with it.
+/// RFC 7518 section 3.4. Of the two values that s may have, the strict reader has left the smaller one.
 fn es256(signed: Signed<'_>, key: &[u8; 65], host: &dyn Signatures) -> Result<bool, Fault> {
     let Ok(signature) = signed.signature.try_into() else { return Ok(false) };
     if let Some(genuine) = host.es256(key, signed.message, signature) {

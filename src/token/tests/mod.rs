@@ -19,7 +19,7 @@ use sha2::Sha256;
 use tollkeeper_contract::{
     Digest, Kind, TokenKeyRecord, TokenMaterial,
     page::{Cursor, Entry, NodeToken, Table},
-    token::Claims,
+    token::{Claims, Parts},
 };
 
 use super::{Cache, NoSignatures, Signatures, Verified, Verifier};
@@ -147,9 +147,26 @@ impl Scene {
         self.ed.sign(for_jwt_simple(claims)).unwrap()
     }
 
+    /// In the smaller of its two spellings: jwt-simple takes what comes.
     fn es256(&self, claims: &Claims) -> String {
-        self.es.sign(for_jwt_simple(claims)).unwrap()
+        let token = self.es.sign(for_jwt_simple(claims)).unwrap();
+        if Parts::split(token.as_bytes()).is_ok() { token } else { twin(&token) }
     }
+}
+
+/// The same ES256 signature in its other spelling: n - s in place of s.
+fn twin(token: &str) -> String {
+    // The order n of P-256 (SEC 2 section 2.4.2).
+    let order = Digest::from_hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551").unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let mut borrow = 0;
+    for (digit, of_order) in signature[32..].iter_mut().zip(order.as_bytes()).rev() {
+        let difference = i16::from(*of_order) - i16::from(*digit) - borrow;
+        borrow = i16::from(difference < 0);
+        *digit = difference.rem_euclid(256) as u8;
+    }
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 fn for_jwt_simple(claims: &Claims) -> JWTClaims<BTreeMap<String, Value>> {

@@ -71,7 +71,8 @@ impl SigningKey {
             Signer::EdDsa(key) => key.sign(message).to_bytes().to_vec(),
             Signer::Es256(key) => {
                 let signature: p256::ecdsa::Signature = key.sign(message);
-                signature.to_bytes().to_vec()
+                // The other spelling of the same signature is no token, see `Parts::split`.
+                signature.normalize_s().to_bytes().to_vec()
             }
         }
     }
