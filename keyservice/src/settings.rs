@@ -40,6 +40,12 @@ pub enum SettingError {
          `openssl rand -hex 32`, the same for all instances"
     )]
     WeakSigningSecret,
+    /// The node token is too short for deployments that sign tokens.
+    #[error(
+        "{NODE_TOKEN}: with a signing secret ({SIGNING_SECRET}) it is at least 43 visible ASCII characters, because the \
+         secrets of HS256 tokens are made from both; make one with `openssl rand -hex 32`, and give it to every Envoy"
+    )]
+    WeakNodeToken,
     /// The signing secret is one of the tokens.
     #[error(
         "{SIGNING_SECRET} and {0} are the same; whoever has the one must not have the other, so make another secret"
@@ -69,7 +75,8 @@ pub enum LogFormat {
     Text,
 }
 
-/// Reads both tokens, looking variables up with `variable`.
+/// Reads both tokens, looking variables up with `variable`. Where there is a signing secret too, the node token has to
+/// be as long as that.
 ///
 /// # Errors
 /// When one is missing, weak or unreadable, or both are the same.
@@ -80,7 +87,11 @@ pub fn tokens(variable: impl Fn(&str) -> Option<String>) -> Result<Tokens, Setti
     if token_text(&node) == Some(admin.expose()) {
         return Err(SettingError::Same);
     }
+    let is_short = node.trim().len() < SigningSecret::MIN_LENGTH;
     let node = NodeToken::parse(&node).ok_or(SettingError::Weak(NODE_TOKEN))?;
+    if is_short && is_set(SIGNING_SECRET, &variable) {
+        return Err(SettingError::WeakNodeToken);
+    }
     Ok(Tokens { admin, node })
 }
 
@@ -143,6 +154,10 @@ pub fn token_algorithm(text: &str) -> Result<Algorithm, &'static str> {
     Algorithm::from_name(text).ok_or("must be HS256, EdDSA or ES256")
 }
 
+fn is_set(name: &str, variable: impl Fn(&str) -> Option<String>) -> bool {
+    variable(name).is_some() || variable(&format!("{name}_FILE")).is_some()
+}
+
 fn secret(name: &'static str, variable: impl Fn(&str) -> Option<String>) -> Result<String, SettingError> {
     match (variable(name), variable(&format!("{name}_FILE"))) {
         (Some(_), Some(_)) => Err(SettingError::Twice(name)),
@@ -194,6 +209,18 @@ mod tests {
             read(&[ADMIN, (NODE_TOKEN, " an-admin-token-of-the-greatest-length-xxxxxx\n")]),
             Err(SettingError::Same)
         );
+    }
+
+    #[test]
+    fn a_short_node_token_is_refused_where_tokens_are_signed() {
+        let node = |length: usize| "x".repeat(length);
+        let secret = (SIGNING_SECRET, "a-signing-secret-of-a-great-enough-length-xxx");
+        assert_eq!(read(&[ADMIN, (NODE_TOKEN, &node(16))]), Ok(()));
+        assert_eq!(read(&[ADMIN, (NODE_TOKEN, &node(43)), secret]), Ok(()));
+        assert_eq!(read(&[ADMIN, (NODE_TOKEN, &node(42)), secret]), Err(SettingError::WeakNodeToken));
+        assert_eq!(read(&[ADMIN, (NODE_TOKEN, &format!(" {}\n", node(42))), secret]), Err(SettingError::WeakNodeToken));
+        let file = ("TOLLKEEPER_SIGNING_SECRET_FILE", "/run/secrets/signing");
+        assert_eq!(read(&[ADMIN, (NODE_TOKEN, &node(42)), file]), Err(SettingError::WeakNodeToken));
     }
 
     #[test]

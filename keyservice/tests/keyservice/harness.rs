@@ -16,7 +16,7 @@ use tollkeeper_contract::page::NodeToken;
 use crate::{database::TestDatabase, described};
 
 pub(crate) const ADMIN_TOKEN: &str = "admin-token-of-the-tests";
-pub(crate) const NODE_TOKEN: &str = "node-token-of-the-tests";
+pub(crate) const NODE_TOKEN: &str = "node-token-of-the-tests-0123456789-0123456789";
 pub(crate) const SIGNING_SECRET: &str = "signing-secret-of-the-tests-0123456789-0123456";
 
 /// How long anything may take before the test gives up.
