@@ -77,8 +77,8 @@ pub enum LoginFailure {
     /// The service has no signing secret.
     #[error("there is no signing secret")]
     NotConfigured,
-    /// The database's token keys are made from another signing secret.
-    #[error("the token keys are made from another signing secret")]
+    /// No token key that has not ended is made from the secrets of this service.
+    #[error("no token key is made from the secrets of this service")]
     SecretMismatch,
     /// It failed too often; it may be tried again after this time.
     #[error("too many attempts failed")]

@@ -8,7 +8,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::store::{Census, Settled};
+use crate::{
+    domain::LoginRefusal,
+    login::LoginFailure,
+    store::{Age, Census, Login, Settled},
+};
 
 /// A gauge of something that cannot be negative.
 type Level = Gauge<u64, AtomicU64>;
@@ -47,6 +51,7 @@ pub struct Metrics {
     batches: Family<OutcomeLabel, Counter>,
     missing_batches: Counter,
     unknown_keys: Counter,
+    logins: Family<OutcomeLabel, Counter>,
     revision: Level,
     teams: Family<StateLabel, Level>,
     keys: Family<StateLabel, Level>,
@@ -64,6 +69,7 @@ impl Metrics {
             batches: Family::default(),
             missing_batches: Counter::default(),
             unknown_keys: Counter::default(),
+            logins: Family::default(),
             revision: Level::default(),
             teams: Family::default(),
             keys: Family::default(),
@@ -82,6 +88,10 @@ impl Metrics {
         registry.register("usage_batches_missing", help, self.missing_batches.clone());
         let help = "Keys in batches of usage that do not exist, or no longer";
         registry.register("usage_unknown_keys", help, self.unknown_keys.clone());
+        registry.register("logins", "Logins that were tried, by outcome", self.logins.clone());
+        for outcome in ["given", "repeated", "refused", "limited", "unavailable"] {
+            self.logins.get_or_create(&OutcomeLabel { outcome }).inc_by(0);
+        }
         registry.register("revision", "The number of the last change", self.revision.clone());
         registry.register("teams", "Teams by state", self.teams.clone());
         registry.register("keys", "Keys by state", self.keys.clone());
@@ -104,6 +114,18 @@ impl Metrics {
             Settled::Repeated => "repeated",
         };
         self.batches.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts a login.
+    pub fn count_login(&self, login: &Result<Login, LoginFailure>) {
+        let outcome = match login {
+            Ok(Login { age: Age::New, .. }) => "given",
+            Ok(Login { age: Age::Old, .. }) => "repeated",
+            Err(LoginFailure::TooManyAttempts(_) | LoginFailure::Refused(LoginRefusal::TooManySessions)) => "limited",
+            Err(LoginFailure::Refused(_)) => "refused",
+            Err(_) => "unavailable",
+        };
+        self.logins.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Counts a long poll for as long as the answer is held.

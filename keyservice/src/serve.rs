@@ -51,10 +51,16 @@ pub struct ServeSettings {
     pub trusted_proxies: TrustedProxies,
 }
 
-/// What to do when the database's token keys were made from another signing secret.
-pub const SECRET_MISMATCH: &str = "the newest token key was made from another signing secret, so nobody can log in: give this service the secret that \
-     the others have (TOLLKEEPER_SIGNING_SECRET), or, if the secret was changed on purpose, make a key from the new one \
-     with POST /v1/token-keys, which ends the keys of the old one and all tokens that they signed";
+/// What to do when the newest token key was made from other secrets.
+const SECRET_CHANGED: &str = "the newest token key was made from another signing secret (for HS256, perhaps from another node token), so a new one \
+     was made, and signs from now on; tokens of the others are taken until they end. If the secret has leaked, end them \
+     now: POST /v1/token-keys with {\"end_others\": true}. If it was not changed on purpose, give all services the same \
+     TOLLKEEPER_SIGNING_SECRET and TOLLKEEPER_NODE_TOKEN";
+
+/// What to do when no token key is left to sign with.
+pub const SECRET_MISMATCH: &str = "no token key that has not ended is made from the secrets of this service, so nobody can log in: give it the \
+     TOLLKEEPER_SIGNING_SECRET and TOLLKEEPER_NODE_TOKEN that the others have, or, if they are right, make a key from \
+     them with POST /v1/token-keys";
 
 /// Why the service cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -129,15 +135,17 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Sees to it that there is a key that signs tokens. One that was made from another signing secret stays, and is told
-/// about: whether this secret is a new one or the wrong one is for people to say.
+/// Sees to it that there is a key that signs tokens. One that was made from other secrets is replaced, which harms no
+/// token and no other service, and is told about: whether the secrets are new or wrong is for people to say.
 async fn prepare_tokens(store: &Store, mint: &Arc<Mint>) -> Result<(), ServeError> {
     let entropy = edge::token_key_entropy().map_err(|error| io::Error::other(error.to_string()))?;
     match store.prepare_token_keys(mint, entropy, edge::now()).await {
-        Ok(TokenKeys::Ready(key)) => {
+        Ok(TokenKeys::Found(key) | TokenKeys::Made(key)) => {
             tracing::info!(kid = %key.kid, algorithm = key.algorithm.as_str(), "tokens are signed with this key");
         }
-        Ok(TokenKeys::Foreign(key)) => tracing::error!(kid = %key.kid, "{SECRET_MISMATCH}"),
+        Ok(TokenKeys::Replaced { made, foreign }) => {
+            tracing::warn!(kid = %made.kid, before = %foreign.kid, "{SECRET_CHANGED}");
+        }
         Err(error) => return Err(ServeError::TokenKeys(error)),
     }
     Ok(())

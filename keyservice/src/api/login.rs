@@ -18,8 +18,8 @@ use super::{
     wire::{LoginBody, TokenView},
 };
 use crate::{
-    domain::{ClientSession, LoginRefusal, MOST_SESSIONS},
-    edge,
+    domain::{ClientSession, LoginRefusal, MOST_SESSIONS, SETTLING_SECONDS},
+    edge, fleet,
     login::{LoginFailure, Shown, Visit},
     store::{Login, Wish},
 };
@@ -40,8 +40,21 @@ pub(super) async fn log_in(
         session_id.as_deref().map(|text| field("session_id", ClientSession::parse(text))).transpose()?;
     let wish = Wish { client_session, scopes: None, origin: origin(&headers) };
     let visit = Visit { shown: shown(sent.value)?, wish, source };
-    let login = app.desk.log_in(&app.store, visit).await.map_err(|failure| Told::of(failure).problem())?;
+    let login = enter(&app, visit).await.map_err(|told| told.problem())?;
     Ok(token(&login, None))
+}
+
+/// Lets a client in, and counts what became of it.
+///
+/// A token whose key is very new waits until every live node has that key: there was no older one to sign with.
+pub(super) async fn enter(app: &App, visit: Visit) -> Result<Login, Told> {
+    let entered = app.desk.log_in(&app.store, visit).await;
+    app.metrics.count_login(&entered);
+    let login = entered.map_err(Told::of)?;
+    if let Some(revision) = login.needs {
+        fleet::wait_for(app, revision, SETTLING_SECONDS).await;
+    }
+    Ok(login)
 }
 
 /// The answer with a token; `scope` is told only where the client asked for one.
@@ -128,7 +141,7 @@ impl Told {
             }
             LoginFailure::SecretMismatch => {
                 tracing::error!("{}", crate::serve::SECRET_MISMATCH);
-                let detail = "the token keys were made from another signing secret; the service's log says what to do";
+                let detail = "no token key is made from the secrets of this service; its log says what to do";
                 told(StatusCode::SERVICE_UNAVAILABLE, "signing_secret_mismatch", detail)
             }
             LoginFailure::NoRandomness(error) => {

@@ -8,7 +8,6 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use tollkeeper_contract::Algorithm;
 
 use super::{
     App,
@@ -19,15 +18,17 @@ use super::{
     wire::{JwksView, NewTokenKeyBody, TokenKeyList, TokenKeyView},
 };
 use crate::{
-    domain::{By, PublishedKey},
+    domain::{OtherKeys, PublishedKey},
     edge, settings,
+    store::NewTokenKey,
 };
 
 /// `GET /v1/token-keys`
 pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<TokenKeyList>, Problem> {
-    let ours = app.desk.mint().ok().map(|mint| mint.fingerprint());
+    let mint = app.desk.mint().ok();
     let (now, keys) = (edge::now(), app.store.token_keys().await?);
-    Ok(Json(TokenKeyList { token_keys: keys.into_iter().map(|key| TokenKeyView::at(now, ours, key)).collect() }))
+    let view = |key| TokenKeyView::at(now, mint.is_some_and(|mint| mint.made(&key)), key);
+    Ok(Json(TokenKeyList { token_keys: keys.into_iter().map(view).collect() }))
 }
 
 /// `POST /v1/token-keys`
@@ -36,18 +37,14 @@ pub(super) async fn create(
     Asked(by): Asked,
     MaybeSent(sent): MaybeSent<NewTokenKeyBody>,
 ) -> Result<Response, Problem> {
-    let algorithm = sent.and_then(|body| body.algorithm);
-    let algorithm = algorithm.map(|text| field("algorithm", settings::token_algorithm(&text))).transpose()?;
-    let key = rotated(&app, algorithm, by).await?;
-    Ok((StatusCode::CREATED, Json(key)).into_response())
-}
-
-async fn rotated(app: &App, algorithm: Option<Algorithm>, by: By) -> Result<TokenKeyView, Problem> {
+    let body = sent.unwrap_or_default();
+    let algorithm = body.algorithm.map(|text| field("algorithm", settings::token_algorithm(&text))).transpose()?;
+    let others = if body.end_others == Some(true) { OtherKeys::End } else { OtherKeys::Retire };
     let mint = app.desk.mint().map_err(|failure| Told::of(failure).problem())?;
     let entropy = edge::token_key_entropy().map_err(|error| Problem::no_randomness(&error))?;
     let now = edge::now();
-    let key = app.store.rotate_token_key(mint, algorithm, entropy, by, now).await?;
-    Ok(TokenKeyView::at(now, Some(mint.fingerprint()), key))
+    let key = app.store.rotate_token_key(mint, NewTokenKey { algorithm, others, entropy }, by, now).await?;
+    Ok((StatusCode::CREATED, Json(TokenKeyView::at(now, true, key))).into_response())
 }
 
 /// `GET /.well-known/jwks.json`

@@ -18,10 +18,12 @@ pub(crate) enum Command {
     /// List the keys that sign tokens, and those whose tokens are still taken.
     #[command(after_help = "Example:\n  keyservice token-keys list")]
     List,
-    /// Sign with a new key from now on. Tokens of the keys before are taken until they end.
+    /// Sign with a new key, as soon as nodes have had ten seconds to get it. Tokens of the keys before are taken until
+    /// they end.
     #[command(after_help = "Examples:
   keyservice token-keys rotate --wait
-  keyservice token-keys rotate --algorithm EdDSA")]
+  keyservice token-keys rotate --algorithm EdDSA
+  keyservice token-keys rotate --end-others --wait")]
     Rotate(Rotate),
 }
 
@@ -30,6 +32,10 @@ pub(crate) struct Rotate {
     /// With what tokens are signed [default: what the service is set to, or as the key before].
     #[arg(long, value_parser = ["HS256", "EdDSA", "ES256"])]
     algorithm: Option<String>,
+    /// End all other keys at once, and every token that they signed: for when the secret that they were made from has
+    /// leaked, and this service has another one.
+    #[arg(long)]
+    end_others: bool,
     #[command(flatten)]
     wait: Wait,
 }
@@ -37,8 +43,9 @@ pub(crate) struct Rotate {
 pub(super) async fn run(command: Command, target: &Target) -> Result<(), CommandError> {
     match command {
         Command::List => thing::list::<TokenKeyView>(target, &[]).await,
-        Command::Rotate(Rotate { algorithm, wait }) => {
-            let body = Fields::default().maybe("algorithm", algorithm).body();
+        Command::Rotate(Rotate { algorithm, end_others, wait }) => {
+            let body = Fields::default().maybe("algorithm", algorithm);
+            let body = body.maybe("end_others", end_others.then_some(true)).body();
             thing::create::<TokenKeyView>(target, wait, body).await
         }
     }

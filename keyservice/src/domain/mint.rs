@@ -7,7 +7,7 @@ use tollkeeper_contract::{
     token::{Claims, Header, MAX_LENGTH, with_signature},
 };
 
-use super::{Fingerprint, Grant, Moment, SigningKey, SigningSecret};
+use super::{Fingerprint, Grant, Moment, SigningKey, SigningSecret, TokenKey};
 
 /// What tokens are made with.
 #[derive(Debug, Clone)]
@@ -51,10 +51,16 @@ impl Mint {
         Self { secret, node, rules }
     }
 
-    /// What tells this secret from others.
+    /// What tells keys of this algorithm that are made here from others.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        self.secret.fingerprint()
+    pub fn fingerprint(&self, algorithm: Algorithm) -> Fingerprint {
+        self.secret.fingerprint(algorithm, &self.node)
+    }
+
+    /// Whether the key is made from the secrets that are here, so that it can be made again.
+    #[must_use]
+    pub fn made(&self, key: &TokenKey) -> bool {
+        key.fingerprint == self.fingerprint(key.algorithm)
     }
 
     /// How tokens are to be signed, if that was told.

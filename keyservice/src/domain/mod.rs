@@ -20,6 +20,7 @@ mod team;
 mod text;
 mod thing;
 mod token;
+mod token_key;
 mod usage;
 mod user;
 pub mod word;
@@ -45,13 +46,13 @@ pub use service_account::{
 };
 pub use session::{
     ClientSession, Credential, Grant, KEPT_SECONDS, LoginRefusal, MOST_SESSIONS, Session, SessionFilter, SessionState,
-    TokenKey,
 };
 pub use signing::{Fingerprint, PublishedKey, SigningKey, SigningSecret, TokenText};
 pub use team::{HostList, NewTeam, Team, TeamChange, TeamFilter, TooManyHosts};
 pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason};
 pub use thing::Thing;
 pub use token::AdminToken;
+pub use token_key::{OtherKeys, SETTLING_SECONDS, TokenKey};
 pub use usage::{Batch, Counted, InvalidReport, Tally};
 pub use user::{NewUser, User, UserChange, UserFilter};
 

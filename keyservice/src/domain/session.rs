@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tollkeeper_contract::{
-    Algorithm, Digest, EnterpriseId, KeyId, Kind, Scopes, SessionId, TeamId, TokenKeyId, UserId, token::Claims,
+    Digest, EnterpriseId, KeyId, Kind, Scopes, SessionId, TeamId, TokenKeyId, UserId, token::Claims,
 };
 
 use super::{InvalidText, Moment, Reason};
@@ -230,31 +230,6 @@ pub struct SessionFilter {
     pub team: Option<TeamId>,
     /// Only those in this state.
     pub state: Option<SessionState>,
-}
-
-/// A key that signs tokens, as the database has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenKey {
-    /// Its name.
-    pub kid: TokenKeyId,
-    /// How it signs.
-    pub algorithm: Algorithm,
-    /// Which signing secret it is made from.
-    pub fingerprint: super::Fingerprint,
-    /// When it was made.
-    pub created_at: Moment,
-    /// Since when it signs no new tokens.
-    pub retired_at: Option<Moment>,
-    /// When the last token that it signed ends.
-    pub ends_at: Option<Moment>,
-}
-
-impl TokenKey {
-    /// Whether tokens that it signed may still be taken.
-    #[must_use]
-    pub fn is_published(&self, now: Moment) -> bool {
-        self.ends_at.is_none_or(|ends| now < ends)
-    }
 }
 
 #[cfg(test)]

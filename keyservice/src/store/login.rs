@@ -21,6 +21,19 @@ pub struct Login {
     pub session: Session,
     /// Its token.
     pub token: TokenText,
+    /// Whether it was there before.
+    pub age: Age,
+    /// The revision that nodes need to take it, if its key is so new that some may not have it.
+    pub needs: Option<u64>,
+}
+
+/// Whether a session was there before a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// The login made it.
+    New,
+    /// The login found it.
+    Old,
 }
 
 /// Why a login led to nothing.
@@ -29,8 +42,8 @@ pub enum LoginError {
     /// It was refused.
     #[error("refused: {0:?}")]
     Refused(LoginRefusal),
-    /// The database's token keys are made from another signing secret, or there are none.
-    #[error("the token keys of the database are not made from this signing secret")]
+    /// There is no key to sign with: those that were made from this service's secrets have ended.
+    #[error("no token key that has not ended is made from the secrets of this service")]
     SecretMismatch,
     /// Too many others make sessions at this moment.
     #[error("too many logins at the same time")]
@@ -71,26 +84,42 @@ impl Store {
     /// # Errors
     /// When the credential is not let in, no token can be signed, or the database fails.
     pub async fn log_in(&self, mint: &Arc<Mint>, entrance: Entrance, now: Moment) -> Result<Login, LoginError> {
+        let (found, age) = self.find_or_make(mint, entrance, now).await?;
+        let key = mint.key(found.key.algorithm, &found.key.kid).ok_or(LoginError::SecretMismatch)?;
+        let token = key.sign(&found.session.signed);
+        let needs = match found.key.has_settled(now) {
+            true => None,
+            false => token_keys::revision(&mut self.read().await?, &found.key.kid).await?,
+        };
+        Ok(Login { session: found.session, token, age, needs })
+    }
+
+    async fn find_or_make(
+        &self,
+        mint: &Arc<Mint>,
+        entrance: Entrance,
+        now: Moment,
+    ) -> Result<(Signable, Age), LoginError> {
         let mut reading = self.read().await?;
         let Entered { current, grant, .. } = entered(&mut reading, mint, &entrance, now).await?;
-        let found = match current {
-            Some(found) => found,
-            None => {
-                // Looked at here too, so that a flood that leads to nothing does not queue for the one writer.
-                not_too_many(&mut reading, &grant, now).await?.map_err(LoginError::Refused)?;
-                drop(reading);
-                let _place = self.entering.try_acquire().map_err(|_| LoginError::Busy)?;
-                self.make_session(mint, entrance, now).await?
-            }
-        };
-        let key = mint.key(found.algorithm, &found.session.kid).ok_or(LoginError::SecretMismatch)?;
-        let token = key.sign(&found.session.signed);
-        Ok(Login { session: found.session, token })
+        if let Some(found) = current {
+            return Ok((found, Age::Old));
+        }
+        // Looked at here too, so that a flood that leads to nothing does not queue for the one writer.
+        not_too_many(&mut reading, &grant, now).await?.map_err(LoginError::Refused)?;
+        drop(reading);
+        let _place = self.entering.try_acquire().map_err(|_| LoginError::Busy)?;
+        self.make_session(mint, entrance, now).await
     }
 
     /// Makes the session, unless somebody else just did. Everything is looked at again: a session that is made after
     /// its key was revoked would be one that nobody revokes.
-    async fn make_session(&self, mint: &Arc<Mint>, entrance: Entrance, now: Moment) -> Result<Signable, LoginError> {
+    async fn make_session(
+        &self,
+        mint: &Arc<Mint>,
+        entrance: Entrance,
+        now: Moment,
+    ) -> Result<(Signable, Age), LoginError> {
         let (store, mint) = (self.clone(), Arc::clone(mint));
         let made = self.to_the_end(async move {
             let mut change = store.quiet_change().await?;
@@ -100,11 +129,11 @@ impl Store {
                 Err(refused) => return Ok(Err(refused)),
             };
             if let Some(found) = entered.current {
-                return Ok(Ok(found));
+                return Ok(Ok((found, Age::Old)));
             }
             let made = begin(change.sql(), &mint, entered, &entrance, now).await?;
             change.commit().await?;
-            Ok(made.map_err(LoginError::Refused))
+            Ok(made.map(|made| (made, Age::New)).map_err(LoginError::Refused))
         });
         made.await?
     }
@@ -121,10 +150,12 @@ struct Entered {
 
 async fn entered(sql: &mut Connection, mint: &Mint, entrance: &Entrance, now: Moment) -> Result<Entered, LoginError> {
     let grant = granted(sql, &entrance.proof, &entrance.wish, now).await?.map_err(LoginError::Refused)?;
-    let key = token_keys::newest(sql).await?.filter(|key| key.fingerprint == mint.fingerprint());
-    let key = key.ok_or(LoginError::SecretMismatch)?;
-    let current = sessions::current(sql, &grant, mint.fingerprint(), now).await?;
-    let fits = |found: &Signable| grant.is_told_by(&found.session.claims) && mint.speaks_in(&found.session.claims);
+    let key = token_keys::that_signs(sql, mint, now).await?.ok_or(LoginError::SecretMismatch)?;
+    let current = sessions::current(sql, &grant, now).await?;
+    let fits = |found: &Signable| {
+        let claims = &found.session.claims;
+        mint.made(&found.key) && grant.is_told_by(claims) && mint.speaks_in(claims)
+    };
     Ok(Entered { current: current.filter(fits), grant, key })
 }
 
@@ -150,6 +181,7 @@ async fn begin(
     }
     let replace = sql("UPDATE sessions SET current = 0 WHERE credential = $1 AND sid_digest = $2 AND current = 1");
     replace.bind(grant.credential.to_string()).bind(&grant.name_digest()).execute(on).await?;
-    let session = sessions::insert(on, &grant, claims, key.kid, entrance.source.as_deref()).await?;
-    Ok(Ok(Signable { session, algorithm: key.algorithm }))
+    let session = sessions::insert(on, &grant, claims, &key.kid, entrance.source.as_deref()).await?;
+    token_keys::keep_until(on, &key.kid, session.expires).await?;
+    Ok(Ok(Signable { session, key }))
 }

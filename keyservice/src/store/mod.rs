@@ -61,10 +61,10 @@ pub use housekeeping::{Cleared, Retention};
 pub use idempotency::{Made, Once};
 pub use keys::{Duplicate, Imported, Minted, WhyDuplicate};
 pub use ledger::Settled;
-pub use login::{Entrance, Login, LoginError};
+pub use login::{Age, Entrance, Login, LoginError};
 pub use publication::{Behind, PageContent};
 pub use sessions::{Presented, SessionsOf};
-pub use token_keys::TokenKeys;
+pub use token_keys::{NewTokenKey, TokenKeys};
 
 use hold::Hold;
 use sql::{Connection, Pool, sql};

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tollkeeper_contract::{
-    Algorithm, Digest, EnterpriseId, KeyId, Scopes, SessionId, TeamId, TenantState, TokenKeyId, UserId,
+    Digest, EnterpriseId, KeyId, Scopes, SessionId, TeamId, TenantState, TokenKeyId, UserId,
     page::{Cursor, Table},
     token::Claims,
 };
@@ -14,9 +14,11 @@ use super::{
     grants::permitted,
     row,
     sql::{Connection, Row, Statement, sql},
+    token_keys,
 };
 use crate::domain::{
-    By, Credential, Fingerprint, Grant, KEPT_SECONDS, Moment, Reason, Session, SessionFilter, SessionState, Thing, word,
+    By, Credential, Grant, KEPT_SECONDS, Moment, PublishedKey, Reason, Session, SessionFilter, SessionState, Thing,
+    TokenKey, word,
 };
 
 /// The most sessions that are forgotten at a time: others wait as long as that takes.
@@ -28,8 +30,8 @@ const MOST_NAMED: usize = 100;
 /// A session whose token can be signed again.
 pub(super) struct Signable {
     pub(super) session: Session,
-    /// How its key signs.
-    pub(super) algorithm: Algorithm,
+    /// The key that signed its token.
+    pub(super) key: TokenKey,
 }
 
 /// A session as whoever is asked about its token has to see it.
@@ -37,8 +39,8 @@ pub(super) struct Signable {
 pub struct Presented {
     /// The session.
     pub session: Session,
-    /// How its key signs.
-    pub algorithm: Algorithm,
+    /// What verifies its token.
+    pub key: PublishedKey,
     /// Whether its user, its team and its enterprise are served, and tokens of its key are taken.
     pub is_served: bool,
     /// What it may do now.
@@ -88,19 +90,14 @@ impl Store {
         rows.iter().map(session).collect()
     }
 
-    /// The session of that id as whoever is asked about its token has to see it; `None` if there is none, or its token
-    /// is not signed by a key that is made from this secret.
+    /// The session of that id as whoever is asked about its token has to see it; `None` if there is none, or the key
+    /// that signed its token is forgotten.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn presented_session(
-        &self,
-        id: &str,
-        ours: Fingerprint,
-        now: Moment,
-    ) -> Result<Option<Presented>, StoreError> {
+    pub async fn presented_session(&self, id: &str, now: Moment) -> Result<Option<Presented>, StoreError> {
         let query = select(
-            ", k.algorithm, k.ends_at, t.state AS team_state, e.state AS enterprise_state, u.state AS user_state,
+            ", k.algorithm, k.material, k.ends_at, t.state AS team_state, e.state AS enterprise_state, u.state AS user_state,
              u.permissions",
         );
         let query = query.then(
@@ -109,8 +106,7 @@ impl Store {
               LEFT JOIN enterprises e ON e.id = s.enterprise
               LEFT JOIN users u ON u.id = s.user_id",
         );
-        let query = query.then_with(" WHERE s.id = ", id).then_with(" AND k.fingerprint = ", ours.0.as_slice());
-        let row = query.fetch_optional(&mut self.read().await?).await?;
+        let row = query.then_with(" WHERE s.id = ", id).fetch_optional(&mut self.read().await?).await?;
         row.map(|row| presented(&row, now)).transpose()
     }
 
@@ -252,22 +248,15 @@ pub(super) async fn end(
     Ended::read(&rows)
 }
 
-/// The session that a login gives again: current, live, and signed by a key that is still taken and made from this
-/// secret.
-pub(super) async fn current(
-    on: &mut Connection,
-    grant: &Grant,
-    ours: Fingerprint,
-    now: Moment,
-) -> Result<Option<Signable>, StoreError> {
-    let query = select(", k.algorithm").then(" JOIN token_keys k ON k.kid = s.kid");
-    let query = query.then_with(" WHERE s.credential = ", grant.credential.to_string());
+/// The session that a login gives again: current, live, and signed by a key that is still taken.
+pub(super) async fn current(on: &mut Connection, grant: &Grant, now: Moment) -> Result<Option<Signable>, StoreError> {
+    let query = select("").then_with(" WHERE s.credential = ", grant.credential.to_string());
     let name = grant.name_digest();
     let query = query.then_with(" AND s.sid_digest = ", &name).then(" AND s.current = 1 AND s.revoked_at IS NULL");
-    let query = query.then_with(" AND s.expires > ", now).then_with(" AND k.fingerprint = ", ours.0.as_slice());
-    let query = query.then_with(" AND (k.ends_at IS NULL OR k.ends_at > ", now).then(")");
-    let Some(row) = query.fetch_optional(on).await? else { return Ok(None) };
-    Ok(Some(Signable { algorithm: row::word(&row, "algorithm", Algorithm::from_name)?, session: session(&row)? }))
+    let Some(row) = query.then_with(" AND s.expires > ", now).fetch_optional(on).await? else { return Ok(None) };
+    let session = session(&row)?;
+    let key = token_keys::find(on, &session.kid).await?.filter(|key| key.is_published(now));
+    Ok(key.map(|key| Signable { session, key }))
 }
 
 /// How many sessions of a credential have not ended by themselves; counts no further than `most`.
@@ -291,7 +280,7 @@ pub(super) async fn insert(
     on: &mut Connection,
     grant: &Grant,
     claims: Claims,
-    kid: TokenKeyId,
+    kid: &TokenKeyId,
     source: Option<&str>,
 ) -> Result<Session, StoreError> {
     let insert = sql(
@@ -398,7 +387,7 @@ fn presented(from: &Row, now: Moment) -> Result<Presented, StoreError> {
     let scopes = Scopes::parse(&session.claims.scope).map_err(|error| row::corrupt("claims", error))?;
     let permissions = row::maybe_parsed(from, "permissions", Scopes::parse)?;
     let scopes = permissions.map_or(Ok(scopes.clone()), |permissions| permitted(&scopes, &permissions))?;
-    Ok(Presented { algorithm: row::word(from, "algorithm", Algorithm::from_name)?, session, is_served, scopes })
+    Ok(Presented { key: token_keys::published(from)?, session, is_served, scopes })
 }
 
 fn told(entry: Entry, reason: Option<&Reason>) -> Entry {

@@ -10,23 +10,45 @@ use tollkeeper_contract::{
 
 use super::{
     ActError, Store, StoreError,
-    change::{Change, Entry},
+    change::{Change, Entry, table_code},
     row,
     sql::{Connection, Row, Statement, sql},
 };
-use crate::domain::{By, Fingerprint, KEPT_SECONDS, Mint, Moment, PublishedKey, SigningKey, TokenKey, TokenRules};
+use crate::domain::{
+    By, Fingerprint, KEPT_SECONDS, Mint, Moment, OtherKeys, PublishedKey, SETTLING_SECONDS, SigningKey, TokenKey,
+    TokenRules,
+};
 
-/// What a start finds.
+/// What a start leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenKeys {
-    /// Tokens can be signed with this key.
-    Ready(TokenKey),
-    /// The newest key was made from another signing secret.
-    Foreign(TokenKey),
+    /// The newest key is one of this service.
+    Found(TokenKey),
+    /// There was none, or one for another algorithm.
+    Made(TokenKey),
+    /// The newest was made from other secrets.
+    Replaced {
+        /// The newest now.
+        made: TokenKey,
+        /// The newest before.
+        foreign: TokenKey,
+    },
+}
+
+/// A key that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewTokenKey {
+    /// How it signs; else as the service is set to, or as the newest key.
+    pub algorithm: Option<Algorithm>,
+    /// What becomes of the others.
+    pub others: OtherKeys,
+    /// What its name is made of.
+    pub entropy: [u8; ID_ENTROPY],
 }
 
 impl Store {
-    /// Makes the first key that signs tokens, or one for the algorithm that is asked for, where that is missing.
+    /// Sees to it that the newest key is one that is made from the secrets of this service, for the algorithm that is
+    /// asked for.
     ///
     /// # Errors
     /// When the database fails.
@@ -39,33 +61,35 @@ impl Store {
         let (store, mint) = (self.clone(), Arc::clone(mint));
         self.to_the_end(async move {
             let mut change = store.quiet_change().await?;
-            let newest = newest(change.sql()).await?;
-            if let Some(key) = newest {
-                if key.fingerprint != mint.fingerprint() {
-                    return Ok(TokenKeys::Foreign(key));
-                }
-                if mint.algorithm().is_none_or(|algorithm| algorithm == key.algorithm) {
-                    return Ok(TokenKeys::Ready(key));
-                }
+            let (ours, foreign) = match newest(change.sql()).await? {
+                Some(key) if mint.made(&key) => (Some(key), None),
+                foreign => (None, foreign),
+            };
+            let fits = |key: &TokenKey| mint.algorithm().is_none_or(|algorithm| algorithm == key.algorithm);
+            if let Some(key) = ours.filter(fits) {
+                return Ok(TokenKeys::Found(key));
             }
-            let algorithm = mint.algorithm().unwrap_or(TokenRules::DEFAULT_ALGORITHM);
-            let made = replace(&mut change, &mint, algorithm, entropy, now).await?;
+            let before = foreign.as_ref().map(|key| key.algorithm);
+            let algorithm = mint.algorithm().or(before).unwrap_or(TokenRules::DEFAULT_ALGORITHM);
+            let key = named(&mint, algorithm, entropy)?;
+            let made = replace(&mut change, &key, &mint, OtherKeys::Retire, now).await?;
             change.commit().await?;
-            Ok(TokenKeys::Ready(made))
+            Ok(match foreign {
+                Some(foreign) => TokenKeys::Replaced { made, foreign },
+                None => TokenKeys::Made(made),
+            })
         })
         .await
     }
 
-    /// Makes a new key that signs from now on. Older keys made from this secret are published until the last token that
-    /// they signed ends; those made from another secret end at once.
+    /// Makes a new key, which signs as soon as nodes have had the time to get it.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn rotate_token_key(
         &self,
         mint: &Arc<Mint>,
-        algorithm: Option<Algorithm>,
-        entropy: [u8; ID_ENTROPY],
+        new: NewTokenKey,
         by: By,
         now: Moment,
     ) -> Result<TokenKey, ActError> {
@@ -73,8 +97,9 @@ impl Store {
         self.to_the_end(async move {
             let mut change = store.change(&by).await?;
             let before = newest(change.sql()).await?.map(|key| key.algorithm);
-            let algorithm = algorithm.or(mint.algorithm()).or(before).unwrap_or(TokenRules::DEFAULT_ALGORITHM);
-            let made = replace(&mut change, &mint, algorithm, entropy, now).await?;
+            let algorithm = new.algorithm.or(mint.algorithm()).or(before).unwrap_or(TokenRules::DEFAULT_ALGORITHM);
+            let key = named(&mint, algorithm, new.entropy)?;
+            let made = replace(&mut change, &key, &mint, new.others, now).await?;
             change.commit().await?;
             Ok(made)
         })
@@ -97,23 +122,53 @@ impl Store {
     pub async fn published_token_keys(&self, now: Moment) -> Result<Vec<PublishedKey>, StoreError> {
         let query = sql("SELECT kid, algorithm, material FROM token_keys");
         let query = query.then_with(" WHERE ends_at IS NULL OR ends_at > ", now).then(NEWEST_FIRST);
-        let published = |row: &Row| {
-            Ok(PublishedKey {
-                kid: row::parsed(row, "kid", TokenKeyId::parse)?,
-                algorithm: row::word(row, "algorithm", Algorithm::from_name)?,
-                material: row.bytes("material")?.to_vec(),
-            })
-        };
         query.fetch_all(&mut self.read().await?).await?.iter().map(published).collect()
     }
 }
 
+/// What nodes know of the key in a row with `kid`, `algorithm` and `material`.
+pub(super) fn published(from: &Row) -> Result<PublishedKey, StoreError> {
+    Ok(PublishedKey {
+        kid: row::parsed(from, "kid", TokenKeyId::parse)?,
+        algorithm: row::word(from, "algorithm", Algorithm::from_name)?,
+        material: from.bytes("material")?.to_vec(),
+    })
+}
+
 const NEWEST_FIRST: &str = " ORDER BY created_at DESC, kid";
 
-/// The key that signs new tokens, whatever secret it was made from.
-pub(super) async fn newest(on: &mut Connection) -> Result<Option<TokenKey>, StoreError> {
+/// The newest key, whatever it was made from.
+async fn newest(on: &mut Connection) -> Result<Option<TokenKey>, StoreError> {
     let query = select().then(" WHERE retired_at IS NULL").then(NEWEST_FIRST).then(" LIMIT 1");
     query.fetch_optional(on).await?.map(|row| token_key(&row)).transpose()
+}
+
+/// The key that signs new tokens of this service.
+pub(super) async fn that_signs(on: &mut Connection, mint: &Mint, now: Moment) -> Result<Option<TokenKey>, StoreError> {
+    let rows = select().then_with(" WHERE ends_at IS NULL OR ends_at > ", now).fetch_all(on).await?;
+    let mut keys = rows.iter().map(token_key).collect::<Result<Vec<_>, _>>()?;
+    keys.retain(|key| mint.made(key));
+    Ok(TokenKey::that_signs(keys, now))
+}
+
+/// The key of that name.
+pub(super) async fn find(on: &mut Connection, kid: &TokenKeyId) -> Result<Option<TokenKey>, StoreError> {
+    let row = select().then_with(" WHERE kid = ", kid.as_str()).fetch_optional(on).await?;
+    row.map(|row| token_key(&row)).transpose()
+}
+
+/// The revision from which on nodes have the key; `None` if it has ended.
+pub(super) async fn revision(on: &mut Connection, kid: &TokenKeyId) -> Result<Option<u64>, StoreError> {
+    let query = sql("SELECT revision FROM published WHERE removed_at IS NULL AND table_code = $1 AND digest = $2");
+    let query = query.bind(table_code(Table::TokenKeys)).bind(&Digest::of(kid.as_str().as_bytes()));
+    query.fetch_optional(on).await?.map(|row| row::unsigned(&row, "revision")).transpose()
+}
+
+/// A key ends no earlier than the last token that it signed, also if it signed that after it was replaced.
+pub(super) async fn keep_until(on: &mut Connection, kid: &TokenKeyId, ends: Moment) -> Result<(), StoreError> {
+    let keep = sql("UPDATE token_keys SET ends_at = $1 WHERE kid = $2 AND ends_at < $1");
+    keep.bind(ends).bind(kid.as_str()).execute(on).await?;
+    Ok(())
 }
 
 /// Forgets keys whose last token ended.
@@ -125,32 +180,36 @@ pub(super) async fn clear(change: &mut Change<'_>, now: Moment) -> Result<u64, S
     Ok(u64::try_from(cursors.len()).unwrap_or(u64::MAX))
 }
 
-async fn replace(
-    change: &mut Change<'_>,
-    mint: &Mint,
-    algorithm: Algorithm,
-    entropy: [u8; ID_ENTROPY],
-    now: Moment,
-) -> Result<TokenKey, StoreError> {
-    let key = mint.new_key(algorithm, entropy);
-    let key = key.ok_or_else(|| row::corrupt("kid", "no name leads to a key"))?;
-    end_foreign(change, mint.fingerprint(), now).await?;
-    retire_ours(change, now).await?;
-    insert(change, &key, mint.fingerprint(), now).await?;
-    change.publish(cursor(Digest::of(key.kid().as_str().as_bytes()))).await?;
-    let entry = Entry::new("token_key.create", "token_key", key.kid().as_str());
-    change.audit(entry.with("algorithm", algorithm.as_str()), now);
-    let made = select().then_with(" WHERE kid = ", key.kid().as_str()).fetch_one(change.sql()).await?;
-    token_key(&made)
+fn named(mint: &Mint, algorithm: Algorithm, entropy: [u8; ID_ENTROPY]) -> Result<SigningKey, StoreError> {
+    mint.new_key(algorithm, entropy).ok_or_else(|| row::corrupt("kid", "no name leads to a key"))
 }
 
-/// Keys made from another secret sign nothing any more, and nobody can tell who else has that secret: they end, and
-/// the tokens that they signed with them.
-async fn end_foreign(change: &mut Change<'_>, ours: Fingerprint, now: Moment) -> Result<(), StoreError> {
-    let update = sql("UPDATE token_keys SET ends_at = $1, retired_at = COALESCE(retired_at, $1)
-         WHERE fingerprint <> $2 AND (ends_at IS NULL OR ends_at > $1)
+async fn replace(
+    change: &mut Change<'_>,
+    key: &SigningKey,
+    mint: &Mint,
+    others: OtherKeys,
+    now: Moment,
+) -> Result<TokenKey, StoreError> {
+    match others {
+        OtherKeys::Retire => retire(change, now).await?,
+        OtherKeys::End => end_all(change, now).await?,
+    }
+    insert(change, key, mint.fingerprint(key.algorithm()), now).await?;
+    change.publish(cursor(Digest::of(key.kid().as_str().as_bytes()))).await?;
+    let entry = Entry::new("token_key.create", "token_key", key.kid().as_str());
+    change.audit(entry.with("algorithm", key.algorithm().as_str()), now);
+    let made = find(change.sql(), key.kid()).await?;
+    made.ok_or_else(|| row::corrupt("kid", "the key that was just made is gone"))
+}
+
+/// Ends all keys, and the tokens that they signed with them.
+async fn end_all(change: &mut Change<'_>, now: Moment) -> Result<(), StoreError> {
+    let update = sql("UPDATE token_keys
+         SET ends_at = $1, retired_at = CASE WHEN retired_at < $1 THEN retired_at ELSE $1 END
+         WHERE ends_at IS NULL OR ends_at > $1
          RETURNING kid, digest");
-    let rows = update.bind(now).bind(ours.0.as_slice()).fetch_all(change.sql()).await?;
+    let rows = update.bind(now).fetch_all(change.sql()).await?;
     for row in &rows {
         let kid = row.text("kid")?;
         let sessions = sql("UPDATE sessions SET current = 0, expires = $1 WHERE kid = $2 AND expires > $1");
@@ -161,21 +220,21 @@ async fn end_foreign(change: &mut Change<'_>, ours: Fingerprint, now: Moment) ->
     Ok(())
 }
 
-/// Keys made from this secret sign no new tokens, and end with their last one.
-async fn retire_ours(change: &mut Change<'_>, now: Moment) -> Result<(), StoreError> {
+/// The key that was the newest ends with its last token, but signs until its successor does.
+async fn retire(change: &mut Change<'_>, now: Moment) -> Result<(), StoreError> {
     let update = sql("UPDATE token_keys
          SET retired_at = $1,
-             ends_at = COALESCE((SELECT MAX(expires) FROM sessions WHERE sessions.kid = token_keys.kid), $1)
+             ends_at = COALESCE((SELECT MAX(expires) FROM sessions WHERE kid = token_keys.kid AND expires > $1), $1)
          WHERE retired_at IS NULL");
-    update.bind(now).execute(change.sql()).await?;
+    update.bind(now.plus(SETTLING_SECONDS)).execute(change.sql()).await?;
     Ok(())
 }
 
-async fn insert(change: &mut Change<'_>, key: &SigningKey, ours: Fingerprint, now: Moment) -> Result<(), StoreError> {
+async fn insert(change: &mut Change<'_>, key: &SigningKey, made: Fingerprint, now: Moment) -> Result<(), StoreError> {
     let insert = sql("INSERT INTO token_keys (kid, digest, algorithm, fingerprint, material, created_at)
          VALUES ($1, $2, $3, $4, $5, $6)");
     let insert = insert.bind(key.kid().as_str()).bind(&Digest::of(key.kid().as_str().as_bytes()));
-    let insert = insert.bind(key.algorithm().as_str()).bind(ours.0.as_slice()).bind(key.material());
+    let insert = insert.bind(key.algorithm().as_str()).bind(made.0.as_slice()).bind(key.material());
     insert.bind(now).execute(change.sql()).await?;
     Ok(())
 }

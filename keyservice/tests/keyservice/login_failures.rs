@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::login::{ada, as_ada, asking, key_of, login};
-use crate::harness::{Answer, Service, answer, text};
+use crate::harness::{Answer, Folder, Service, answer, metric, serve_in, text};
 
 /// A login from an address, as the proxy in front tells it.
 async fn from(service: &Service, address: &str, body: &Value) -> Answer {
@@ -86,6 +87,37 @@ async fn a_source_that_fails_too_often_waits() {
     from(&service, "198.51.100.2", &wrong).await.refused(401, "invalid_credentials");
     let log = service.log();
     assert!(!log.contains("guessed"));
+}
+
+#[tokio::test]
+async fn logins_are_counted_by_what_became_of_them() {
+    let folder = Folder::for_logins();
+    let mut command = serve_in(&folder);
+    command.env_remove("TOLLKEEPER_SIGNING_SECRET");
+    let counted = async |service: &Service| {
+        let metrics = service.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        ["given", "repeated", "refused", "limited", "unavailable"]
+            .map(|outcome| metric(&metrics, &format!("keyservice_logins_total{{outcome=\"{outcome}\"}}")))
+    };
+    let service = Service::start_as(command, folder).await;
+    assert_eq!(counted(&service).await, [0, 0, 0, 0, 0]);
+    login(&service, json!({ "api_key": "unknown" })).await.refused(503, "login_not_configured");
+    assert_eq!(counted(&service).await, [0, 0, 0, 0, 1]);
+
+    let service = Service::start_in(service.stop().await.1).await;
+    service.team("acme").await;
+    let (id, key) = key_of(&service, json!({ "team": "acme", "scopes": [] })).await;
+    login(&service, json!({ "api_key": key })).await.ok();
+    let form = [("grant_type", "client_credentials"), ("client_id", &id), ("client_secret", &key)];
+    answer(service.bare(Method::POST, "/oauth/token").form(&form)).await.ok();
+    login(&service, json!({ "api_key": "unknown" })).await.refused(401, "invalid_credentials");
+    assert_eq!(counted(&service).await, [1, 1, 1, 0, 0]);
+    let wrong = json!({ "api_key": "guessed" });
+    while exhaust(&service, "198.51.100.1", &wrong).await > 0 {}
+    from(&service, "198.51.100.1", &wrong).await.refused(429, "too_many_attempts");
+    let [given, repeated, refused, limited, unavailable] = counted(&service).await;
+    assert_eq!((given, repeated, unavailable), (1, 1, 0));
+    assert!(refused >= 20 && limited > 0, "{refused} {limited}");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! The token endpoint, introspection and revocation as OAuth clients meet them.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::login::{ada, as_ada, claims, key_of, login, token_of};
-use crate::harness::{ADMIN_TOKEN, Answer, Service, answer, text};
+use crate::harness::{ADMIN_TOKEN, Answer, Folder, Service, answer, serve_in, text};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 
@@ -122,7 +123,7 @@ async fn a_key_that_does_not_work_is_no_client() {
     refused(&ask().await, 400, "unauthorized_client");
 }
 
-async fn introspect(service: &Service, bearer: Option<&str>, token: &str) -> Answer {
+pub(crate) async fn introspect(service: &Service, bearer: Option<&str>, token: &str) -> Answer {
     let request = asking(service, "/oauth/introspect", &[("token", token), ("token_type_hint", "access_token")]);
     answer(match bearer {
         Some(bearer) => request.bearer_auth(bearer),
@@ -191,6 +192,24 @@ async fn a_token_that_was_changed_by_one_bit_is_inactive() {
     ] {
         assert_eq!(introspect(&service, Some(ADMIN_TOKEN), &forged).await.ok(), inactive(), "{forged}");
     }
+}
+
+#[tokio::test]
+async fn an_es256_token_in_its_other_spelling_is_no_token() {
+    let folder = Folder::for_logins();
+    let mut command = serve_in(&folder);
+    command.env("TOLLKEEPER_TOKEN_ALGORITHM", "ES256");
+    let service = Service::start_as(command, folder).await;
+    let (_, key) = acme(&service).await;
+    let token = token_of(&service, &key).await;
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let signature = p256::ecdsa::Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+    let (r, s) = signature.split_scalars();
+    let other = p256::ecdsa::Signature::from_scalars(r.to_bytes(), (-*s).to_bytes()).unwrap();
+    let other = format!("{message}.{}", URL_SAFE_NO_PAD.encode(other.to_bytes()));
+    assert_eq!(introspect(&service, Some(ADMIN_TOKEN), &other).await.ok(), inactive());
+    post(&service, "/oauth/revoke", &[("token", &other)]).await.ok();
+    assert_eq!(introspect(&service, Some(ADMIN_TOKEN), &token).await.ok()["active"], true);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
+use keyservice::domain::Moment;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -11,11 +12,16 @@ use tollkeeper_contract::{
     token::Parts,
 };
 
-use super::login::{key_of, login, token_as, token_of};
+use super::{
+    login::{key_of, login, token_as, token_of},
+    oauth::introspect,
+};
 use crate::{
-    harness::{ADMIN_TOKEN, Folder, Service, answer, node_token, serve_in, text},
+    harness::{ADMIN_TOKEN, Folder, Service, answer, eventually, node_token, serve_in, text},
     replica::Replica,
 };
+
+const OTHER_SECRET: (&str, &str) = ("TOLLKEEPER_SIGNING_SECRET", "another-secret-of-the-tests-0123456789-0123456");
 
 async fn start_with(folder: Folder, settings: &[(&str, &str)]) -> Service {
     let mut command = serve_in(&folder);
@@ -87,25 +93,55 @@ async fn nodes_can_verify_tokens_of_every_algorithm() {
     }
 }
 
+/// Logs in again and again, under a new name each time, until another key signs; gives the last token.
+async fn when_another_key_signs(service: &Service, key: &str, before: &str) -> String {
+    let mut number = 0;
+    eventually("another key signs", async || {
+        number += 1;
+        let token = token_as(service, key, &format!("number {number}")).await;
+        assert!(is_taken(service, &token).await);
+        (kid(&token) != before).then_some(token)
+    })
+    .await
+}
+
+async fn token_key(service: &Service, kid: &str) -> Value {
+    token_keys(service).await.into_iter().find(|key| key["kid"] == kid).unwrap()
+}
+
+fn unix(time: &str) -> u64 {
+    Moment::parse(time).unwrap().unix()
+}
+
+async fn is_active(service: &Service, token: &str) -> bool {
+    introspect(service, Some(ADMIN_TOKEN), token).await.ok()["active"] == true
+}
+
 #[tokio::test]
-async fn a_retired_key_is_published_until_its_last_token_ends() {
-    let service = Service::for_logins().await;
+async fn a_new_key_signs_when_nodes_have_had_the_time_to_get_it() {
+    let service = start_with(Folder::for_logins(), &[("TOLLKEEPER_TOKEN_SECONDS", "3600")]).await;
     let key = key_of_acme(&service).await;
-    let before = token_of(&service, &key).await;
-    let made = service.post("/v1/token-keys", json!({ "algorithm": "EdDSA" })).await.created();
-    assert_eq!((&made["algorithm"], &made["state"], &made["ours"]), (&json!("EdDSA"), &json!("active"), &json!(true)));
-    assert!(is_taken(&service, &before).await);
-    assert_eq!(token_of(&service, &key).await, before, "it is still valid");
-    let after = token_as(&service, &key, "another").await;
+    let first = text(&token_keys(&service).await[0], "kid").to_owned();
+    let made = service.post("/v1/token-keys", json!({})).await.created();
+    assert_eq!((&made["state"], &made["ours"]), (&json!("active"), &json!(true)));
+    // What a node has that has not heard of the new key takes what is given now.
+    let token = token_of(&service, &key).await;
+    assert_eq!(kid(&token), first);
+    let before = token_key(&service, &first).await;
+    assert_eq!(before["state"], "active");
+    assert_eq!(unix(text(&before, "retired_at")), unix(text(&made, "created_at")) + 10);
+    assert!(unix(text(&before, "ends_at")) >= super::login::claims(&token).expires, "{before}");
+
+    let after = when_another_key_signs(&service, &key, &first).await;
     assert_eq!(kid(&after), text(&made, "kid"));
-    assert!(is_taken(&service, &after).await);
-    let keys = token_keys(&service).await;
-    let retired = keys.iter().find(|key| key["kid"] == kid(&before)).unwrap();
-    assert_eq!((keys.len(), &retired["state"]), (2, &json!("retired")));
-    assert!(!retired["ends_at"].is_null(), "{retired}");
+    assert!(super::login::claims(&after).issued >= unix(text(&made, "created_at")) + 10);
+    let before = token_key(&service, &first).await;
+    assert_eq!(before["state"], "retired");
+    assert!(is_taken(&service, &token).await, "until its last token ends");
+    assert_eq!(token_of(&service, &key).await, token, "it is still valid");
     // A restart without the setting goes on with the newest key.
     let service = Service::start_in(service.stop().await.1).await;
-    assert_eq!(kid(&token_as(&service, &key, "a third").await), kid(&after));
+    assert_eq!(kid(&token_as(&service, &key, "after the restart").await), kid(&after));
 }
 
 #[tokio::test]
@@ -115,27 +151,72 @@ async fn a_start_with_another_algorithm_makes_a_key_for_it() {
     let before = token_of(&service, &key).await;
     let folder = service.stop().await.1;
     let service = start_with(folder, &[("TOLLKEEPER_TOKEN_ALGORITHM", "ES256")]).await;
-    let after = token_as(&service, &key, "another").await;
-    assert_ne!(kid(&after), kid(&before));
-    assert!(is_taken(&service, &before).await && is_taken(&service, &after).await);
+    let after = when_another_key_signs(&service, &key, &kid(&before)).await;
+    assert_eq!(Parts::split(after.as_bytes()).unwrap().header.algorithm.as_str(), "ES256");
+    assert!(is_taken(&service, &before).await);
 }
 
 #[tokio::test]
-async fn another_signing_secret_logs_nobody_in_until_it_is_wanted() {
+async fn another_signing_secret_signs_with_a_key_of_its_own_and_ends_no_token() {
+    for algorithm in ["HS256", "EdDSA", "ES256"] {
+        let settings = [("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)];
+        let service = start_with(Folder::for_logins(), &settings).await;
+        let key = key_of_acme(&service).await;
+        let (before, revoked) = (token_of(&service, &key).await, token_as(&service, &key, "to be revoked").await);
+        let service = start_with(service.stop().await.1, &[OTHER_SECRET]).await;
+        assert!(service.log().contains("was made from another signing secret"), "{}", service.log());
+        let after = token_of(&service, &key).await;
+        assert_ne!(kid(&after), kid(&before), "{algorithm}");
+        assert_eq!(Parts::split(after.as_bytes()).unwrap().header.algorithm.as_str(), algorithm);
+        assert_eq!(token_of(&service, &key).await, after, "the same token again");
+        for token in [&before, &after, &revoked] {
+            assert!(is_taken(&service, token).await && is_active(&service, token).await, "{algorithm}");
+        }
+        let old = token_key(&service, &kid(&before)).await;
+        assert_eq!(old["ours"], false);
+        assert!(unix(text(&old, "ends_at")) >= super::login::claims(&before).expires);
+        assert_eq!(jwks(&service).await.len(), if algorithm == "HS256" { 0 } else { 2 });
+
+        let form = [("token", revoked.as_str())];
+        answer(service.bare(Method::POST, "/oauth/revoke").form(&form)).await.ok();
+        assert!(!is_active(&service, &revoked).await && is_active(&service, &before).await, "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_secret_that_leaked_are_ended_at_once() {
     let service = Service::for_logins().await;
     let key = key_of_acme(&service).await;
     let before = token_of(&service, &key).await;
-    let other = [("TOLLKEEPER_SIGNING_SECRET", "another-secret-of-the-tests-0123456789-0123456")];
-    let service = start_with(service.stop().await.1, &other).await;
-    login(&service, json!({ "api_key": key })).await.refused(503, "signing_secret_mismatch");
-    assert!(service.log().contains("make a key from the new one with POST /v1/token-keys"), "{}", service.log());
-    assert!(is_taken(&service, &before).await, "it may be a mistake: nobody is thrown out");
-    service.post("/v1/token-keys", json!({})).await.created();
+    let service = start_with(service.stop().await.1, &[OTHER_SECRET]).await;
+    let between = token_of(&service, &key).await;
+    let made = service.post("/v1/token-keys", json!({ "end_others": true })).await.created();
+    for token in [&before, &between] {
+        assert!(!is_taken(&service, token).await && !is_active(&service, token).await);
+        assert_eq!(token_key(&service, &kid(token)).await["state"], "ended");
+    }
     let after = token_of(&service, &key).await;
-    assert!(is_taken(&service, &after).await);
-    assert!(!is_taken(&service, &before).await, "who else has the old secret?");
-    let old = token_keys(&service).await.into_iter().find(|key| key["kid"] == kid(&before)).unwrap();
-    assert_eq!((&old["state"], &old["ours"]), (&json!("ended"), &json!(false)));
+    assert_eq!(kid(&after), text(&made, "kid"), "there is no other to sign with meanwhile");
+    assert!(is_taken(&service, &after).await && is_active(&service, &after).await);
+    let ended = service.get("/v1/audit?action=token_key.end").await.ok();
+    assert_eq!(ended["entries"].as_array().unwrap().len(), 2, "{ended}");
+}
+
+#[tokio::test]
+async fn another_node_token_makes_another_key_where_it_takes_part_in_keys() {
+    for (algorithm, is_same) in [("HS256", false), ("EdDSA", true)] {
+        let settings = [("TOLLKEEPER_TOKEN_ALGORITHM", algorithm)];
+        let service = start_with(Folder::for_logins(), &settings).await;
+        let key = key_of_acme(&service).await;
+        let before = token_of(&service, &key).await;
+        let other = ("TOLLKEEPER_NODE_TOKEN", "another-node-token-of-the-tests-0123456789-0123456789");
+        let service = start_with(service.stop().await.1, &[settings[0], other]).await;
+        let after = token_of(&service, &key).await;
+        assert_eq!((after == before, kid(&after) == kid(&before)), (is_same, is_same), "{algorithm}");
+        // Nodes with the new node token cannot verify the old secret's, and neither says the service that they do.
+        assert_eq!(is_active(&service, &before).await, is_same, "{algorithm}");
+        assert!(is_active(&service, &after).await, "{algorithm}");
+    }
 }
 
 #[tokio::test]
@@ -175,7 +256,12 @@ async fn settings_of_tokens_stand_in_them() {
 #[tokio::test]
 async fn a_wrong_request_for_a_token_key_is_refused() {
     let service = Service::for_logins().await;
-    for bad in [json!({ "algorithm": "none" }), json!({ "algorithm": "RS256" }), json!({ "kid": "mine" })] {
+    for bad in [
+        json!({ "algorithm": "none" }),
+        json!({ "algorithm": "RS256" }),
+        json!({ "end_others": 1 }),
+        json!({ "kid": "mine" }),
+    ] {
         service.post("/v1/token-keys", bad).await.refused(400, "invalid_field");
     }
     assert_eq!(token_keys(&service).await.len(), 1);
@@ -188,6 +274,7 @@ fn weak_secrets_and_wrong_settings_are_refused_at_start() {
     for (name, value, expected) in [
         ("TOLLKEEPER_SIGNING_SECRET", "too-short-for-a-signing-secret", "at least 43 visible ASCII characters"),
         ("TOLLKEEPER_SIGNING_SECRET_FILE", "/nowhere", "are both set"),
+        ("TOLLKEEPER_NODE_TOKEN", "too-short-where-tokens-are-signed", "with a signing secret"),
         ("TOLLKEEPER_TOKEN_SECONDS", "59", "from 60 to 86400"),
         ("TOLLKEEPER_TOKEN_ALGORITHM", "none", "must be HS256, EdDSA or ES256"),
         ("TOLLKEEPER_ISSUER", "with a space", "1 to 256 visible ASCII characters"),

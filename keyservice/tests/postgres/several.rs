@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, Row};
-use tollkeeper_contract::{Digest, page::Rest};
+use tollkeeper_contract::{Digest, page::Rest, token::Parts};
 
 use crate::{
     harness::{Folder, Service, answer, eventually, serve_in, text},
@@ -269,5 +269,36 @@ async fn every_service_gives_the_same_token() {
         let session = format!("at the same time {session}");
         let (one, other) = tokio::join!(log_in(&here, &session), log_in(&there, &session));
         assert_eq!(one, other);
+    }
+}
+
+#[tokio::test]
+async fn services_whose_secret_is_changed_one_after_the_other_let_everybody_in() {
+    let here = Service::for_logins().await;
+    here.team("acme").await;
+    let key = text(&here.key("acme").await, "key").to_owned();
+    let log_in = async |service: &Service, session: &str| {
+        let body = json!({ "api_key": key, "session_id": session });
+        let given = answer(service.bare(Method::POST, "/auth/login").json(&body)).await.ok();
+        text(&given, "access_token").to_owned()
+    };
+    let kid = |token: &str| Parts::split(token.as_bytes()).unwrap().header.kid;
+    let before = log_in(&here, "before").await;
+    let folder = Folder::new();
+    let mut command = serve_in(&folder);
+    command.env("TOLLKEEPER_DATABASE", here.folder.database.setting());
+    command.env("TOLLKEEPER_SIGNING_SECRET", "the-next-secret-of-the-tests-0123456789-0123456");
+    let there = Service::start_as(command, folder).await;
+    let mut tokens = vec![before.clone()];
+    for round in 0..2 {
+        let (old, new) = (log_in(&here, "a name").await, log_in(&there, "a name").await);
+        assert_eq!((kid(&old) == kid(&before), kid(&new) == kid(&before)), (true, false), "round {round}");
+        tokens.extend([old, new]);
+    }
+    for token in &tokens {
+        for service in [&here, &there] {
+            let asking = service.bare(Method::POST, "/oauth/introspect").bearer_auth(token).form(&[("token", token)]);
+            assert_eq!(answer(asking).await.ok()["active"], true);
+        }
     }
 }

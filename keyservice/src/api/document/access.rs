@@ -95,8 +95,11 @@ pub(super) fn token_keys() -> Vec<Endpoint> {
         Endpoint::get("/v1/token-keys", "listTokenKeys", "List the keys that sign tokens")
             .admin()
             .answers::<TokenKeyList>(200, "All of them, the newest first."),
-        Endpoint::post("/v1/token-keys", "rotateTokenKey", "Sign with a new key from now on")
-            .described("Tokens of the keys before are taken until they end.")
+        Endpoint::post("/v1/token-keys", "rotateTokenKey", "Sign with a new key")
+            .described(
+                "The key before goes on signing for ten seconds, so that no token comes to a node before its key does. \
+                 Tokens of the keys before are taken until they end, unless `end_others` says otherwise.",
+            )
             .admin()
             .changes()
             .may_take::<NewTokenKeyBody>()

@@ -30,6 +30,10 @@ pub(super) fn keys() -> Vec<Endpoint> {
             .id::<rules::ShortId>()
             .answers::<KeyView>(200, "The key: all about it but its text."),
         Endpoint::patch(one, "changeKey", "Change a key")
+            .described(
+                "Sessions that were made with it go on as they are, also if it is disabled or may do less now: revoke \
+                 them with `POST /v1/sessions/revoke`.",
+            )
             .admin()
             .id::<rules::ShortId>()
             .changes()
@@ -37,7 +41,10 @@ pub(super) fn keys() -> Vec<Endpoint> {
             .answers::<KeyView>(200, "The key after the change.")
             .refuses(409, "The key is revoked, or another one took its place."),
         Endpoint::delete(one, "deleteKey", "Delete a key")
-            .described("Callers are told that it is unknown. Sessions that were made with it go on.")
+            .described(
+                "Callers are told that it is unknown. Sessions that were made with it go on, unless its team has \
+                 `revoke_sessions`.",
+            )
             .admin()
             .id::<rules::ShortId>()
             .changes()
@@ -50,7 +57,10 @@ pub(super) fn keys() -> Vec<Endpoint> {
 fn acts() -> [Endpoint; 3] {
     [
         Endpoint::post("/v1/keys/{id}/revoke", "revokeKey", "Revoke a key for good")
-            .described("It stays listed, and callers are told that it is revoked.")
+            .described(
+                "It stays listed, and callers are told that it is revoked. Sessions that were made with it go on, unless \
+                 it is `compromised`, or its team has `revoke_sessions`.",
+            )
             .admin()
             .id::<rules::ShortId>()
             .changes()

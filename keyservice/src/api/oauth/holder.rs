@@ -23,7 +23,6 @@ use crate::{
     api::{
         App,
         auth::bearer,
-        login::Told,
         problem::Problem,
         source::Source,
         wire::{ActiveTokenView, InactiveTokenView},
@@ -108,24 +107,18 @@ async fn active(app: &App, token: &str, now: Moment) -> Result<Option<Presented>
     Ok(found.filter(|found| found.is_served && found.session.state(now) == SessionState::Live))
 }
 
-/// The session of a token that this service has signed: it is signed again, and compared.
+/// The session of a token, if that is genuine. It is verified as nodes do it, with what they were told: whoever made
+/// its key, and from whatever secret.
 async fn presented(app: &App, token: &str, now: Moment) -> Result<Option<Presented>, OauthRefusal> {
-    let mint = app.desk.mint().map_err(|failure| OauthRefusal::of_login(Told::of(failure)))?;
-    let Some(id) = session_id(token) else { return Ok(None) };
-    let found = app.store.presented_session(&id, mint.fingerprint(), now).await;
-    let found = found.map_err(|error| OauthRefusal::of_problem(&Problem::from(error)))?;
-    Ok(found.filter(|found| {
-        let key = mint.key(found.algorithm, &found.session.kid);
-        key.is_some_and(|key| same(key.sign(&found.session.signed).expose(), token))
-    }))
-}
-
-/// The id of the session whose token it says it is.
-fn session_id(token: &str) -> Option<String> {
-    let parts = Parts::split(token.as_bytes()).ok()?;
-    let id = Claims::parse(&parts.claims).ok()?.session;
+    let Ok(parts) = Parts::split(token.as_bytes()) else { return Ok(None) };
     // What is no id of a session is none in the database either, and not every text can be looked for there.
-    tollkeeper_contract::SessionId::parse(&id).ok().map(|id| id.to_string())
+    let Ok(Claims { session, .. }) = Claims::parse(&parts.claims) else { return Ok(None) };
+    let found = app.store.presented_session(&session, now).await;
+    let found = found.map_err(|error| OauthRefusal::of_problem(&Problem::from(error)))?;
+    let is_its = |found: &Presented| {
+        found.session.signed.as_bytes() == parts.claims && found.key.signed(&parts, &app.tokens.node)
+    };
+    Ok(found.filter(is_its))
 }
 
 /// Digests are compared: it takes the same time wherever two tokens differ.

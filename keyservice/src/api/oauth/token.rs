@@ -11,11 +11,7 @@ use super::{
     refusal::{OauthError, OauthRefusal},
 };
 use crate::{
-    api::{
-        App,
-        login::{self, Told},
-        source::Source,
-    },
+    api::{App, login, source::Source},
     domain::ClientSession,
     login::Visit,
     store::Wish,
@@ -38,8 +34,7 @@ pub(in crate::api) async fn token(
         client_session.map_err(|rule| OauthRefusal::new(OauthError::InvalidRequest, rule.to_string()))?;
     let wish = Wish { client_session, scopes, origin: login::origin(&headers) };
     let visit = Visit { shown: client(&headers, &form)?, wish, source };
-    let failed = |failure| OauthRefusal::of_login(Told::of(failure));
-    let login = app.desk.log_in(&app.store, visit).await.map_err(failed)?;
+    let login = login::enter(&app, visit).await.map_err(OauthRefusal::of_login)?;
     Ok(login::token(&login, Some(login.session.claims.scope.clone())))
 }
 

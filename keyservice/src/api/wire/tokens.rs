@@ -256,15 +256,16 @@ pub struct TokenKeyView {
     /// `HS256`, `EdDSA` or `ES256`.
     #[schema(value_type = rules::AlgorithmWord)]
     pub algorithm: String,
-    /// `active`: signs new tokens. `retired`: its tokens are still taken. `ended`: they no longer are.
+    /// `active`: signs new tokens, or will within ten seconds, when every node has it. `retired`: its tokens are still
+    /// taken. `ended`: they no longer are.
     #[schema(value_type = rules::TokenKeyStateWord)]
     pub state: String,
-    /// Whether it is made from the signing secret that this service has.
+    /// Whether it is made from the signing secret (for HS256: and the node token) that this service has.
     pub ours: bool,
     /// When it was made (RFC 3339).
     #[schema(value_type = rules::Time)]
     pub created_at: String,
-    /// Since when it signs no new tokens (RFC 3339), or null.
+    /// From when on it signs no new tokens (RFC 3339), or null.
     #[schema(value_type = Option<rules::Time>, required)]
     pub retired_at: Option<String>,
     /// When its last token ends (RFC 3339), or null.
@@ -273,19 +274,19 @@ pub struct TokenKeyView {
 }
 
 impl TokenKeyView {
-    /// The key as it is at `now`, for a service whose signing secret has this fingerprint.
+    /// The key as it is at `now`.
     #[must_use]
-    pub fn at(now: Moment, ours: Option<crate::domain::Fingerprint>, key: TokenKey) -> Self {
+    pub fn at(now: Moment, ours: bool, key: TokenKey) -> Self {
         let state = match key.retired_at {
-            None => "active",
-            Some(_) if key.is_published(now) => "retired",
-            Some(_) => "ended",
+            _ if !key.is_published(now) => "ended",
+            Some(retired) if retired <= now => "retired",
+            _ => "active",
         };
         Self {
             kid: key.kid.to_string(),
             algorithm: key.algorithm.as_str().to_owned(),
             state: state.to_owned(),
-            ours: ours == Some(key.fingerprint),
+            ours,
             created_at: key.created_at.to_string(),
             retired_at: text(key.retired_at),
             ends_at: text(key.ends_at),
@@ -301,12 +302,15 @@ pub struct TokenKeyList {
 }
 
 /// A key to be made.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTokenKeyBody {
     /// `HS256`, `EdDSA` or `ES256`; unless told, what the service is set to, or as the key before.
     #[schema(value_type = Option<rules::AlgorithmWord>)]
     pub(in crate::api) algorithm: Option<String>,
+    /// Whether all other keys end at once, and every token that they signed: somebody else may have the secret that
+    /// they were made from. False unless told.
+    pub(in crate::api) end_others: Option<bool>,
 }
 
 /// Public keys that verify tokens (RFC 7517 section 5); none for HS256.

@@ -1,8 +1,11 @@
 //! What everybody may know of a key that signs tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use p256::ecdsa::signature::Verifier as _;
 use serde_json::{Value, json};
-use tollkeeper_contract::{Algorithm, TokenKeyId};
+use sha2::Sha256;
+use tollkeeper_contract::{Algorithm, TokenKeyId, page::NodeToken, token::Parts};
 
 /// The public side of a key that signs tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,32 @@ pub struct PublishedKey {
 }
 
 impl PublishedKey {
+    /// Whether the token is signed with this key; `node` takes part in HS256.
+    #[must_use]
+    pub fn signed(&self, token: &Parts<'_>, node: &NodeToken) -> bool {
+        token.header.kid == self.kid.as_str()
+            && token.header.algorithm == self.algorithm
+            && self.verifies(token.signed, &token.signature, node).is_some()
+    }
+
+    fn verifies(&self, message: &[u8], signature: &[u8], node: &NodeToken) -> Option<()> {
+        let key = self.material.as_slice();
+        match self.algorithm {
+            Algorithm::Hs256 => {
+                let mac = Hmac::<Sha256>::new_from_slice(&node.token_secret(key.try_into().ok()?)).ok()?;
+                mac.chain_update(message).verify_slice(signature).ok()
+            }
+            Algorithm::EdDsa => {
+                let key = ed25519_dalek::VerifyingKey::from_bytes(key.try_into().ok()?).ok()?;
+                key.verify_strict(message, &ed25519_dalek::Signature::from_slice(signature).ok()?).ok()
+            }
+            Algorithm::Es256 => {
+                let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key).ok()?;
+                key.verify(message, &p256::ecdsa::Signature::from_slice(signature).ok()?).ok()
+            }
+        }
+    }
+
     /// The key as a JSON Web Key (RFC 7517, RFC 7518 section 6.2, RFC 8037 section 2); `None` for HS256, where whoever
     /// can verify could also sign.
     #[must_use]

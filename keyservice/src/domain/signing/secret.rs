@@ -14,7 +14,7 @@ const FINGERPRINT: &[u8] = b"tollkeeper signing secret fingerprint v1";
 #[derive(Clone)]
 pub struct SigningSecret(Hmac<Sha256>);
 
-/// Tells whether a key was made from the same secret; says nothing about the secret.
+/// Tells whether a key was made from the same secrets; says nothing about them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 16]);
 
@@ -34,10 +34,15 @@ impl SigningSecret {
         Hmac::new_from_slice(text.as_bytes()).ok().map(Self)
     }
 
-    /// What the database keeps beside each key, to know it again.
+    /// What the database keeps beside each key of this algorithm, to know it again: what takes part in the keys takes
+    /// part in it.
     #[must_use]
-    pub fn fingerprint(&self) -> Fingerprint {
-        let whole = self.derive(FINGERPRINT);
+    pub fn fingerprint(&self, algorithm: Algorithm, node: &NodeToken) -> Fingerprint {
+        let derived = self.derive(FINGERPRINT);
+        let whole = match algorithm {
+            Algorithm::Hs256 => node.token_secret(&derived),
+            Algorithm::EdDsa | Algorithm::Es256 => derived,
+        };
         let mut half = [0; 16];
         half.iter_mut().zip(whole).for_each(|(to, from)| *to = from);
         Fingerprint(half)

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::Verifier as _;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use tollkeeper_contract::{Algorithm, TokenKeyId, page::NodeToken};
+use tollkeeper_contract::{Algorithm, TokenKeyId, page::NodeToken, token::Parts};
 
 use super::{PublishedKey, SigningKey, SigningSecret};
 
@@ -51,8 +51,9 @@ fn the_same_secret_makes_the_same_token_again() {
 #[test]
 fn another_secret_name_or_algorithm_makes_another_key() {
     let other = secret("0123456789abcdef0123456789abcdef0123456789X");
-    assert_ne!(one().fingerprint(), other.fingerprint());
     for algorithm in Algorithm::ALL {
+        assert_eq!(one().fingerprint(algorithm, &node()), one().fingerprint(algorithm, &node()));
+        assert_ne!(one().fingerprint(algorithm, &node()), other.fingerprint(algorithm, &node()));
         let material = key(&one(), algorithm, "k1").material();
         assert_ne!(material, key(&one(), algorithm, "k2").material());
         assert_ne!(material, key(&other, algorithm, "k1").material());
@@ -87,9 +88,48 @@ fn what_nodes_are_told_verifies_the_token() {
 #[test]
 fn an_hs256_key_takes_both_the_signing_secret_and_the_node_token() {
     let other = NodeToken::parse("another-node-token-of-tests").unwrap();
+    for algorithm in Algorithm::ALL {
+        let (here, there) = (one().fingerprint(algorithm, &node()), one().fingerprint(algorithm, &other));
+        assert_eq!(here != there, algorithm == Algorithm::Hs256, "a key is known again exactly if it is the same");
+    }
     let ours = key(&one(), Algorithm::Hs256, "k1");
     let theirs = one().key(Algorithm::Hs256, &kid("k1"), &other).unwrap();
     assert_ne!(ours.sign(CLAIMS).expose(), theirs.sign(CLAIMS).expose());
+}
+
+#[test]
+fn a_token_is_verified_with_what_nodes_are_told() {
+    for algorithm in Algorithm::ALL {
+        let published = |name: &str, with: &SigningSecret| {
+            let key = key(with, algorithm, name);
+            PublishedKey { kid: key.kid().clone(), algorithm, material: key.material() }
+        };
+        let ours = published("k1", &one());
+        let token = key(&one(), algorithm, "k1").sign(CLAIMS);
+        let parts = Parts::split(token.expose().as_bytes()).unwrap();
+        assert!(ours.signed(&parts, &node()), "{algorithm:?}");
+        let other = secret("0123456789abcdef0123456789abcdef0123456789X");
+        assert!(!published("k1", &other).signed(&parts, &node()), "{algorithm:?}");
+        assert!(!PublishedKey { kid: kid("k2"), ..ours.clone() }.signed(&parts, &node()), "{algorithm:?}");
+        for different in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+            assert!(!PublishedKey { algorithm: different, ..ours.clone() }.signed(&parts, &node()), "{algorithm:?}");
+        }
+        for place in 0..parts.signature.len() {
+            let mut forged = parts.clone();
+            forged.signature[place] ^= 1;
+            assert!(!ours.signed(&forged, &node()), "{algorithm:?}: {place}");
+        }
+        let forged = Parts { signed: b"something else", ..parts.clone() };
+        assert!(!ours.signed(&forged, &node()), "{algorithm:?}");
+    }
+}
+
+#[test]
+fn every_es256_signature_is_in_the_spelling_that_is_taken() {
+    for number in 0..32 {
+        let token = key(&one(), Algorithm::Es256, "k1").sign(&number.to_string());
+        assert!(Parts::split(token.expose().as_bytes()).is_ok(), "{number}");
+    }
 }
 
 #[test]
