@@ -73,6 +73,11 @@ impl KeyServiceProcess {
         }
     }
 
+    /// Sets a variable in its environment, from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.launch.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Where it listens, or will.
     pub fn address(&self) -> SocketAddr {
         self.launch.address

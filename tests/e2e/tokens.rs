@@ -18,8 +18,15 @@ const LIMIT: Duration = Duration::from_secs(20);
 const PATH: &str = "/api/acme/x";
 
 async fn edge(leeway: u32) -> (Edge, NewKey) {
+    edge_signing(leeway, None).await
+}
+
+async fn edge_signing(leeway: u32, algorithm: Option<&str>) -> (Edge, NewKey) {
     let edge = Edge::synced_start(|setup| {
         let setup = setup.workers(WORKERS).key_service_environment("TOLLKEEPER_ISSUER", "https://keys.example");
+        let setup = algorithm
+            .into_iter()
+            .fold(setup, |setup, algorithm| setup.key_service_environment("TOLLKEEPER_TOKEN_ALGORITHM", algorithm));
         let tokens = json!({ "issuer": "https://keys.example", "leeway_seconds": leeway });
         setup.filter(move |filter| adopt(filter, json!({ "tokens": tokens })))
     })
@@ -87,17 +94,11 @@ fn report(change: &str, delay: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_says_who_bears_it_in_every_algorithm_and_over_a_rotation_of_its_key() {
-    let (edge, key) = edge(30).await;
-    let connections = Connections::to_every_worker(&edge).await;
-    let mut tokens = Vec::new();
+async fn a_token_says_who_bears_it_in_every_algorithm() {
     for algorithm in ["HS256", "EdDSA", "ES256"] {
-        let made = post(&edge, "/v1/token-keys", json!({ "algorithm": algorithm })).await;
-        assert_eq!(made["algorithm"], algorithm);
+        let (edge, key) = edge_signing(30, Some(algorithm)).await;
         let token = log_in(&edge, &key.key, algorithm).await;
         assert_eq!(Parts::split(token.as_bytes()).unwrap().header.algorithm.as_str(), algorithm);
-        every_worker_says(&edge, &connections, &token, "200").await;
-
         let outcome = bearing(&edge, &token).await;
         outcome.is_granted();
         for (name, value) in [
@@ -112,14 +113,52 @@ async fn a_token_says_who_bears_it_in_every_algorithm_and_over_a_rotation_of_its
             assert_eq!(outcome.header(name), value, "{algorithm}: {name}");
         }
         assert!(outcome.upstream_headers("authorization").is_empty(), "the upstream does not see the token");
-        tokens.push(token);
+        let is_asked = edge.envoy_log().contains("Envoy verifies ES256 signatures");
+        assert_eq!(is_asked, algorithm == "ES256", "the host's own function is taken where there is one");
     }
-    // Those of replaced keys are good until they end by themselves.
-    for token in &tokens {
-        assert!(on_every_worker(&connections, token).await.iter().all(|outcome| outcome == "200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_rotation_every_token_is_taken_by_every_worker_from_its_first_moment_on() {
+    let (edge, key) = edge(30).await;
+    let connections = Connections::to_every_worker(&edge).await;
+    let before = log_in(&edge, &key.key, "before").await;
+    let made = post(&edge, "/v1/token-keys", json!({ "algorithm": "EdDSA" })).await;
+    let (mut number, mut of_the_new_key) = (0, 0);
+    edge.wait_until("the new key has signed twenty tokens", LIMIT, async || {
+        number += 1;
+        let token = log_in(&edge, &key.key, &number.to_string()).await;
+        let outcomes = on_every_worker(&connections, &token).await;
+        assert!(outcomes.iter().all(|outcome| outcome == "200"), "token {number}: {outcomes:?}");
+        of_the_new_key += u32::from(kid(&token) == made["kid"]);
+        (of_the_new_key == 20).then_some(())
+    })
+    .await;
+    assert!(number > 20, "the key before has signed some");
+    assert!(on_every_worker(&connections, &before).await.iter().all(|outcome| outcome == "200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_signing_secret_refuses_no_token_of_the_old_one_and_none_of_its_own() {
+    let (mut edge, key) = edge(30).await;
+    let connections = Connections::to_every_worker(&edge).await;
+    let (before, ended) = (log_in(&edge, &key.key, "a").await, log_in(&edge, &key.key, "b").await);
+    let secret = "the-next-signing-secret-of-the-tests-0123456789";
+    edge.restart_key_service_with("TOLLKEEPER_SIGNING_SECRET", secret).await;
+    let after = log_in(&edge, &key.key, "a").await;
+    assert_ne!(kid(&after), kid(&before));
+    for token in [&after, &before, &ended] {
+        let outcomes = on_every_worker(&connections, token).await;
+        assert!(outcomes.iter().all(|outcome| outcome == "200"), "{outcomes:?}");
     }
-    assert!(kid(&tokens[0]) != kid(&tokens[1]) && kid(&tokens[1]) != kid(&tokens[2]));
-    assert!(edge.envoy_log().contains("Envoy verifies ES256 signatures"), "the host's own function was taken");
+    let revoke = edge.key_service().request(Method::POST, "/oauth/revoke");
+    let form = format!("token={ended}");
+    let revoke = revoke.header("content-type", "application/x-www-form-urlencoded").body(form);
+    assert_eq!(revoke.send().await.unwrap().status(), 200);
+    every_worker_says(&edge, &connections, &ended, "session_revoked").await;
+
+    post(&edge, "/v1/token-keys", json!({ "end_others": true })).await;
+    every_worker_says(&edge, &connections, &before, "unknown_token").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,6 +77,13 @@ impl Edge {
         self.start_key_service().await;
     }
 
+    /// Ends the key service at once and starts it again with this variable set.
+    pub async fn restart_key_service_with(&mut self, name: &str, value: &str) {
+        self.kill_key_service();
+        self.key_service_process.set(name, value);
+        self.start_key_service().await;
+    }
+
     /// The tokens of this installation: to look for them where they must not be.
     pub fn tokens(&self) -> &Tokens {
         self.key_service_process.tokens()
