@@ -3,7 +3,8 @@
 //! * A failure counts for its source, and for the account if the source is a stranger there (`domain/attempts.rs`).
 //! * Whoever is wrong waits for the next whole `STEP` and a little more, so that what is not known and what is wrong
 //!   take the same time. A password is always hashed, also if there is nobody to compare it with.
-//! * Few passwords are hashed at the same time, and few wait for it: hashing is made to be expensive.
+//! * Few passwords are hashed at the same time, and few wait for it: hashing is made to be expensive. Strangers leave
+//!   room to those who have logged in from where they are before.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -14,13 +15,13 @@ use std::{
 };
 
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, sleep_until},
 };
 use tollkeeper_contract::{Digest, UserId};
 
 use crate::{
-    domain::{Account, Acquaintance, Attempts, LoginRefusal, Mint, PasswordHash, SourceNetwork},
+    domain::{Account, Acquaintance, Attempts, HashingMemory, LoginRefusal, Mint, PasswordHash, SourceNetwork},
     edge,
     store::{Entrance, Login, LoginError, Proof, Store, StoreError, Wish},
 };
@@ -34,13 +35,39 @@ const JITTER: Duration = Duration::from_millis(50);
 /// How many passwords may wait to be hashed.
 const QUEUE: usize = 64;
 
+/// How many of them may be strangers'.
+const STRANGERS: usize = 48;
+
+/// The most passwords that are hashed at the same time, whatever the machine has: 19 MiB each.
+const MOST_HASHED: usize = 8;
+
 /// Where clients log in.
 pub struct Desk {
     mint: Option<Arc<Mint>>,
     attempts: Mutex<Attempts>,
-    queue: Semaphore,
-    hashing: Semaphore,
+    everybody: Lane,
+    strangers: Lane,
+    memory: Mutex<Vec<HashingMemory>>,
     opened: Instant,
+}
+
+/// Where passwords wait to be hashed.
+struct Lane {
+    places: Semaphore,
+    turns: Semaphore,
+}
+
+impl Lane {
+    fn new(places: usize, turns: usize) -> Self {
+        Self { places: Semaphore::new(places), turns: Semaphore::new(turns) }
+    }
+
+    /// Waits for a turn, unless too many wait already.
+    async fn turn(&self) -> Result<[SemaphorePermit<'_>; 2], LoginFailure> {
+        let place = self.places.try_acquire().map_err(|_| LoginFailure::Busy)?;
+        let turn = self.turns.acquire().await.map_err(|_| LoginFailure::Busy)?;
+        Ok([place, turn])
+    }
 }
 
 /// What a client shows.
@@ -120,12 +147,15 @@ impl Desk {
     #[must_use]
     pub fn new(mint: Option<Arc<Mint>>) -> Self {
         // Made now, so that the first attempt takes no longer than the others.
-        PasswordHash::matches_nobody(b"");
+        let mut memory = HashingMemory::default();
+        PasswordHash::matches_nobody(b"", &mut memory);
+        let hashed = available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_HASHED);
         Self {
             mint,
             attempts: Mutex::new(Attempts::none()),
-            queue: Semaphore::new(QUEUE),
-            hashing: Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get)),
+            everybody: Lane::new(QUEUE, hashed),
+            strangers: Lane::new(STRANGERS, hashed.saturating_sub(1).max(1)),
+            memory: Mutex::new(vec![memory]),
             opened: Instant::now(),
         }
     }
@@ -199,27 +229,40 @@ impl Desk {
         let account = Account { name: Digest::of(username.as_bytes()), from };
         let suspect = Suspect { source, account: Some(account) };
         self.admit(suspect)?;
-        let _place = self.queue.try_acquire().map_err(|_| LoginFailure::Busy)?;
-        let _turn = self.hashing.acquire().await.map_err(|_| LoginFailure::Busy)?;
+        let _among_strangers = match from {
+            Acquaintance::Known => None,
+            Acquaintance::Stranger => Some(self.strangers.turn().await?),
+        };
+        let _turn = self.everybody.turn().await?;
         // Others may have failed while this one waited.
         self.admit(suspect)?;
         let hash = known.and_then(|known| known.hash);
-        let compared = hash.clone();
-        let matches = tokio::task::spawn_blocking(move || match compared {
-            Some(hash) => hash.matches(password.as_bytes()),
-            None => {
-                PasswordHash::matches_nobody(password.as_bytes());
-                false
-            }
-        });
-        let matches = matches.await.map_err(|_| LoginFailure::Failed(StoreError::Interrupted))?;
-        match (matches, user, hash) {
+        match (self.matches(hash.clone(), password).await?, user, hash) {
             (true, Some(user), Some(hash)) => Ok((Proof::Password { user, hash }, suspect)),
             _ => {
                 self.failed(suspect);
                 Err(LoginFailure::Refused(LoginRefusal::WrongCredentials))
             }
         }
+    }
+
+    /// Whether it is the password of this hash, or of nobody's; the turn must have come.
+    async fn matches(&self, hash: Option<PasswordHash>, password: String) -> Result<bool, LoginFailure> {
+        let memories = || self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = memories().pop().unwrap_or_default();
+        let compared = tokio::task::spawn_blocking(move || {
+            let matches = match hash {
+                Some(hash) => hash.matches(password.as_bytes(), &mut memory),
+                None => {
+                    PasswordHash::matches_nobody(password.as_bytes(), &mut memory);
+                    false
+                }
+            };
+            (matches, memory)
+        });
+        let (matches, memory) = compared.await.map_err(|_| LoginFailure::Failed(StoreError::Interrupted))?;
+        memories().push(memory);
+        Ok(matches)
     }
 
     fn admit(&self, suspect: Suspect) -> Result<(), LoginFailure> {

@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -32,10 +35,25 @@ impl FromRequestParts<Arc<App>> for Source {
 fn source(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
+        if headers.contains_key(FORWARDED) {
+            warn_of_proxy(peer);
+        }
         return peer;
     }
     let last = headers.get_all(FORWARDED).iter().next_back().and_then(|value| value.to_str().ok());
     last.and_then(|value| value.rsplit(',').next()).and_then(|text| address(text.trim())).unwrap_or(peer)
+}
+
+/// Said once: a stranger can write the header as well.
+fn warn_of_proxy(peer: IpAddr) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            %peer,
+            "a request was forwarded by a proxy that is not trusted, so failed logins of all its clients count as the \
+             proxy's own; if it is yours, name it in TOLLKEEPER_TRUSTED_PROXIES"
+        );
+    }
 }
 
 /// An address, perhaps with a port.

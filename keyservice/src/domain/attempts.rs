@@ -1,9 +1,12 @@
 //! How often a login may fail: per source, and per account for strangers; arithmetic over values and `now`.
 //!
 //! A failure adds a debt that time pays off. Whoever has run into as much debt as is allowed waits. Outsiders cannot lock
-//! the owner of an account out: an account's debt counts only against sources from which nobody has ever logged into it,
-//! and newcomers, from whose source nothing has failed lately, have an allowance of their own. To use that one up, too,
-//! takes a hundred addresses.
+//! the owner of an account out:
+//!
+//! * From where somebody has logged into an account before, only what fails from there for this very account counts: not
+//!   what others fail at, with whom the source is shared.
+//! * An account's debt counts only against strangers, and newcomers, from whose site nothing has failed lately, have an
+//!   allowance of their own. To use that one up, too, takes a hundred sites.
 
 use std::{
     collections::HashMap,
@@ -29,7 +32,7 @@ impl Allowance {
     /// 10 failures at once, and another one every 90 seconds.
     pub const OF_ACCOUNT: Self = Self { burst: 10, every: Duration::from_secs(90) };
 
-    /// 100 failures at once, and another one every 10 seconds, each from another source.
+    /// 100 failures at once, and another one every 10 seconds, each from another site.
     pub const OF_NEWCOMERS: Self = Self { burst: 100, every: Duration::from_secs(10) };
 
     /// The debt of somebody who used up all but the last failure.
@@ -46,6 +49,16 @@ impl Allowance {
 /// a network is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceNetwork(IpAddr);
+
+impl SourceNetwork {
+    /// What one owner has at the least effort: one IPv4 address, or the first 48 bits of an IPv6 address.
+    fn site(self) -> Self {
+        match self.0 {
+            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() >> 80 << 80).into()),
+            v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
 
 impl fmt::Display for SourceNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,6 +97,10 @@ pub struct Account {
 #[derive(Debug)]
 pub struct Attempts {
     sources: Debts<SourceNetwork>,
+    /// Only whether there is any debt counts.
+    sites: Debts<SourceNetwork>,
+    /// Of sources from which the account is known.
+    acquaintances: Debts<(SourceNetwork, [u8; Digest::LENGTH])>,
     accounts: Debts<[u8; Digest::LENGTH]>,
     newcomers: Debts<[u8; Digest::LENGTH]>,
 }
@@ -97,6 +114,8 @@ impl Attempts {
     pub fn none() -> Self {
         Self {
             sources: Debts::new(Allowance::OF_SOURCE),
+            sites: Debts::new(Allowance::OF_SOURCE),
+            acquaintances: Debts::new(Allowance::OF_SOURCE),
             accounts: Debts::new(Allowance::OF_ACCOUNT),
             newcomers: Debts::new(Allowance::OF_NEWCOMERS),
         }
@@ -105,27 +124,40 @@ impl Attempts {
     /// Lets an attempt pass, or says how long to wait.
     ///
     /// # Errors
-    /// The time to wait, when the source, or the account for strangers, has failed too often.
+    /// The time to wait, when too much has failed from the source, or for the account.
     pub fn admit(&self, source: SourceNetwork, account: Option<Account>, now: Duration) -> Result<(), Duration> {
-        let stranger_to = account.filter(|account| account.from == Acquaintance::Stranger);
-        let by_source = self.sources.wait(&source, now);
-        let debts = if self.is_newcomer(source, now) { &self.newcomers } else { &self.accounts };
-        let by_account = stranger_to.map_or(Duration::ZERO, |account| debts.wait(account.name.as_bytes(), now));
-        let wait = by_source.max(by_account);
+        let by_source = || self.sources.wait(&source, now);
+        let wait = match account {
+            None => by_source(),
+            Some(Account { name, from: Acquaintance::Known }) => {
+                self.acquaintances.wait(&(source, *name.as_bytes()), now)
+            }
+            Some(Account { name, from: Acquaintance::Stranger }) => {
+                let debts = if self.is_newcomer(source, now) { &self.newcomers } else { &self.accounts };
+                by_source().max(debts.wait(name.as_bytes(), now))
+            }
+        };
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
     /// An attempt failed.
     pub fn failed(&mut self, source: SourceNetwork, account: Option<Account>, now: Duration) {
-        let debts = if self.is_newcomer(source, now) { &mut self.newcomers } else { &mut self.accounts };
-        if let Some(account) = account.filter(|account| account.from == Acquaintance::Stranger) {
-            debts.add(*account.name.as_bytes(), now);
+        match account {
+            None => {}
+            Some(Account { name, from: Acquaintance::Known }) => {
+                self.acquaintances.add((source, *name.as_bytes()), now);
+            }
+            Some(Account { name, from: Acquaintance::Stranger }) => {
+                let debts = if self.is_newcomer(source, now) { &mut self.newcomers } else { &mut self.accounts };
+                debts.add(*name.as_bytes(), now);
+            }
         }
         self.sources.add(source, now);
+        self.sites.add(source.site(), now);
     }
 
     fn is_newcomer(&self, source: SourceNetwork, now: Duration) -> bool {
-        self.sources.debt(&source, now).is_zero()
+        self.sites.debt(&source.site(), now).is_zero()
     }
 }
 
@@ -233,6 +265,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_was_there_before_does_not_pay_for_others_at_the_same_address() {
+        let mut attempts = Attempts::none();
+        exhaust(&mut attempts, source(1), account("nobody", Acquaintance::Stranger), START);
+        exhaust(&mut attempts, source(1), account("bob", Acquaintance::Known), START);
+        assert!(attempts.admit(source(1), account("ada", Acquaintance::Stranger), START).is_err());
+        let failures = exhaust(&mut attempts, source(1), account("ada", Acquaintance::Known), START);
+        assert_eq!(failures, Allowance::OF_SOURCE.burst);
+    }
+
+    #[test]
+    fn an_outsider_with_a_whole_site_is_one_newcomer() {
+        let mut attempts = Attempts::none();
+        let stranger = account("ada", Acquaintance::Stranger);
+        let network = |number: u16| SourceNetwork::from(IpAddr::from([0x2001, 0xdb8, 7, number, 0, 0, 0, 1]));
+        let guesses: u32 = (0..1000).map(|number| exhaust(&mut attempts, network(number), stranger, START)).sum();
+        assert_eq!(guesses, 1 + Allowance::OF_ACCOUNT.burst);
+        assert!(attempts.admit(source(1), stranger, START).is_ok(), "the owner, from somewhere new");
+    }
+
+    #[test]
     fn what_the_owner_mistypes_counts_for_the_source_alone() {
         let mut attempts = Attempts::none();
         let failures = exhaust(&mut attempts, source(1), account("ada", Acquaintance::Known), START);
@@ -248,6 +300,7 @@ mod tests {
             attempts.failed(source(number), account(&number.to_string(), Acquaintance::Stranger), START);
         }
         assert!(attempts.sources.paid_off.len() <= Attempts::MOST);
+        assert!(attempts.sites.paid_off.len() <= Attempts::MOST);
         assert!(attempts.accounts.paid_off.len() <= Attempts::MOST);
         assert!(attempts.newcomers.paid_off.len() <= Attempts::MOST);
         assert!(attempts.admit(source(1), None, START).is_err());

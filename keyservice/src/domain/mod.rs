@@ -40,7 +40,7 @@ pub use key::{
 pub use mint::{Mint, TokenRules};
 pub use moment::{InvalidMoment, Moment};
 pub use network::{InvalidNetwork, Network, TrustedProxies};
-pub use password::{HashError, Password, PasswordHash, SALT_ENTROPY};
+pub use password::{HashError, HashingMemory, Password, PasswordHash, SALT_ENTROPY};
 pub use service_account::{
     AccountOwner, NewServiceAccount, ServiceAccount, ServiceAccountChange, ServiceAccountFilter,
 };

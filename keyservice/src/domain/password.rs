@@ -3,7 +3,7 @@
 use std::{fmt, sync::LazyLock};
 
 use argon2::{
-    Argon2, PasswordHasher, PasswordVerifier,
+    Algorithm, Argon2, Block, Params, PasswordHasher, Version,
     password_hash::{self, phc},
 };
 
@@ -47,6 +47,11 @@ impl fmt::Debug for Password {
 #[derive(Clone)]
 pub struct PasswordHash(String);
 
+/// What trying one password needs, 19 MiB, to be used again and again: an allocator that is asked for so much by many
+/// threads keeps it for each of them.
+#[derive(Default)]
+pub struct HashingMemory(Vec<Block>);
+
 /// A password could not be hashed, or a hash could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Argon2id failed: {0}")]
@@ -78,14 +83,28 @@ impl PasswordHash {
 
     /// Whether it is the hash of this password. It takes the same time wherever two differ.
     #[must_use]
-    pub fn matches(&self, attempt: &[u8]) -> bool {
-        Argon2::default().verify_password(attempt, self.0.as_str()).is_ok()
+    pub fn matches(&self, attempt: &[u8], memory: &mut HashingMemory) -> bool {
+        self.try_match(attempt, memory).unwrap_or(false)
     }
 
     /// Tries a password that belongs to nobody, so that it takes as long as for somebody.
-    pub fn matches_nobody(attempt: &[u8]) {
+    pub fn matches_nobody(attempt: &[u8], memory: &mut HashingMemory) {
         static NOBODY: LazyLock<Option<PasswordHash>> = LazyLock::new(|| hash(b"nobody", [0; SALT_ENTROPY]).ok());
-        let _ = NOBODY.as_ref().map(|nobody| nobody.matches(attempt));
+        let _ = NOBODY.as_ref().map(|nobody| nobody.matches(attempt, memory));
+    }
+
+    fn try_match(&self, attempt: &[u8], memory: &mut HashingMemory) -> Result<bool, password_hash::Error> {
+        let known = phc::PasswordHash::new(&self.0)?;
+        let (Some(salt), Some(expected)) = (&known.salt, &known.hash) else { return Ok(false) };
+        let algorithm = Algorithm::try_from(known.algorithm.as_str())?;
+        let version = known.version.map(Version::try_from).transpose()?.unwrap_or_default();
+        let params = Params::try_from(&known)?;
+        memory.0.resize(params.block_count(), Block::new());
+        let mut computed = vec![0; expected.len()];
+        let argon2 = Argon2::new(algorithm, version, params);
+        argon2.hash_password_into_with_memory(attempt, salt, &mut computed, memory.0.as_mut_slice())?;
+        // These compare in a time that tells nothing.
+        Ok(phc::Output::new(&computed)? == *expected)
     }
 }
 
@@ -101,7 +120,7 @@ fn hash(password: &[u8], salt: [u8; SALT_ENTROPY]) -> Result<PasswordHash, HashE
 
 #[cfg(test)]
 mod tests {
-    use super::{Password, PasswordHash};
+    use super::{HashingMemory, Password, PasswordHash};
 
     fn password(text: &str) -> Password {
         Password::parse(text.to_owned()).unwrap()
@@ -118,11 +137,13 @@ mod tests {
     fn a_hash_matches_its_own_password_only() {
         let hash = PasswordHash::of(&password("correct horse"), [7; 16]).unwrap();
         let again = PasswordHash::parse(hash.expose()).unwrap();
-        assert!(again.matches(b"correct horse"));
+        let mut memory = HashingMemory::default();
+        assert!(again.matches(b"correct horse", &mut memory));
         for wrong in [&b""[..], b"correct hors", b"correct horse ", b"\xff"] {
-            assert!(!again.matches(wrong), "{wrong:?}");
+            assert!(!again.matches(wrong, &mut memory), "{wrong:?}");
         }
-        PasswordHash::matches_nobody(b"nobody");
+        PasswordHash::matches_nobody(b"nobody", &mut memory);
+        assert!(again.matches(b"correct horse", &mut memory), "whatever the memory was used for before");
     }
 
     #[test]

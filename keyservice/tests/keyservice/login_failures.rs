@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::login::{ada, as_ada, asking, key_of, login};
-use crate::harness::{Answer, Folder, Service, answer, metric, serve_in, text};
+use crate::harness::{Answer, Folder, Service, answer, eventually, metric, serve_in, text};
 
 /// A login from an address, as the proxy in front tells it.
 async fn from(service: &Service, address: &str, body: &Value) -> Answer {
@@ -156,4 +156,58 @@ async fn the_owner_is_known_after_a_restart_too() {
     from(&service, "198.51.100.1", &as_ada()).await.refused(429, "too_many_attempts");
     let given = from(&service, "192.0.2.1", &as_ada()).await.ok();
     assert!(!text(&given, "access_token").is_empty());
+}
+
+#[tokio::test]
+async fn whoever_was_there_before_does_not_pay_for_others_at_the_same_address() {
+    let service = Service::for_logins().await;
+    service.team("acme").await;
+    ada(&service, &[]).await;
+    from(&service, "198.51.100.1", &as_ada()).await.ok();
+    while exhaust(&service, "198.51.100.1", &wrong("nobody")).await > 0 {}
+    from(&service, "198.51.100.1", &wrong("nobody")).await.refused(429, "too_many_attempts");
+    from(&service, "198.51.100.1", &as_ada()).await.ok();
+}
+
+/// Sends a wrong password from an address of its own, again and again, until it is dropped.
+fn flood(service: &Service, number: u32) -> tokio::task::AbortHandle {
+    let address = move |round: u32| format!("10.{number}.{}.{}", round / 256 % 256, round % 256);
+    let request = asking(service, &wrong(&format!("nobody-{number}")));
+    tokio::spawn(async move {
+        for round in 0.. {
+            let request = request.try_clone().unwrap().header("x-forwarded-for", address(round));
+            if request.send().await.is_err() {
+                return;
+            }
+        }
+    })
+    .abort_handle()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_strangers_leaves_room_to_those_who_were_there_before_and_takes_bounded_memory() {
+    let service = Service::for_logins().await;
+    service.team("acme").await;
+    ada(&service, &[]).await;
+    from(&service, "192.0.2.1", &as_ada()).await.ok();
+    let floods: Vec<_> = (0..80).map(|number| flood(&service, number)).collect();
+    eventually("strangers are turned away", async || {
+        let turned_away = from(&service, "203.0.113.1", &wrong("nobody")).await.status;
+        (turned_away == 503).then_some(())
+    })
+    .await;
+    for _ in 0..5 {
+        from(&service, "192.0.2.1", &as_ada()).await.ok();
+    }
+    floods.into_iter().for_each(|flood| flood.abort());
+    // 19 MiB for each password that is hashed at the same time, and everything else that the program needs.
+    #[cfg(target_os = "linux")]
+    {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", service.pid().as_raw_pid())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        let hashed = std::thread::available_parallelism().unwrap().get().min(8) as u64;
+        println!("memory of the service in a flood of wrong passwords: at most {peak} kB");
+        assert!(peak < (hashed * 20 + 150) * 1024, "{peak} kB");
+    }
 }
