@@ -21,7 +21,7 @@ use super::{
     wire::{EnterpriseChangeBody, EnterpriseList, EnterpriseMade, EnterpriseView, NewEnterpriseBody},
 };
 use crate::{
-    domain::{EnterpriseChange, EnterpriseFilter, Name, NewEnterprise, Thing},
+    domain::{Enterprise, EnterpriseChange, EnterpriseFilter, Name, NewEnterprise, Thing},
     edge,
     store::Made,
 };
@@ -34,7 +34,7 @@ pub(super) async fn create(
     sent: Sent<NewEnterpriseBody>,
 ) -> Result<Response, Problem> {
     let once = once::once(&headers, "POST /v1/enterprises", sent.digest)?;
-    let made = app.store.create_enterprise(new_enterprise(sent.value)?, once, by, edge::now()).await?;
+    let made = app.store.create::<Enterprise>(new_enterprise(sent.value)?, once, by, edge::now()).await?;
     Ok(match made {
         Made::Now(made) => once::made(EnterpriseMade { enterprise: made.into(), replayed: false }),
         Made::Before(made) => once::replayed(EnterpriseMade { enterprise: made.into(), replayed: true }),
@@ -54,7 +54,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<E
 
 /// `GET /v1/enterprises/{id}`
 pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<EnterpriseView>, Problem> {
-    Ok(Json(app.store.enterprise(&known_form(&id)?).await?.into()))
+    Ok(Json(app.store.get::<Enterprise>(&known_form(&id)?).await?.into()))
 }
 
 /// `PATCH /v1/enterprises/{id}`
@@ -69,12 +69,12 @@ pub(super) async fn change(
         state: settable("state", sent.value.state, |state| tenant_state(&state))?,
         quota: quota_patch(sent.value.quota)?,
     };
-    Ok(Json(app.store.change_enterprise(known_form(&id)?, wanted, by, edge::now()).await?.into()))
+    Ok(Json(app.store.alter::<Enterprise>(known_form(&id)?, wanted, by, edge::now()).await?.into()))
 }
 
 /// `DELETE /v1/enterprises/{id}`
 pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
-    app.store.delete_enterprise(known_form(&id)?, by, edge::now()).await?;
+    app.store.delete::<Enterprise>(known_form(&id)?, by, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -23,7 +23,9 @@ use super::{
     },
 };
 use crate::{
-    domain::{AccountOwner, Name, NewServiceAccount, ServiceAccountChange, ServiceAccountFilter, Thing},
+    domain::{
+        AccountOwner, Name, NewServiceAccount, ServiceAccount, ServiceAccountChange, ServiceAccountFilter, Thing,
+    },
     edge,
     store::{ActError, Made},
 };
@@ -37,7 +39,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let once = once::once(&headers, "POST /v1/service-accounts", sent.digest)?;
     let account = new_account(sent.value)?;
-    let made = app.store.create_service_account(account, once, by, edge::now()).await.map_err(refused)?;
+    let made = app.store.create::<ServiceAccount>(account, once, by, edge::now()).await.map_err(refused)?;
     Ok(match made {
         Made::Now(made) => once::made(ServiceAccountMade { service_account: made.into(), replayed: false }),
         Made::Before(made) => once::replayed(ServiceAccountMade { service_account: made.into(), replayed: true }),
@@ -61,7 +63,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<S
 
 /// `GET /v1/service-accounts/{id}`
 pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<ServiceAccountView>, Problem> {
-    Ok(Json(app.store.service_account(&known_form(&id)?).await?.into()))
+    Ok(Json(app.store.get::<ServiceAccount>(&known_form(&id)?).await?.into()))
 }
 
 /// `PATCH /v1/service-accounts/{id}`
@@ -72,12 +74,12 @@ pub(super) async fn change(
     sent: Sent<ServiceAccountChangeBody>,
 ) -> Result<Json<ServiceAccountView>, Problem> {
     let wanted = ServiceAccountChange { name: settable("name", sent.value.name, |name| Name::parse(&name))? };
-    Ok(Json(app.store.change_service_account(known_form(&id)?, wanted, by, edge::now()).await?.into()))
+    Ok(Json(app.store.alter::<ServiceAccount>(known_form(&id)?, wanted, by, edge::now()).await?.into()))
 }
 
 /// `DELETE /v1/service-accounts/{id}`
 pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
-    app.store.delete_service_account(known_form(&id)?, by, edge::now()).await?;
+    app.store.delete::<ServiceAccount>(known_form(&id)?, by, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -21,7 +21,7 @@ use super::{
     wire::{NewTeamBody, TeamChangeBody, TeamList, TeamMade, TeamView},
 };
 use crate::{
-    domain::{HostList, Name, NewTeam, Patch, TeamChange, TeamFilter, Thing},
+    domain::{HostList, Name, NewTeam, Patch, Team, TeamChange, TeamFilter, Thing},
     edge,
     store::{ActError, Made},
 };
@@ -34,7 +34,7 @@ pub(super) async fn create(
     sent: Sent<NewTeamBody>,
 ) -> Result<Response, Problem> {
     let once = once::once(&headers, "POST /v1/teams", sent.digest)?;
-    let made = app.store.create_team(new_team(sent.value)?, once, by, edge::now()).await.map_err(refused)?;
+    let made = app.store.create::<Team>(new_team(sent.value)?, once, by, edge::now()).await.map_err(refused)?;
     Ok(match made {
         Made::Now(team) => once::made(TeamMade { team: team.into(), replayed: false }),
         Made::Before(team) => once::replayed(TeamMade { team: team.into(), replayed: true }),
@@ -57,7 +57,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<T
 
 /// `GET /v1/teams/{id}`
 pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<TeamView>, Problem> {
-    Ok(Json(app.store.team(&known_form(&id)?).await?.into()))
+    Ok(Json(app.store.get::<Team>(&known_form(&id)?).await?.into()))
 }
 
 /// `PATCH /v1/teams/{id}`
@@ -68,13 +68,13 @@ pub(super) async fn change(
     sent: Sent<TeamChangeBody>,
 ) -> Result<Json<TeamView>, Problem> {
     let wanted = team_change(sent.value)?;
-    let changed = app.store.change_team(known_form(&id)?, wanted, by, edge::now()).await.map_err(refused)?;
+    let changed = app.store.alter::<Team>(known_form(&id)?, wanted, by, edge::now()).await.map_err(refused)?;
     Ok(Json(changed.into()))
 }
 
 /// `DELETE /v1/teams/{id}`
 pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
-    app.store.delete_team(known_form(&id)?, by, edge::now()).await?;
+    app.store.delete::<Team>(known_form(&id)?, by, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -21,7 +21,7 @@ use super::{
     wire::{NewUserBody, PasswordBody, UserChangeBody, UserList, UserMade, UserView},
 };
 use crate::{
-    domain::{Name, NewUser, Password, PasswordHash, Patch, Thing, UserChange, UserFilter},
+    domain::{Name, NewUser, Password, PasswordHash, Patch, Thing, User, UserChange, UserFilter},
     edge,
     store::{ActError, Made},
 };
@@ -34,7 +34,7 @@ pub(super) async fn create(
     sent: Sent<NewUserBody>,
 ) -> Result<Response, Problem> {
     let once = once::once(&headers, "POST /v1/users", sent.digest)?;
-    let made = app.store.create_user(new_user(sent.value)?, once, by, edge::now()).await.map_err(refused)?;
+    let made = app.store.create::<User>(new_user(sent.value)?, once, by, edge::now()).await.map_err(refused)?;
     Ok(match made {
         Made::Now(user) => once::made(UserMade { user: user.into(), replayed: false }),
         Made::Before(user) => once::replayed(UserMade { user: user.into(), replayed: true }),
@@ -54,7 +54,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<U
 
 /// `GET /v1/users/{id}`
 pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<UserView>, Problem> {
-    Ok(Json(app.store.user(&known_form(&id)?).await?.into()))
+    Ok(Json(app.store.get::<User>(&known_form(&id)?).await?.into()))
 }
 
 /// `PATCH /v1/users/{id}`
@@ -69,7 +69,7 @@ pub(super) async fn change(
         state: settable("state", sent.value.state, |state| tenant_state(&state))?,
         permissions: settable("permissions", sent.value.permissions, |list| permissions(&list))?,
     };
-    Ok(Json(app.store.change_user(known_form(&id)?, wanted, by, edge::now()).await?.into()))
+    Ok(Json(app.store.alter::<User>(known_form(&id)?, wanted, by, edge::now()).await?.into()))
 }
 
 /// `PUT /v1/users/{id}/password`
@@ -102,7 +102,7 @@ async fn hash(password: Password) -> Result<PasswordHash, Problem> {
 
 /// `DELETE /v1/users/{id}`
 pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
-    app.store.delete_user(known_form(&id)?, by, edge::now()).await?;
+    app.store.delete::<User>(known_form(&id)?, by, edge::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

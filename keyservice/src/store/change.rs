@@ -8,7 +8,7 @@
 //!
 //! A revision that is not committed is not used up: the counter is rolled back with everything else.
 
-use std::sync::atomic::Ordering;
+use std::{borrow::Cow, sync::atomic::Ordering};
 
 use serde_json::{Map, Value};
 use tollkeeper_contract::page::{Cursor, Table};
@@ -29,7 +29,7 @@ pub const MAX_ROWS_PER_REVISION: usize = 256;
 const ENTRIES_PER_INSERT: usize = 40;
 
 /// A write transaction.
-pub(super) struct Change<'a> {
+pub struct Change<'a> {
     store: &'a Store,
     by: By,
     sql: Connection,
@@ -42,7 +42,7 @@ pub(super) struct Change<'a> {
 /// What the audit log says of a change, besides who and when.
 pub(super) struct Entry {
     /// What was done, for example `key.revoke`.
-    pub(super) action: &'static str,
+    pub(super) action: Cow<'static, str>,
     /// To what, for example `key:c7tq4m2xkz5r6y3a`.
     pub(super) resource: String,
     /// The team that it belongs to.
@@ -55,7 +55,8 @@ pub(super) struct Entry {
 
 impl Entry {
     /// `action` was done to the `sort` of thing that is called `id`.
-    pub(super) fn new(action: &'static str, sort: &str, id: &str) -> Self {
+    pub(super) fn new(action: impl Into<Cow<'static, str>>, sort: &str, id: &str) -> Self {
+        let action = action.into();
         Self { action, resource: format!("{sort}:{id}"), team: None, enterprise: None, detail: Map::new() }
     }
 
@@ -172,7 +173,8 @@ fn auditing(by: &By, revision: Option<i64>, entries: impl Iterator<Item = (i64, 
     let insert = insert.bind(by.actor.to_string()).bind(by.source.map(|source| source.to_string())).bind(revision);
     entries.enumerate().fold(insert, |insert, (index, (seq, (entry, now)))| {
         let insert = insert.then_with(if index == 0 { "($1, $2, $3, " } else { ", ($1, $2, $3, " }, seq);
-        let insert = insert.then_with(", ", now).then_with(", ", entry.action).then_with(", ", entry.resource);
+        let insert =
+            insert.then_with(", ", now).then_with(", ", entry.action.into_owned()).then_with(", ", entry.resource);
         let insert = insert.then_with(", ", entry.team).then_with(", ", entry.enterprise);
         insert.then_with(", ", Value::Object(entry.detail).to_string()).then(")")
     })

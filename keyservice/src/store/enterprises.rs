@@ -6,56 +6,16 @@ use tollkeeper_contract::{
 };
 
 use super::{
-    ActError, Made, Once, Refusal, Store, StoreError,
+    ActError, Refusal, Store, StoreError,
     change::Change,
+    kept::Kept,
     row,
-    sessions::{self, Ending},
+    sessions::{self, Ended, Ending},
     sql::{Connection, Row, Statement, sql},
-    telling,
 };
-use crate::domain::{By, Enterprise, EnterpriseChange, EnterpriseFilter, Moment, Name, NewEnterprise, Thing, word};
+use crate::domain::{Enterprise, EnterpriseChange, EnterpriseFilter, Moment, Name, NewEnterprise, Thing, word};
 
 impl Store {
-    /// Makes an enterprise, once per `once`.
-    ///
-    /// # Errors
-    /// When an enterprise of that id exists, `once` stands for another request, or the database fails.
-    pub async fn create_enterprise(
-        &self,
-        enterprise: NewEnterprise,
-        once: Option<Once>,
-        by: By,
-        now: Moment,
-    ) -> Result<Made<Enterprise>, ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            if let Some(id) = change.made_before(once.as_ref()).await? {
-                let before = find(change.sql(), &id).await?;
-                return before.map(Made::Before).ok_or(Refusal::MadeAndDeleted.into());
-            }
-            if find(change.sql(), enterprise.id.as_str()).await?.is_some() {
-                return Err(Refusal::Exists(Thing::Enterprise).into());
-            }
-            insert(&mut change, &enterprise, now).await?;
-            change.publish(cursor(&enterprise.id)).await?;
-            change.remember(once.as_ref(), enterprise.id.as_str(), now).await?;
-            let made = existing(change.sql(), &enterprise.id).await?;
-            change.tell_made("enterprise.create", &made, now);
-            change.commit().await?;
-            Ok(Made::Now(made))
-        })
-        .await
-    }
-
-    /// One enterprise.
-    ///
-    /// # Errors
-    /// When there is no such enterprise, or the database fails.
-    pub async fn enterprise(&self, id: &EnterpriseId) -> Result<Enterprise, ActError> {
-        existing(&mut self.read().await?, id).await
-    }
-
     /// Up to `limit` enterprises in the order of their ids, behind the id `after`.
     ///
     /// # Errors
@@ -71,56 +31,52 @@ impl Store {
         let query = query.then_with(" ORDER BY e.id LIMIT ", limit);
         query.fetch_all(&mut self.read().await?).await?.iter().map(enterprise).collect()
     }
+}
 
-    /// Changes an enterprise. What leaves it as it was takes no revision.
-    ///
-    /// # Errors
-    /// When there is no such enterprise, or the database fails.
-    pub async fn change_enterprise(
-        &self,
-        id: EnterpriseId,
-        wanted: EnterpriseChange,
-        by: By,
-        now: Moment,
-    ) -> Result<Enterprise, ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            let before = existing(change.sql(), &id).await?;
-            let after = wanted.applied_to(&before);
-            if after == before {
-                return Ok(before);
-            }
-            update(&mut change, &after).await?;
-            change.publish(cursor(&id)).await?;
-            change.tell_changed("enterprise.change", &before, &after, now);
-            let changed = existing(change.sql(), &id).await?;
-            change.commit().await?;
-            Ok(changed)
-        })
-        .await
+impl Kept for Enterprise {
+    type Id = EnterpriseId;
+    type New = NewEnterprise;
+    type Change = EnterpriseChange;
+
+    fn id_of(new: &NewEnterprise) -> &EnterpriseId {
+        &new.id
     }
 
-    /// Deletes an enterprise.
-    ///
-    /// # Errors
-    /// When there is no such enterprise, it still has a team or a service account, or the database fails.
-    pub async fn delete_enterprise(&self, id: EnterpriseId, by: By, now: Moment) -> Result<(), ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            let before = existing(change.sql(), &id).await?;
-            must_be_empty(change.sql(), &id).await?;
-            sql("DELETE FROM enterprises WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
-            change.withdraw(cursor(&id), now).await?;
-            // An enterprise of the same id may be made before their tokens end.
-            let why = Some("its enterprise was deleted");
-            let ended = sessions::end(&mut change, Ending::OfEnterprise(&id), why, now).await?;
-            change.audit(ended.told_in(telling::gone("enterprise.delete", &before)), now);
-            change.commit().await?;
-            Ok(())
-        })
-        .await
+    fn after(&self, wanted: EnterpriseChange) -> Self {
+        wanted.applied_to(self)
+    }
+
+    async fn find(on: &mut Connection, id: &str) -> Result<Option<Self>, StoreError> {
+        select().then_with(" WHERE e.id = ", id).fetch_optional(on).await?.map(|row| enterprise(&row)).transpose()
+    }
+
+    async fn insert(new: &NewEnterprise, change: &mut Change<'_>, now: Moment) -> Result<(), ActError> {
+        let (limit, window) = row::quota_columns(new.quota);
+        let insert = sql("INSERT INTO enterprises (id, digest, name, state, quota_limit, quota_window, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)");
+        let insert = insert.bind(new.id.as_str()).bind(&cursor(&new.id).digest).bind(new.name.as_str());
+        let insert = insert.bind(word::of_tenant_state(new.state)).bind(limit).bind(window).bind(now);
+        insert.execute(change.sql()).await?;
+        Ok(change.publish(cursor(&new.id)).await?)
+    }
+
+    async fn update(&self, _: &Self, change: &mut Change<'_>, _: Moment) -> Result<(), ActError> {
+        let (limit, window) = row::quota_columns(self.quota);
+        let update =
+            sql("UPDATE enterprises SET name = $2, state = $3, quota_limit = $4, quota_window = $5 WHERE id = $1");
+        let update = update.bind(self.id.as_str()).bind(self.name.as_str());
+        let update = update.bind(word::of_tenant_state(self.state)).bind(limit).bind(window);
+        update.execute(change.sql()).await?;
+        Ok(change.publish(cursor(&self.id)).await?)
+    }
+
+    async fn remove(&self, change: &mut Change<'_>, now: Moment) -> Result<Ended, ActError> {
+        must_be_empty(change.sql(), &self.id).await?;
+        sql("DELETE FROM enterprises WHERE id = $1").bind(self.id.as_str()).execute(change.sql()).await?;
+        change.withdraw(cursor(&self.id), now).await?;
+        // An enterprise of the same id may be made before their tokens end.
+        let why = Some("its enterprise was deleted");
+        Ok(sessions::end(change, Ending::OfEnterprise(&self.id), why, now).await?)
     }
 }
 
@@ -135,34 +91,6 @@ async fn must_be_empty(on: &mut Connection, id: &EnterpriseId) -> Result<(), Act
         }
     }
     Ok(())
-}
-
-async fn insert(change: &mut Change<'_>, enterprise: &NewEnterprise, now: Moment) -> Result<(), StoreError> {
-    let (limit, window) = row::quota_columns(enterprise.quota);
-    let insert = sql("INSERT INTO enterprises (id, digest, name, state, quota_limit, quota_window, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)");
-    let insert = insert.bind(enterprise.id.as_str()).bind(&cursor(&enterprise.id).digest);
-    let insert = insert.bind(enterprise.name.as_str()).bind(word::of_tenant_state(enterprise.state));
-    insert.bind(limit).bind(window).bind(now).execute(change.sql()).await?;
-    Ok(())
-}
-
-async fn update(change: &mut Change<'_>, enterprise: &Enterprise) -> Result<(), StoreError> {
-    let (limit, window) = row::quota_columns(enterprise.quota);
-    let update = sql("UPDATE enterprises SET name = $2, state = $3, quota_limit = $4, quota_window = $5 WHERE id = $1");
-    let update = update.bind(enterprise.id.as_str()).bind(enterprise.name.as_str());
-    let update = update.bind(word::of_tenant_state(enterprise.state)).bind(limit).bind(window);
-    update.execute(change.sql()).await?;
-    Ok(())
-}
-
-/// The enterprise, or the refusal of what was to be done with it.
-pub(super) async fn existing(on: &mut Connection, id: &EnterpriseId) -> Result<Enterprise, ActError> {
-    find(on, id.as_str()).await?.ok_or(Refusal::NoSuch(Thing::Enterprise).into())
-}
-
-async fn find(on: &mut Connection, id: &str) -> Result<Option<Enterprise>, StoreError> {
-    select().then_with(" WHERE e.id = ", id).fetch_optional(on).await?.map(|row| enterprise(&row)).transpose()
 }
 
 fn select() -> Statement {

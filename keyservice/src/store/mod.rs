@@ -2,6 +2,7 @@
 //!
 //! * `change`: the only way to write what nodes see; commit order is revision order
 //! * `enterprises`, `teams`, `hosts`, `users`, `service_accounts`, `keys`: what the admin API reads and changes
+//! * `kept`: what the first of these have in common
 //! * `audit`, `telling`: the audit log as it is read, and what changes tell it
 //! * `login`, `grants`, `acquaintances`, `sessions`, `token_keys`: logins, and what they lead to
 //! * `publication`, `records`: what nodes read, in pages
@@ -23,6 +24,7 @@ mod hold;
 mod hosts;
 mod housekeeping;
 mod idempotency;
+mod kept;
 mod keys;
 mod ledger;
 mod login;

@@ -3,62 +3,19 @@
 use tollkeeper_contract::{EnterpriseId, KeyId, ServiceAccountId, TeamId};
 
 use super::{
-    ActError, Made, Once, Refusal, Store, StoreError,
+    ActError, Refusal, Store, StoreError,
     change::Change,
-    enterprises, keys, row,
+    kept::{Kept, existing},
+    keys, row,
+    sessions::Ended,
     sql::{Connection, Row, Statement, sql},
-    teams,
 };
 use crate::domain::{
-    AccountOwner, By, Moment, Name, NewServiceAccount, ServiceAccount, ServiceAccountChange, ServiceAccountFilter,
-    Thing,
+    AccountOwner, Enterprise, Moment, Name, NewServiceAccount, ServiceAccount, ServiceAccountChange,
+    ServiceAccountFilter, Team, Thing,
 };
 
 impl Store {
-    /// Makes a service account, once per `once`.
-    ///
-    /// # Errors
-    /// When an account of that id exists, there is no such team or enterprise, `once` stands for another request, or the
-    /// database fails.
-    pub async fn create_service_account(
-        &self,
-        account: NewServiceAccount,
-        once: Option<Once>,
-        by: By,
-        now: Moment,
-    ) -> Result<Made<ServiceAccount>, ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            if let Some(id) = change.made_before(once.as_ref()).await? {
-                let before = find(change.sql(), &id).await?;
-                return before.map(Made::Before).ok_or(Refusal::MadeAndDeleted.into());
-            }
-            if find(change.sql(), account.id.as_str()).await?.is_some() {
-                return Err(Refusal::Exists(Thing::ServiceAccount).into());
-            }
-            match &account.owner {
-                AccountOwner::Team(team) => teams::existing(change.sql(), team).await.map(|_| ())?,
-                AccountOwner::Enterprise(owner) => enterprises::existing(change.sql(), owner).await.map(|_| ())?,
-            }
-            insert(&mut change, &account, now).await?;
-            change.remember(once.as_ref(), account.id.as_str(), now).await?;
-            let made = existing(change.sql(), &account.id).await?;
-            change.tell_made("service_account.create", &made, now);
-            change.commit().await?;
-            Ok(Made::Now(made))
-        })
-        .await
-    }
-
-    /// One service account.
-    ///
-    /// # Errors
-    /// When there is no such account, or the database fails.
-    pub async fn service_account(&self, id: &ServiceAccountId) -> Result<ServiceAccount, ActError> {
-        existing(&mut self.read().await?, id).await
-    }
-
     /// Up to `limit` service accounts in the order of their ids, behind the id `after`.
     ///
     /// # Errors
@@ -75,75 +32,54 @@ impl Store {
         let query = query.then_with(" ORDER BY a.id LIMIT ", limit);
         query.fetch_all(&mut self.read().await?).await?.iter().map(account).collect()
     }
+}
 
-    /// Changes a service account. What leaves it as it was is not written.
-    ///
-    /// # Errors
-    /// When there is no such account, or the database fails.
-    pub async fn change_service_account(
-        &self,
-        id: ServiceAccountId,
-        wanted: ServiceAccountChange,
-        by: By,
-        now: Moment,
-    ) -> Result<ServiceAccount, ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            let before = existing(change.sql(), &id).await?;
-            let after = wanted.applied_to(&before);
-            if after == before {
-                return Ok(before);
-            }
-            let update = sql("UPDATE service_accounts SET name = $2 WHERE id = $1").bind(id.as_str());
-            update.bind(after.name.as_str()).execute(change.sql()).await?;
-            change.tell_changed("service_account.change", &before, &after, now);
-            change.commit().await?;
-            Ok(after)
-        })
-        .await
+impl Kept for ServiceAccount {
+    type Id = ServiceAccountId;
+    type New = NewServiceAccount;
+    type Change = ServiceAccountChange;
+
+    fn id_of(new: &NewServiceAccount) -> &ServiceAccountId {
+        &new.id
     }
 
-    /// Deletes a service account and its revoked keys.
-    ///
-    /// # Errors
-    /// When there is no such account, it still has a key that is not revoked, or the database fails.
-    pub async fn delete_service_account(&self, id: ServiceAccountId, by: By, now: Moment) -> Result<(), ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            let before = existing(change.sql(), &id).await?;
-            let count = sql("SELECT COUNT(*) AS count FROM keys WHERE service_account = $1 AND state <> 'revoked'");
-            let count = row::unsigned(&count.bind(id.as_str()).fetch_one(change.sql()).await?, "count")?;
-            if count > 0 {
-                return Err(Refusal::StillHas { owner: Thing::ServiceAccount, what: Thing::Key, count }.into());
-            }
-            keys::remove_with(&mut change, &before, "service_account", now).await?;
-            sql("DELETE FROM service_accounts WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
-            change.tell_gone("service_account.delete", &before, now);
-            change.commit().await?;
-            Ok(())
-        })
-        .await
+    fn after(&self, wanted: ServiceAccountChange) -> Self {
+        wanted.applied_to(self)
     }
-}
 
-async fn insert(change: &mut Change<'_>, account: &NewServiceAccount, now: Moment) -> Result<(), StoreError> {
-    let insert =
-        sql("INSERT INTO service_accounts (id, team, enterprise, name, created_at) VALUES ($1, $2, $3, $4, $5)");
-    let insert = insert.bind(account.id.as_str()).bind(account.owner.team().map(TeamId::as_str));
-    let insert = insert.bind(account.owner.enterprise().map(EnterpriseId::as_str)).bind(account.name.as_str());
-    insert.bind(now).execute(change.sql()).await?;
-    Ok(())
-}
+    async fn find(on: &mut Connection, id: &str) -> Result<Option<Self>, StoreError> {
+        select().then_with(" WHERE a.id = ", id).fetch_optional(on).await?.map(|row| account(&row)).transpose()
+    }
 
-/// The account, or the refusal of what was to be done with it.
-pub(super) async fn existing(on: &mut Connection, id: &ServiceAccountId) -> Result<ServiceAccount, ActError> {
-    find(on, id.as_str()).await?.ok_or(Refusal::NoSuch(Thing::ServiceAccount).into())
-}
+    async fn insert(new: &NewServiceAccount, change: &mut Change<'_>, now: Moment) -> Result<(), ActError> {
+        match &new.owner {
+            AccountOwner::Team(team) => existing::<Team>(change.sql(), team).await.map(|_| ())?,
+            AccountOwner::Enterprise(owner) => existing::<Enterprise>(change.sql(), owner).await.map(|_| ())?,
+        }
+        let insert =
+            sql("INSERT INTO service_accounts (id, team, enterprise, name, created_at) VALUES ($1, $2, $3, $4, $5)");
+        let insert = insert.bind(new.id.as_str()).bind(new.owner.team().map(TeamId::as_str));
+        let insert = insert.bind(new.owner.enterprise().map(EnterpriseId::as_str)).bind(new.name.as_str());
+        insert.bind(now).execute(change.sql()).await?;
+        Ok(())
+    }
 
-async fn find(on: &mut Connection, id: &str) -> Result<Option<ServiceAccount>, StoreError> {
-    select().then_with(" WHERE a.id = ", id).fetch_optional(on).await?.map(|row| account(&row)).transpose()
+    async fn update(&self, _: &Self, change: &mut Change<'_>, _: Moment) -> Result<(), ActError> {
+        let update = sql("UPDATE service_accounts SET name = $2 WHERE id = $1").bind(self.id.as_str());
+        update.bind(self.name.as_str()).execute(change.sql()).await?;
+        Ok(())
+    }
+
+    async fn remove(&self, change: &mut Change<'_>, now: Moment) -> Result<Ended, ActError> {
+        let count = sql("SELECT COUNT(*) AS count FROM keys WHERE service_account = $1 AND state <> 'revoked'");
+        let count = row::unsigned(&count.bind(self.id.as_str()).fetch_one(change.sql()).await?, "count")?;
+        if count > 0 {
+            return Err(Refusal::StillHas { owner: Thing::ServiceAccount, what: Thing::Key, count }.into());
+        }
+        keys::remove_with(change, self, "service_account", now).await?;
+        sql("DELETE FROM service_accounts WHERE id = $1").bind(self.id.as_str()).execute(change.sql()).await?;
+        Ok(Ended::default())
+    }
 }
 
 fn select() -> Statement {

@@ -192,7 +192,7 @@ pub(super) enum Ending<'a> {
 
 /// Sessions that were ended.
 #[derive(Default)]
-pub(super) struct Ended {
+pub struct Ended {
     pub(super) count: u64,
     /// The first [`MOST_NAMED`] ids.
     ids: Vec<String>,

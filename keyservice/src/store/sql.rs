@@ -58,7 +58,7 @@ impl Pool {
 }
 
 /// A transaction on either database; dropped without a commit, it leaves nothing behind.
-pub(super) enum Connection {
+pub enum Connection {
     /// On SQLite.
     Sqlite(Transaction<'static, Sqlite>),
     /// On PostgreSQL.

@@ -6,57 +6,17 @@ use tollkeeper_contract::{
 };
 
 use super::{
-    ActError, Made, Once, Refusal, Store, StoreError,
+    ActError, Store, StoreError,
     change::Change,
+    kept::{Kept, existing},
     keys, row,
-    sessions::{self, Ending},
+    sessions::{self, Ended, Ending},
     sql::{Connection, Row, Statement, sql},
-    teams, telling,
+    telling,
 };
-use crate::domain::{By, Moment, Name, NewUser, PasswordHash, Thing, User, UserChange, UserFilter, word};
+use crate::domain::{By, Moment, Name, NewUser, PasswordHash, Team, User, UserChange, UserFilter, word};
 
 impl Store {
-    /// Makes a user, once per `once`.
-    ///
-    /// # Errors
-    /// When a user of that id exists, there is no such team, `once` stands for another request, or the database fails.
-    pub async fn create_user(
-        &self,
-        user: NewUser,
-        once: Option<Once>,
-        by: By,
-        now: Moment,
-    ) -> Result<Made<User>, ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            if let Some(id) = change.made_before(once.as_ref()).await? {
-                let before = find(change.sql(), &id).await?;
-                return before.map(Made::Before).ok_or(Refusal::MadeAndDeleted.into());
-            }
-            if find(change.sql(), user.id.as_str()).await?.is_some() {
-                return Err(Refusal::Exists(Thing::User).into());
-            }
-            teams::existing(change.sql(), &user.team).await?;
-            insert(&mut change, &user, now).await?;
-            change.publish(cursor(&user.id)).await?;
-            change.remember(once.as_ref(), user.id.as_str(), now).await?;
-            let made = existing(change.sql(), &user.id).await?;
-            change.tell_made("user.create", &made, now);
-            change.commit().await?;
-            Ok(Made::Now(made))
-        })
-        .await
-    }
-
-    /// One user.
-    ///
-    /// # Errors
-    /// When there is no such user, or the database fails.
-    pub async fn user(&self, id: &UserId) -> Result<User, ActError> {
-        existing(&mut self.read().await?, id).await
-    }
-
     /// Up to `limit` users in the order of their ids, behind the id `after`.
     ///
     /// # Errors
@@ -74,31 +34,6 @@ impl Store {
         query.fetch_all(&mut self.read().await?).await?.iter().map(user).collect()
     }
 
-    /// Changes a user: what the user's keys and sessions can do follows. What changes nothing takes no revision.
-    ///
-    /// # Errors
-    /// When there is no such user, or the database fails.
-    pub async fn change_user(&self, id: UserId, wanted: UserChange, by: By, now: Moment) -> Result<User, ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            let before = existing(change.sql(), &id).await?;
-            let after = wanted.applied_to(&before);
-            if after == before {
-                return Ok(before);
-            }
-            let update = sql("UPDATE users SET name = $2, state = $3, permissions = $4 WHERE id = $1");
-            let update = update.bind(id.as_str()).bind(after.name.as_str()).bind(word::of_tenant_state(after.state));
-            update.bind(after.permissions.as_str()).execute(change.sql()).await?;
-            change.publish(cursor(&id)).await?;
-            change.tell_changed("user.change", &before, &after, now);
-            let changed = existing(change.sql(), &id).await?;
-            change.commit().await?;
-            Ok(changed)
-        })
-        .await
-    }
-
     /// Sets the password of a user, or takes it away. Nodes do not see it.
     ///
     /// # Errors
@@ -113,7 +48,7 @@ impl Store {
         let store = self.clone();
         self.to_the_end(async move {
             let mut change = store.change(&by).await?;
-            let user = existing(change.sql(), &id).await?;
+            let user: User = existing(change.sql(), &id).await?;
             let word = if hash.is_some() { "set" } else { "cleared" };
             let update = sql("UPDATE users SET password_hash = $2 WHERE id = $1").bind(id.as_str());
             update.bind(hash.as_ref().map(PasswordHash::expose)).execute(change.sql()).await?;
@@ -128,45 +63,51 @@ impl Store {
         })
         .await
     }
+}
 
-    /// Deletes a user with all the user's keys.
-    ///
-    /// # Errors
-    /// When there is no such user, or the database fails.
-    pub async fn delete_user(&self, id: UserId, by: By, now: Moment) -> Result<(), ActError> {
-        let store = self.clone();
-        self.to_the_end(async move {
-            let mut change = store.change(&by).await?;
-            let before = existing(change.sql(), &id).await?;
-            keys::remove_with(&mut change, &before, "user_id", now).await?;
-            // Their user is gone, but somebody of the same name may be made before their tokens end.
-            let ended = sessions::end(&mut change, Ending::OfUser(&id), Some("its user was deleted"), now).await?;
-            sql("DELETE FROM users WHERE id = $1").bind(id.as_str()).execute(change.sql()).await?;
-            change.withdraw(cursor(&id), now).await?;
-            change.audit(ended.told_in(telling::gone("user.delete", &before)), now);
-            change.commit().await?;
-            Ok(())
-        })
-        .await
+impl Kept for User {
+    type Id = UserId;
+    type New = NewUser;
+    type Change = UserChange;
+
+    fn id_of(new: &NewUser) -> &UserId {
+        &new.id
     }
-}
 
-async fn insert(change: &mut Change<'_>, user: &NewUser, now: Moment) -> Result<(), StoreError> {
-    let insert = sql("INSERT INTO users (id, digest, team, name, state, permissions, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)");
-    let insert = insert.bind(user.id.as_str()).bind(&cursor(&user.id).digest).bind(user.team.as_str());
-    let insert = insert.bind(user.name.as_str()).bind(word::of_tenant_state(user.state));
-    insert.bind(user.permissions.as_str()).bind(now).execute(change.sql()).await?;
-    Ok(())
-}
+    fn after(&self, wanted: UserChange) -> Self {
+        wanted.applied_to(self)
+    }
 
-/// The user, or the refusal of what was to be done with the user.
-pub(super) async fn existing(on: &mut Connection, id: &UserId) -> Result<User, ActError> {
-    find(on, id.as_str()).await?.ok_or(Refusal::NoSuch(Thing::User).into())
-}
+    async fn find(on: &mut Connection, id: &str) -> Result<Option<Self>, StoreError> {
+        select().then_with(" WHERE u.id = ", id).fetch_optional(on).await?.map(|row| user(&row)).transpose()
+    }
 
-async fn find(on: &mut Connection, id: &str) -> Result<Option<User>, StoreError> {
-    select().then_with(" WHERE u.id = ", id).fetch_optional(on).await?.map(|row| user(&row)).transpose()
+    async fn insert(new: &NewUser, change: &mut Change<'_>, now: Moment) -> Result<(), ActError> {
+        existing::<Team>(change.sql(), &new.team).await?;
+        let insert = sql("INSERT INTO users (id, digest, team, name, state, permissions, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)");
+        let insert = insert.bind(new.id.as_str()).bind(&cursor(&new.id).digest).bind(new.team.as_str());
+        let insert = insert.bind(new.name.as_str()).bind(word::of_tenant_state(new.state));
+        insert.bind(new.permissions.as_str()).bind(now).execute(change.sql()).await?;
+        Ok(change.publish(cursor(&new.id)).await?)
+    }
+
+    /// What the user's keys and sessions can do follows.
+    async fn update(&self, _: &Self, change: &mut Change<'_>, _: Moment) -> Result<(), ActError> {
+        let update = sql("UPDATE users SET name = $2, state = $3, permissions = $4 WHERE id = $1");
+        let update = update.bind(self.id.as_str()).bind(self.name.as_str()).bind(word::of_tenant_state(self.state));
+        update.bind(self.permissions.as_str()).execute(change.sql()).await?;
+        Ok(change.publish(cursor(&self.id)).await?)
+    }
+
+    async fn remove(&self, change: &mut Change<'_>, now: Moment) -> Result<Ended, ActError> {
+        keys::remove_with(change, self, "user_id", now).await?;
+        // Their user is gone, but somebody of the same name may be made before their tokens end.
+        let ended = sessions::end(change, Ending::OfUser(&self.id), Some("its user was deleted"), now).await?;
+        sql("DELETE FROM users WHERE id = $1").bind(self.id.as_str()).execute(change.sql()).await?;
+        change.withdraw(cursor(&self.id), now).await?;
+        Ok(ended)
+    }
 }
 
 fn select() -> Statement {

@@ -7,7 +7,7 @@ use std::{
 
 use keyservice::{
     domain::{
-        By, Claimant, HostList, KeyFilter, KeySeed, KeyState, KeyTerms, Moment, Name, NewKey, NewTeam, Revocation,
+        By, Claimant, HostList, KeyFilter, KeySeed, KeyState, KeyTerms, Moment, Name, NewKey, NewTeam, Revocation, Team,
     },
     store::{Census, Store},
 };
@@ -78,7 +78,7 @@ async fn very_many_revoked_keys_go_with_their_team_in_bounded_changes() {
         store.revoke_key(key.id, Revocation::default(), By::SERVICE, now).await.unwrap();
     }
     let revoked = store.census().await.unwrap().revision;
-    store.delete_team(team, By::SERVICE, now).await.unwrap();
+    store.delete::<Team>(team, By::SERVICE, now).await.unwrap();
     assert_eq!(store.census().await.unwrap(), Census { revision: revoked + 2, ..Census::default() });
     store.close().await;
 }
@@ -260,7 +260,7 @@ async fn fill(folder: &Folder, keys: usize) -> Store {
     let store = Store::open(&folder.database()).await.unwrap();
     let now = Moment::from_unix(1).unwrap();
     let team = TeamId::parse(&"t".repeat(64)).unwrap();
-    store.create_team(new_team(team.clone()), None, By::SERVICE, now).await.unwrap();
+    store.create::<Team>(new_team(team.clone()), None, By::SERVICE, now).await.unwrap();
     let scopes = (0..Scopes::MAX).map(|number| Scope::parse(&format!("{number:0>64}")).unwrap());
     let terms = KeyTerms {
         name: None,

@@ -1,7 +1,7 @@
 //! What is forgotten, and what nodes are told then.
 
 use keyservice::{
-    domain::{By, Moment},
+    domain::{By, Moment, Team},
     store::{Behind, Cleared, Retention, Store},
 };
 use reqwest::StatusCode;
@@ -24,7 +24,7 @@ async fn store(folder: &Folder) -> Store {
     let store = Store::open(&folder.database()).await.unwrap();
     for (id, at) in [("a", day(0)), ("b", day(5))] {
         make(&store, id, at).await;
-        store.delete_team(TeamId::parse(id).unwrap(), By::SERVICE, at).await.unwrap();
+        store.delete::<Team>(TeamId::parse(id).unwrap(), By::SERVICE, at).await.unwrap();
     }
     make(&store, "c", day(5)).await;
     store
@@ -32,7 +32,7 @@ async fn store(folder: &Folder) -> Store {
 
 async fn make(store: &Store, id: &str, at: Moment) {
     let team = new_team(TeamId::parse(id).unwrap());
-    store.create_team(team, None, By::SERVICE, at).await.unwrap();
+    store.create::<Team>(team, None, By::SERVICE, at).await.unwrap();
 }
 
 async fn forgotten(store: &Store, after: u64) -> Option<u64> {

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use tollkeeper_contract::{Kind, ServiceAccountId, TeamId, UserId};
 
 use super::super::{
-    ActError, Refusal, row, service_accounts,
+    ActError, Refusal, kept, row,
     sql::{Connection, sql},
 };
-use crate::domain::{AccountOwner, Claimant, Holder, Thing};
+use crate::domain::{AccountOwner, Claimant, Holder, ServiceAccount, Thing};
 
 /// The most keys of one user that are not revoked.
 const MAX_KEYS_OF_A_USER: u64 = 100;
@@ -55,7 +55,7 @@ impl Claims {
         id: ServiceAccountId,
         expected: Option<Kind>,
     ) -> Result<Holder, ActError> {
-        let account = service_accounts::existing(on, &id).await?;
+        let account: ServiceAccount = kept::existing(on, &id).await?;
         let kind = account.owner.kind();
         if expected.is_some_and(|expected| expected != kind) {
             return Err(Refusal::KindOfAccount(kind).into());
