@@ -22,6 +22,7 @@ mod service_accounts;
 mod sessions;
 mod source;
 mod teams;
+mod tenants;
 mod token_keys;
 mod users;
 pub mod wire;
@@ -40,7 +41,7 @@ use tokio::sync::watch;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeToken};
 
 use crate::{
-    domain::{AdminToken, TrustedProxies},
+    domain::{AdminToken, Enterprise, ServiceAccount, Team, TrustedProxies, User},
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
@@ -98,17 +99,22 @@ pub fn router(app: Arc<App>) -> Router {
 
 fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
-        .route("/enterprises", get(enterprises::list).post(enterprises::create))
-        .route("/enterprises/{id}", get(enterprises::show).patch(enterprises::change).delete(enterprises::delete))
-        .route("/teams", get(teams::list).post(teams::create))
-        .route("/teams/{id}", get(teams::show).patch(teams::change).delete(teams::delete))
-        .route("/users", get(users::list).post(users::create))
-        .route("/users/{id}", get(users::show).patch(users::change).delete(users::delete))
+        .route("/enterprises", get(enterprises::list).post(tenants::create::<Enterprise>))
+        .route(
+            "/enterprises/{id}",
+            get(tenants::show::<Enterprise>).patch(tenants::change::<Enterprise>).delete(tenants::delete::<Enterprise>),
+        )
+        .route("/teams", get(teams::list).post(tenants::create::<Team>))
+        .route("/teams/{id}", get(tenants::show::<Team>).patch(tenants::change::<Team>).delete(tenants::delete::<Team>))
+        .route("/users", get(users::list).post(tenants::create::<User>))
+        .route("/users/{id}", get(tenants::show::<User>).patch(tenants::change::<User>).delete(tenants::delete::<User>))
         .route("/users/{id}/password", put(users::set_password))
-        .route("/service-accounts", get(service_accounts::list).post(service_accounts::create))
+        .route("/service-accounts", get(service_accounts::list).post(tenants::create::<ServiceAccount>))
         .route(
             "/service-accounts/{id}",
-            get(service_accounts::show).patch(service_accounts::change).delete(service_accounts::delete),
+            get(tenants::show::<ServiceAccount>)
+                .patch(tenants::change::<ServiceAccount>)
+                .delete(tenants::delete::<ServiceAccount>),
         )
         .route("/keys", get(keys::list).post(keys::create))
         .route("/keys/{id}", get(keys::show).patch(keys::change).delete(keys::delete))

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri},
-    response::Response,
+    http::{StatusCode, Uri},
 };
 use tollkeeper_contract::{TeamId, TenantState, UserId};
 
@@ -15,30 +14,51 @@ use super::{
     body::{Sent, field, settable},
     by::Asked,
     fields::{permissions, required, tenant_state},
-    once,
     problem::Problem,
     query::{Params, cut},
+    tenants::{Served, known_form},
     wire::{NewUserBody, PasswordBody, UserChangeBody, UserList, UserMade, UserView},
 };
 use crate::{
     domain::{Name, NewUser, Password, PasswordHash, Patch, Thing, User, UserChange, UserFilter},
     edge,
-    store::{ActError, Made},
 };
 
-/// `POST /v1/users`
-pub(super) async fn create(
-    State(app): State<Arc<App>>,
-    Asked(by): Asked,
-    headers: HeaderMap,
-    sent: Sent<NewUserBody>,
-) -> Result<Response, Problem> {
-    let once = once::once(&headers, "POST /v1/users", sent.digest)?;
-    let made = app.store.create::<User>(new_user(sent.value)?, once, by, edge::now()).await.map_err(refused)?;
-    Ok(match made {
-        Made::Now(user) => once::made(UserMade { user: user.into(), replayed: false }),
-        Made::Before(user) => once::replayed(UserMade { user: user.into(), replayed: true }),
-    })
+impl Served for User {
+    const CREATE: &'static str = "POST /v1/users";
+    const NAMED: &'static [Thing] = &[Thing::Team];
+    type NewBody = NewUserBody;
+    type ChangeBody = UserChangeBody;
+    type View = UserView;
+    type MadeView = UserMade;
+
+    fn parse_id(text: &str) -> Option<UserId> {
+        UserId::parse(text).ok()
+    }
+
+    fn read_new(body: NewUserBody) -> Result<NewUser, Problem> {
+        let id = field("id", UserId::parse(&required("id", body.id)?))?;
+        let name = field("name", Name::parse(body.name.as_deref().unwrap_or(id.as_str())))?;
+        Ok(NewUser {
+            id,
+            team: field("team", TeamId::parse(&required("team", body.team)?))?,
+            name,
+            state: field("state", body.state.map_or(Ok(TenantState::Active), |state| tenant_state(&state)))?,
+            permissions: field("permissions", permissions(&required("permissions", body.permissions)?))?,
+        })
+    }
+
+    fn read_change(body: UserChangeBody) -> Result<UserChange, Problem> {
+        Ok(UserChange {
+            name: settable("name", body.name, |name| Name::parse(&name))?,
+            state: settable("state", body.state, |state| tenant_state(&state))?,
+            permissions: settable("permissions", body.permissions, |list| permissions(&list))?,
+        })
+    }
+
+    fn made(user: UserView, replayed: bool) -> UserMade {
+        UserMade { user, replayed }
+    }
 }
 
 /// `GET /v1/users`
@@ -52,26 +72,6 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<U
     Ok(Json(UserList { users: users.into_iter().map(UserView::from).collect(), next }))
 }
 
-/// `GET /v1/users/{id}`
-pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<UserView>, Problem> {
-    Ok(Json(app.store.get::<User>(&known_form(&id)?).await?.into()))
-}
-
-/// `PATCH /v1/users/{id}`
-pub(super) async fn change(
-    State(app): State<Arc<App>>,
-    Id(id): Id,
-    Asked(by): Asked,
-    sent: Sent<UserChangeBody>,
-) -> Result<Json<UserView>, Problem> {
-    let wanted = UserChange {
-        name: settable("name", sent.value.name, |name| Name::parse(&name))?,
-        state: settable("state", sent.value.state, |state| tenant_state(&state))?,
-        permissions: settable("permissions", sent.value.permissions, |list| permissions(&list))?,
-    };
-    Ok(Json(app.store.alter::<User>(known_form(&id)?, wanted, by, edge::now()).await?.into()))
-}
-
 /// `PUT /v1/users/{id}/password`
 pub(super) async fn set_password(
     State(app): State<Arc<App>>,
@@ -79,7 +79,7 @@ pub(super) async fn set_password(
     Asked(by): Asked,
     sent: Sent<PasswordBody>,
 ) -> Result<StatusCode, Problem> {
-    let id = known_form(&id)?;
+    let id = known_form::<User>(&id)?;
     let hash = match sent.value.password {
         Patch::Keep => return Err(Problem::field("password", "is missing; null takes it away")),
         Patch::Clear => None,
@@ -98,32 +98,4 @@ async fn hash(password: Password) -> Result<PasswordHash, Problem> {
     let salt = edge::salt().map_err(|error| failed(error.to_string()))?;
     let hashing = tokio::task::spawn_blocking(move || PasswordHash::of(&password, salt));
     hashing.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
-}
-
-/// `DELETE /v1/users/{id}`
-pub(super) async fn delete(State(app): State<Arc<App>>, Id(id): Id, Asked(by): Asked) -> Result<StatusCode, Problem> {
-    app.store.delete::<User>(known_form(&id)?, by, edge::now()).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// What is no user id is the id of no user.
-fn known_form(id: &str) -> Result<UserId, Problem> {
-    UserId::parse(id).map_err(|_| Problem::unknown(Thing::User))
-}
-
-/// The team stands in the body: the path exists.
-fn refused(error: ActError) -> Problem {
-    Problem::naming(error, &[Thing::Team])
-}
-
-fn new_user(body: NewUserBody) -> Result<NewUser, Problem> {
-    let id = field("id", UserId::parse(&required("id", body.id)?))?;
-    let name = field("name", Name::parse(body.name.as_deref().unwrap_or(id.as_str())))?;
-    Ok(NewUser {
-        id,
-        team: field("team", TeamId::parse(&required("team", body.team)?))?,
-        name,
-        state: field("state", body.state.map_or(Ok(TenantState::Active), |state| tenant_state(&state)))?,
-        permissions: field("permissions", permissions(&required("permissions", body.permissions)?))?,
-    })
 }

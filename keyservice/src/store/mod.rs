@@ -61,6 +61,7 @@ pub use error::{ActError, OpenError, Refusal, StoreError};
 pub use grants::{Proof, Wish};
 pub use housekeeping::{Cleared, Retention};
 pub use idempotency::{Made, Once};
+pub use kept::Kept;
 pub use keys::{Duplicate, Imported, Minted, WhyDuplicate};
 pub use ledger::Settled;
 pub use login::{Age, Entrance, Login, LoginError};
