@@ -1,5 +1,7 @@
 //! The keys that sign tokens: made at first start, replaced, and never told.
 
+use std::time::Instant;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use keyservice::domain::Moment;
@@ -181,6 +183,33 @@ async fn another_signing_secret_signs_with_a_key_of_its_own_and_ends_no_token() 
         answer(service.bare(Method::POST, "/oauth/revoke").form(&form)).await.ok();
         assert!(!is_active(&service, &revoked).await && is_active(&service, &before).await, "{algorithm}");
     }
+}
+
+#[tokio::test]
+async fn a_token_whose_key_no_node_has_is_held_back_until_they_have_it() {
+    let service = Service::for_logins().await;
+    let key = key_of_acme(&service).await;
+    let (mut replica, _) = Replica::snapshot(&service).await;
+    replica.catch_up(&service).await;
+    let service = start_with(service.stop().await.1, &[OTHER_SECRET]).await;
+    let (answered, (had, told)) = tokio::join!(
+        async {
+            token_of(&service, &key).await;
+            Instant::now()
+        },
+        async {
+            // Longer than any login takes that waits for nobody.
+            for _ in 0..50 {
+                service.get("/v1/fleet").await.ok();
+            }
+            let had = Instant::now();
+            replica.follow(&service, 0).await.unwrap();
+            replica.follow(&service, 0).await.unwrap();
+            (had, Instant::now())
+        }
+    );
+    println!("a login was held back for {:?} after the node had its key", answered.saturating_duration_since(told));
+    assert!(answered > had, "the token was given out before the node could know its key");
 }
 
 #[tokio::test]
