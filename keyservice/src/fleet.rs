@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{By, NodeName, NodeSeen, Standing, Thing},
     edge,
-    nodes::Nodes,
+    nodes::{Nodes, merged},
     store::{ActError, Refusal, Store, StoreError},
 };
 
@@ -29,7 +29,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// When the database fails.
 pub async fn nodes(app: &App) -> Result<Vec<NodeSeen>, StoreError> {
-    Ok(app.nodes.and(app.store.nodes().await?))
+    // In this order: what stops being news meanwhile is in the database by then.
+    let news = app.nodes.news();
+    Ok(merged(news, app.store.nodes().await?))
 }
 
 /// Forgets a node that has ended, so that nobody waits for it.

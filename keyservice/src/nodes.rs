@@ -90,20 +90,6 @@ impl Nodes {
         }
     }
 
-    /// What is known of every node, in the order of names: what the database has, and what it has not heard of yet.
-    ///
-    /// It goes before what else is remembered here, because there a node may have been forgotten meanwhile.
-    #[must_use]
-    pub fn and(&self, stored: Vec<NodeSeen>) -> Vec<NodeSeen> {
-        let mut all: BTreeMap<_, _> = stored.into_iter().map(|node| (node.name.clone(), node)).collect();
-        for node in self.lock().news() {
-            if all.get(&node.name).is_none_or(|stored| node.is_newer_than(stored)) {
-                all.insert(node.name.clone(), node.clone());
-            }
-        }
-        all.into_values().collect()
-    }
-
     /// Forgets what the database has not heard of a node.
     pub fn forget(&self, name: &NodeName) {
         let mut seen = self.lock();
@@ -127,6 +113,22 @@ impl Nodes {
     }
 }
 
+/// What is known of every node, in the order of names: what the database has, and what it had not heard of yet.
+///
+/// The news must be taken before the database is read: a node is news until the database has it, so whatever is not
+/// among the news is found there. What else is remembered here does not count, because there a node may have been
+/// forgotten meanwhile.
+#[must_use]
+pub fn merged(news: Vec<NodeSeen>, stored: Vec<NodeSeen>) -> Vec<NodeSeen> {
+    let mut all: BTreeMap<_, _> = stored.into_iter().map(|node| (node.name.clone(), node)).collect();
+    for node in news {
+        if all.get(&node.name).is_none_or(|stored| node.is_newer_than(stored)) {
+            all.insert(node.name.clone(), node);
+        }
+    }
+    all.into_values().collect()
+}
+
 impl Seen {
     fn news(&self) -> impl Iterator<Item = &NodeSeen> {
         self.news.iter().filter_map(|name| self.serving.get(name))
@@ -148,7 +150,7 @@ fn is_live(caller: &Caller, now: Moment) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, Nodes};
+    use super::{MOST, Nodes, merged};
     use crate::domain::{Moment, NodeName, NodeSeen};
 
     fn at(second: u64) -> Moment {
@@ -203,7 +205,7 @@ mod tests {
         nodes.polls(node("here", 5, 10));
         nodes.polls(node("moved", 5, 10));
         let stored = vec![node("here", 4, 9), node("moved", 6, 10), node("there", 7, 8)];
-        assert_eq!(nodes.and(stored), [node("here", 5, 10), node("moved", 6, 10), node("there", 7, 8)]);
+        assert_eq!(merged(nodes.news(), stored), [node("here", 5, 10), node("moved", 6, 10), node("there", 7, 8)]);
     }
 
     #[test]
@@ -212,8 +214,8 @@ mod tests {
         nodes.polls(node("gone", 5, 10));
         nodes.polls(node("unheard", 5, 10));
         nodes.told(&[node("gone", 5, 10)]);
-        assert_eq!(nodes.and(Vec::new()), [node("unheard", 5, 10)]);
+        assert_eq!(merged(nodes.news(), Vec::new()), [node("unheard", 5, 10)]);
         nodes.forget(&name("unheard"));
-        assert_eq!(nodes.and(Vec::new()), []);
+        assert_eq!(nodes.news(), []);
     }
 }
