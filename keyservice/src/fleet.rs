@@ -11,7 +11,7 @@ use crate::{
     },
     domain::{By, NodeName, NodeSeen, Standing, Thing},
     edge,
-    nodes::{Nodes, merged},
+    nodes::Nodes,
     store::{ActError, Refusal, Store, StoreError},
 };
 
@@ -29,9 +29,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// When the database fails.
 pub async fn nodes(app: &App) -> Result<Vec<NodeSeen>, StoreError> {
-    // In this order: what stops being news meanwhile is in the database by then.
-    let news = app.nodes.news();
-    Ok(merged(news, app.store.nodes().await?))
+    app.nodes.and(app.store.nodes()).await
 }
 
 /// Forgets a node that has ended, so that nobody waits for it.

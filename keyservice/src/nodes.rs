@@ -90,6 +90,19 @@ impl Nodes {
         }
     }
 
+    /// What is known of every node, in the order of names: what the database has, and what it had not heard of.
+    ///
+    /// The news are taken before the database is read: a node is news until the database has it, so whatever is not
+    /// among the news is found there. What else is remembered here does not count, because there a node may have been
+    /// forgotten meanwhile.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn and<E>(&self, stored: impl Future<Output = Result<Vec<NodeSeen>, E>>) -> Result<Vec<NodeSeen>, E> {
+        let news = self.news();
+        Ok(merged(news, stored.await?))
+    }
+
     /// Forgets what the database has not heard of a node.
     pub fn forget(&self, name: &NodeName) {
         let mut seen = self.lock();
@@ -113,13 +126,8 @@ impl Nodes {
     }
 }
 
-/// What is known of every node, in the order of names: what the database has, and what it had not heard of yet.
-///
-/// The news must be taken before the database is read: a node is news until the database has it, so whatever is not
-/// among the news is found there. What else is remembered here does not count, because there a node may have been
-/// forgotten meanwhile.
-#[must_use]
-pub fn merged(news: Vec<NodeSeen>, stored: Vec<NodeSeen>) -> Vec<NodeSeen> {
+/// The newer word on each node, in the order of names.
+fn merged(news: Vec<NodeSeen>, stored: Vec<NodeSeen>) -> Vec<NodeSeen> {
     let mut all: BTreeMap<_, _> = stored.into_iter().map(|node| (node.name.clone(), node)).collect();
     for node in news {
         if all.get(&node.name).is_none_or(|stored| node.is_newer_than(stored)) {
@@ -206,6 +214,18 @@ mod tests {
         nodes.polls(node("moved", 5, 10));
         let stored = vec![node("here", 4, 9), node("moved", 6, 10), node("there", 7, 8)];
         assert_eq!(merged(nodes.news(), stored), [node("here", 5, 10), node("moved", 6, 10), node("there", 7, 8)]);
+    }
+
+    #[tokio::test]
+    async fn a_node_is_never_missing_while_it_is_written_down() {
+        let nodes = Nodes::default();
+        nodes.polls(node("a", 5, 10));
+        // The database is read, and then hears of it.
+        let stored = async {
+            nodes.told(&[node("a", 5, 10)]);
+            Ok::<_, ()>(Vec::new())
+        };
+        assert_eq!(nodes.and(stored).await, Ok(vec![node("a", 5, 10)]));
     }
 
     #[test]

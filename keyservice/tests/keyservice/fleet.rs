@@ -215,16 +215,3 @@ async fn a_node_says_how_long_it_serves_without_the_service() {
         assert_eq!(at("serves_until") - at("last_seen"), 15 + expected, "{name}");
     }
 }
-
-#[tokio::test]
-async fn a_node_that_has_called_is_never_missing_while_it_is_written_down() {
-    let service = Service::start().await;
-    for round in 0..80 {
-        let name = format!("edge-{round}");
-        poll(&service, &name, 0, 0).await;
-        let (one, other) = tokio::join!(fleet(&service), fleet(&service));
-        for nodes in [one, other] {
-            assert!(nodes.iter().any(|node| node["name"] == name.as_str()), "{name}: {}", nodes.len());
-        }
-    }
-}
