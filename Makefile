@@ -40,7 +40,8 @@ ARGS ?=
 .PHONY: help run test schemathesis check filter programs envoy env clean rust-tools python-tools
 
 help: ## This list
-	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C"
+	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
+	echo "              with a file of envoy/apis/ instead of envoy/edge.yaml)"
 	echo "make test     build everything, then every test, on a real Envoy and PostgreSQL (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
@@ -49,9 +50,9 @@ help: ## This list
 	echo "make env      print the variables that tests need: eval \"\$$(make -s env)\""
 	echo "make clean    remove what was built and fetched; .run/ (your data) stays"
 
-run: programs filter envoy ## Ports: TOLLKEEPER_PORT, TOLLKEEPER_ADMIN_PORT, TOLLKEEPER_KEYSERVICE_PORT, TOLLKEEPER_UPSTREAM_PORT
+run: programs filter envoy ## API=bearer-login serves a file of envoy/apis/. Ports: TOLLKEEPER_PORT, TOLLKEEPER_ADMIN_PORT, TOLLKEEPER_KEYSERVICE_PORT, TOLLKEEPER_UPSTREAM_PORT
 	@$(FIND_ENVOY)
-	exec env $(COMPONENTS) "$(LAB)" run
+	exec env $(COMPONENTS) "$(LAB)" run $(if $(API),--api "$(API)")
 
 test: programs filter envoy
 	@$(FIND_ENVOY)

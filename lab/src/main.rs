@@ -10,7 +10,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::pack::pack_file;
 use lab::postgres::with_postgres;
-use lab::run::{Places, run};
+use lab::run::{Api, Places, run};
 use lab::upstream::Upstream;
 
 /// Starts tollkeeper's real components, and packs the filter.
@@ -49,6 +49,9 @@ enum Command {
         /// The port of the echo upstream.
         #[arg(long, env = "TOLLKEEPER_UPSTREAM_PORT", default_value_t = 8082)]
         upstream_port: u16,
+        /// A file of envoy/apis/ to serve; envoy/edge.yaml if not given.
+        #[arg(long, env = "TOLLKEEPER_API")]
+        api: Option<Api>,
     },
     /// Run a command with a PostgreSQL of its own, found in TOLLKEEPER_TEST_POSTGRES, and exit as it does.
     WithPostgres {
@@ -89,8 +92,8 @@ async fn execute(command: Command) -> Result<ExitCode> {
             println!("echo upstream on {}", upstream.address());
             upstream.serve().await?;
         }
-        Command::Run { port, admin_port, keyservice_port, upstream_port } => {
-            run(&Places::from_ports(port, admin_port, keyservice_port, upstream_port)).await?;
+        Command::Run { port, admin_port, keyservice_port, upstream_port, api } => {
+            run(&Places::from_ports(port, admin_port, keyservice_port, upstream_port), api).await?;
         }
         Command::WithPostgres { programs, command } => {
             return Ok(ExitCode::from(with_postgres(&programs, &command).await?));

@@ -1,5 +1,6 @@
 //! `lab run`: the whole of tollkeeper on this machine, with demo keys, in front until Ctrl-C.
 
+mod api;
 mod demo;
 mod places;
 mod print;
@@ -17,6 +18,7 @@ use crate::envoy::{self, Envoy, Listeners, ProcessGroup};
 use crate::key_service::KeyService;
 use crate::keyservice_process::{self, KeyServiceProcess};
 use crate::poll::wait_until;
+pub use crate::run::api::Api;
 pub use crate::run::places::Places;
 use crate::run::state::State;
 use crate::upstream::Upstream;
@@ -32,14 +34,14 @@ struct Running {
     _upstream: Upstream,
 }
 
-/// Starts everything and stays until it is told to stop or a part of it ends.
+/// Starts everything, with `envoy/edge.yaml` or the file of `api`, and stays until it is told to stop or a part of it ends.
 ///
 /// # Errors
 /// When a port is taken, something does not start, or a part of it ends by itself.
-pub async fn run(places: &Places) -> Result<()> {
+pub async fn run(places: &Places, api: Option<Api>) -> Result<()> {
     let mut stop = StopSignals::listen()?;
     let mut running = tokio::select! {
-        started = start(places) => started?,
+        started = start(places, api) => started?,
         () = stop.received() => return Ok(()),
     };
     tokio::select! {
@@ -54,7 +56,7 @@ pub async fn run(places: &Places) -> Result<()> {
     }
 }
 
-async fn start(places: &Places) -> Result<Running> {
+async fn start(places: &Places, api: Option<Api>) -> Result<Running> {
     places.ensure_free()?;
     let state = State::open()?;
     print::progress("Starting the key service");
@@ -64,11 +66,13 @@ async fn start(places: &Places) -> Result<Running> {
     let keys = demo::keys(&state, &admin_api).await?;
     print::progress("Starting Envoy and an echo upstream");
     let upstream = Upstream::start(places.upstream).await?;
-    let mut envoy = Envoy::start(&bootstrap(places, &state)?, &envoy_launch(&state)?).await?;
+    let mut bootstrap = bootstrap(places, &state, api)?;
+    let instance = bootstrap.filter_configuration()?["instance"].as_str().unwrap_or("default").to_owned();
+    let mut envoy = Envoy::start(&bootstrap, &envoy_launch(&state)?).await?;
     envoy.listener("edge").await?;
     print::progress("Waiting for the filter to fetch its keys");
-    wait_for_sync(&mut envoy).await?;
-    print::ready(places, &state, &keys);
+    wait_for_sync(&mut envoy, &instance).await?;
+    print::ready(places, api, &state, &keys);
     Ok(Running { envoy, key_service, _upstream: upstream })
 }
 
@@ -96,21 +100,25 @@ fn envoy_launch(state: &State) -> Result<envoy::Launch> {
     })
 }
 
-fn bootstrap(places: &Places, state: &State) -> Result<Bootstrap> {
-    let mut bootstrap = Bootstrap::edge()?;
+fn bootstrap(places: &Places, state: &State, api: Option<Api>) -> Result<Bootstrap> {
+    let mut bootstrap = api.map_or_else(Bootstrap::edge, |api| Bootstrap::of_file(api.file()))?;
     bootstrap.listener(places.listener)?;
     bootstrap.admin(places.admin)?;
     bootstrap.cluster("upstream", places.upstream)?;
     bootstrap.cluster("keyservice", places.key_service)?;
+    if bootstrap.has_cluster("login") {
+        bootstrap.cluster("login", places.key_service)?;
+    }
     bootstrap.wasm(&artifacts::filter()?)?;
     bootstrap.access_log(&state.access_log())?;
     Ok(bootstrap)
 }
 
 /// Until the filter shows which revision it serves. Asked of Envoy, not of the filter: a probe would be counted.
-async fn wait_for_sync(envoy: &mut Envoy) -> Result<()> {
-    const REVISION: &str = "wasmcustom.tollkeeper.revision.instance.edge";
-    let synced = wait_until("the filter has fetched its keys", SYNC_LIMIT, async || envoy.stat(REVISION).await.ok()?);
+async fn wait_for_sync(envoy: &mut Envoy, instance: &str) -> Result<()> {
+    let revision = format!("wasmcustom.tollkeeper.revision.instance.{instance}");
+    let synced =
+        wait_until("the filter has fetched its keys", SYNC_LIMIT, async || envoy.stat(&revision).await.ok()?);
     synced.await.map(drop).with_context(|| envoy.process().log_tail())
 }
 

@@ -22,11 +22,16 @@ struct Run {
 
 impl Run {
     fn start(directory: &Path, ports: [u16; 4]) -> Self {
+        Self::start_with(directory, ports, &[])
+    }
+
+    fn start_with(directory: &Path, ports: [u16; 4], arguments: &[&str]) -> Self {
         let output = directory.join("output");
         let file = File::create(&output).unwrap();
         let [port, admin, key_service, upstream] = ports.map(|port| port.to_string());
         let child = Command::new(env!("CARGO_BIN_EXE_lab"))
             .arg("run")
+            .args(arguments)
             .current_dir(directory)
             .env("TOLLKEEPER_PORT", port)
             .env("TOLLKEEPER_ADMIN_PORT", admin)
@@ -84,11 +89,21 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// What the printed line `curl -i URL -H 'NAME: VALUE'` is answered with.
-async fn status_of(line: &str) -> u16 {
+/// What the printed line `curl -i URL -H 'NAME: VALUE'`, perhaps with `-d 'BODY'`, is answered with.
+async fn answer_to(line: &str) -> (u16, String) {
     let url = line.split(' ').nth(2).unwrap();
-    let (name, value) = line.split('\'').nth(1).unwrap().split_once(": ").unwrap();
-    client().get(url).header(name, value).send().await.unwrap().status().as_u16()
+    let mut quoted = line.split('\'').skip(1).step_by(2);
+    let (name, value) = quoted.next().unwrap().split_once(": ").unwrap();
+    let request = match quoted.next() {
+        Some(body) => client().post(url).body(body.to_owned()),
+        None => client().get(url),
+    };
+    let answer = request.header(name, value).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn status_of(line: &str) -> u16 {
+    answer_to(line).await.0
 }
 
 #[tokio::test]
@@ -107,6 +122,24 @@ async fn every_printed_curl_line_works_and_a_second_run_prints_the_same_keys() {
     assert_eq!(curl_lines(&second.ready().await), printed);
     assert_eq!(status_of(&printed[0]).await, 200);
     assert!(second.interrupted().await.success(), "{}", second.text());
+}
+
+#[tokio::test]
+async fn with_the_published_apis_every_printed_request_works_in_its_order() {
+    let directory = TempDir::new().unwrap();
+    let mut run = Run::start_with(directory.path(), free_ports(), &["--api", "all"]);
+    let printed = curl_lines(&run.ready().await);
+    assert_eq!(printed.len(), 5);
+    let mut token = String::new();
+    for line in printed {
+        let (status, body) = answer_to(&line.replace("ACCESS_TOKEN", &token)).await;
+        assert_eq!(status, 200, "{line}: {body}");
+        if line.contains("/auth/login") {
+            let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+            token = answer["access_token"].as_str().unwrap().to_owned();
+        }
+    }
+    assert!(!token.is_empty());
 }
 
 #[tokio::test]

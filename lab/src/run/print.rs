@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its terminal")]
 
 use crate::run::Places;
+use crate::run::api::{Api, requests};
 use crate::run::demo::{DemoKey, DemoKeys};
 use crate::run::state::State;
 
@@ -15,9 +16,8 @@ pub(crate) fn stopping() {
     progress("Stopping");
 }
 
-pub(crate) fn ready(places: &Places, state: &State, keys: &DemoKeys) {
+pub(crate) fn ready(places: &Places, api: Option<Api>, state: &State, keys: &DemoKeys) {
     let DemoKeys { first, second } = keys;
-    let url = format!("http://{}/api/{}/orders", places.listener, first.team);
     println!();
     println!("tollkeeper is ready.");
     println!();
@@ -33,10 +33,9 @@ pub(crate) fn ready(places: &Places, state: &State, keys: &DemoKeys) {
     println!();
     println!("One request in each style:");
     println!();
-    println!("  curl -i {url} -H 'authorization: {}'", first.key);
-    println!("  curl -i {url} -H 'authorization: Token {}'", first.key);
-    println!("  curl -i {url} -H 'authorization: Bearer {}'", first.key);
-    println!("  curl -i {url} -H 'x-api-key: {}'", first.key);
+    for request in requests(api, &format!("http://{}", places.listener), first) {
+        println!("  {request}");
+    }
     println!();
     println!("Who came and why, as it happens:  tail -f {}", state.access_log().display());
     println!("Ctrl-C stops everything; the data stays for the next run.");
