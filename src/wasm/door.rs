@@ -108,7 +108,9 @@ impl Door {
     /// This node's name: what the operator calls this Envoy, and a random part, because several may be called the same.
     pub(super) fn node_name(&self) -> &str {
         self.node_name.get_or_init(|| {
-            let id = host::property(&["node", "id"]).unwrap_or_default();
+            // The second one is where Envoy had it until 1.24.
+            let id = host::property(&["xds", "node", "id"]).or_else(|| host::property(&["node", "id"]));
+            let id = id.unwrap_or_default();
             let id: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
             format!("{id}#{}", process_name(&self.names))
         })

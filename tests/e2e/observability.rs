@@ -25,6 +25,15 @@ async fn verdicts_and_reasons_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_fleet_is_named_as_the_operator_names_its_envoys() {
+    // The lab calls its Envoys "lab".
+    let edge = Edge::synced_start(|setup| setup).await;
+    let fleet = edge.key_service().get("/v1/fleet").await.unwrap();
+    let name = fleet["nodes"][0]["name"].as_str().unwrap();
+    assert!(name.starts_with("lab#"), "{fleet}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn revision_and_age_of_the_keys_are_shown_and_the_age_grows_without_a_key_service() {
     let shorten = |filter: &mut serde_json::Value| filter["key_service"]["poll_seconds"] = json!(1);
     let mut edge = Edge::synced_start(|setup| setup.filter(shorten)).await;

@@ -20,13 +20,15 @@
 //! | compromised keys are revoked | `a_compromised_key_is_revoked_with_its_sessions` |
 //! | keys are rotated | `a_rotated_key_logs_in_and_the_old_one_does_not` |
 //!
-//! And what the page need not say: `nothing_else_of_the_key_service_is_reached`, `failures_do_not_say_what_was_wrong`.
+//! And what the page need not say: `nothing_else_of_the_key_service_is_reached`, `failures_do_not_say_what_was_wrong`,
+//! `whoever_sends_a_login_slowly_keeps_nobody_else_from_logging_in`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::served::{Served, sentences};
 use crate::{
@@ -54,6 +56,7 @@ sentences! { BearerLogin:
     a_rotated_key_logs_in_and_the_old_one_does_not
     nothing_else_of_the_key_service_is_reached
     failures_do_not_say_what_was_wrong
+    whoever_sends_a_login_slowly_keeps_nobody_else_from_logging_in
 }
 
 /// The body of the page's example, byte for byte.
@@ -283,6 +286,29 @@ async fn failures_do_not_say_what_was_wrong(api: Served) {
     let key = api.log_in(json!({ "api_key": "unknown" }).to_string()).await;
     assert_eq!(wrong.body, unknown.body);
     assert_eq!((wrong.refusal(), key.refusal()), ((401, "invalid_credentials"), (401, "invalid_credentials")));
+}
+
+async fn whoever_sends_a_login_slowly_keeps_nobody_else_from_logging_in(api: Served) {
+    let key = customer(&api).await;
+    let mut slow = Vec::new();
+    for _ in 0..150 {
+        let mut connection = TcpStream::connect(api.edge.address()).await.unwrap();
+        let begun =
+            "POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{";
+        connection.write_all(begun.as_bytes()).await.unwrap();
+        slow.push(connection);
+    }
+    api.edge
+        .wait_until("Envoy has seen them all", Duration::from_secs(10), async || {
+            let active = api.edge.stat("http.edge.downstream_rq_active").await?;
+            (active >= 150).then_some(())
+        })
+        .await;
+    for _ in 0..3 {
+        api.log_in(json!({ "api_key": key }).to_string()).await.token();
+    }
+    let pending = api.edge.stat("cluster.login.upstream_rq_pending_overflow").await;
+    assert_eq!(pending, Some(0), "and the connections to the key service were free");
 }
 
 /// A key of the team acme.
