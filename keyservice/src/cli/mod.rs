@@ -64,18 +64,40 @@ enum Command {
   TOLLKEEPER_DATABASE=postgres://keys@db/keys keyservice serve --log-format text")]
     Serve(serve::ServeFlags),
     /// Make, show, change and delete enterprises, which own teams.
+    #[command(after_help = "Examples:
+  keyservice enterprises create umbrella --name 'Umbrella Corp'
+  keyservice enterprises list")]
     Enterprises(Group<enterprises::Command>),
     /// Make, show, change and delete teams, which own keys and are rate-limited.
+    #[command(after_help = "Examples:
+  keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300
+  keyservice teams set acme --state disabled --wait")]
     Teams(Group<teams::Command>),
     /// Make, show, change and delete users, and set their passwords.
+    #[command(after_help = "Examples:
+  keyservice users create ada --team acme --permission read
+  keyservice users password ada --stdin < password")]
     Users(Group<users::Command>),
     /// Make, show, change and delete service accounts: programs with exactly one key each.
+    #[command(after_help = "Examples:
+  keyservice service-accounts create ci --team acme
+  keyservice service-accounts list --team acme")]
     ServiceAccounts(Group<service_accounts::Command>),
     /// Make, show, change, rotate, revoke, delete, import and export keys.
+    #[command(after_help = "Examples:
+  keyservice keys create --team acme --scope read --expires 90d
+  keyservice keys rotate c7tq4m2xkz5r6y3a --overlap 24h
+  keyservice keys revoke c7tq4m2xkz5r6y3a --reason 'no longer needed' --wait")]
     Keys(Group<keys::Command>),
     /// Show and revoke sessions: tokens that were given out.
+    #[command(after_help = "Examples:
+  keyservice sessions list --user ada --state live
+  keyservice sessions revoke --user ada --wait")]
     Sessions(Group<sessions::Command>),
     /// Show and rotate the keys that sign tokens.
+    #[command(after_help = "Examples:
+  keyservice token-keys list
+  keyservice token-keys rotate --wait")]
     TokenKeys(Group<token_keys::Command>),
     /// Show the nodes, what they serve, and how far they are behind; forget those that have ended.
     #[command(after_help = "Examples:
@@ -109,6 +131,9 @@ pub(crate) enum CommandError {
     Usage(String),
     #[error(transparent)]
     Call(#[from] CallError),
+    /// A part of what was asked for is done.
+    #[error("{error} ({how_to_go_on})")]
+    BrokenOff { error: CallError, how_to_go_on: String },
     /// The change has happened, but not everywhere yet, or not all of it.
     #[error("{detail}")]
     Incomplete { reason: &'static str, detail: String },
@@ -122,7 +147,7 @@ impl CommandError {
     fn code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::Usage(_) => 2,
-            Self::Call(error) => error.code(),
+            Self::Call(error) | Self::BrokenOff { error, .. } => error.code(),
             Self::Incomplete { .. } | Self::Serve(_) | Self::Output(_) => 1,
         }
     }
@@ -133,6 +158,12 @@ impl CommandError {
             Self::Setting(_) => "wrong_setting",
             Self::Usage(_) => "wrong_usage",
             Self::Call(error) => return error.problem(),
+            Self::BrokenOff { error, how_to_go_on } => {
+                let mut problem = error.problem();
+                let detail = problem["detail"].as_str().unwrap_or_default();
+                problem["detail"] = format!("{detail} ({how_to_go_on})").into();
+                return problem;
+            }
             Self::Incomplete { reason, .. } => reason,
             Self::Serve(_) => "cannot_serve",
             Self::Output(_) => "cannot_write",

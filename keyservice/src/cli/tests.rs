@@ -9,13 +9,11 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
-/// Each command that does something, with its name.
-fn commands(command: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
-    let name = format!("{name} {}", command.get_name());
-    if !command.has_subcommands() {
-        return vec![(name, command.clone())];
-    }
-    command.get_subcommands().flat_map(|command| commands(command, &name)).collect()
+/// The command and all below it, with their names.
+fn commands(command: &clap::Command, above: &str) -> Vec<(String, clap::Command)> {
+    let name = format!("{above} {}", command.get_name());
+    let below: Vec<_> = command.get_subcommands().flat_map(|command| commands(command, &name)).collect();
+    [(name, command.clone())].into_iter().chain(below).collect()
 }
 
 #[test]

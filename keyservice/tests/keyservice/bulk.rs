@@ -7,7 +7,7 @@ use serde_json::Value;
 use tollkeeper_contract::Digest;
 
 use super::commands::{done, typed};
-use crate::harness::{ADMIN_TOKEN, Service};
+use crate::harness::{ADMIN_TOKEN, Service, eventually};
 
 fn digest(number: usize) -> String {
     Digest::of(format!("imported-{number}").as_bytes()).to_hex()
@@ -100,6 +100,53 @@ async fn an_export_holds_everything_but_keys_and_digests() {
     assert_eq!(exported.lines().count(), 3);
     assert!(exported.contains(",application,acme,,,,key 1,,read write,active,,,,"), "{exported}");
     assert!(!exported.contains(&digest(0)), "{exported}");
+}
+
+#[tokio::test]
+async fn duplicates_that_were_expected_are_counted_and_the_first_ten_listed() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let file = write(&service, "keys.csv", &csv(0..25));
+    done(&service, &["keys", "import", &file]).await;
+    let skipped = done(&service, &["keys", "import", &file, "--skip-duplicates"]).await;
+    assert_eq!(skipped.lines().filter(|line| line.ends_with("is there already")).count(), 10);
+    assert!(skipped.ends_with("\n… and 15 more\nimported 0, duplicates 25\n"), "{skipped}");
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf_8_is_told_with_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes, line) in [
+        ("keys.jsonl", &b"{\"digest\":\"00\"}\n\n{\"name\":\"caf\xe9\"}\n"[..], "line 3 is not UTF-8"),
+        ("keys.csv", b"digest,team,scopes\n00,acme,read\n00,acm\xff,read\n", "line 3 is not UTF-8"),
+        ("head.csv", b"dig\xffst\n", "line 1 is not UTF-8"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let told = typed("http://127.0.0.1:9", ADMIN_TOKEN, &["keys", "import", path.to_str().unwrap()]).await;
+        assert_eq!(told.code, 2, "{}", told.err);
+        assert!(told.err.contains(line), "{}", told.err);
+    }
+}
+
+#[tokio::test]
+async fn an_import_whose_service_ends_says_how_far_it_came_and_how_to_go_on() {
+    for flags in [[].as_slice(), &["--json"]] {
+        let service = Service::start().await;
+        service.team("acme").await;
+        let file = write(&service, "keys.csv", &csv(0..20_000));
+        let url = service.url.clone();
+        let line: Vec<_> = ["keys", "import", &file].into_iter().chain(flags.iter().copied()).collect();
+        let (told, ()) = tokio::join!(typed(&url, ADMIN_TOKEN, &line), async {
+            eventually("some keys are imported", async || (service.revision().await > 10).then_some(())).await;
+            service.signal(rustix::process::Signal::KILL);
+        });
+        assert_eq!(told.code, 3, "{}{}", told.out, told.err);
+        let imported = told.err.split("(").find_map(|part| part.split_once(" keys are imported, and perhaps those"));
+        let imported: u64 = imported.unwrap_or_else(|| panic!("{}", told.err)).0.parse().unwrap();
+        assert!(imported >= 1000 && imported.is_multiple_of(1000), "{}", told.err);
+        assert!(told.err.contains("start again with --skip-duplicates"), "{}", told.err);
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,9 @@ const BATCH: usize = 1000;
 /// How many duplicates are listed; the rest is counted.
 const LISTED: usize = 1000;
 
+/// How many of them if they were expected.
+const LISTED_IF_EXPECTED: usize = 10;
+
 #[derive(Args)]
 pub(crate) struct Import {
     /// The file: `.jsonl`, `.ndjson` or `.csv`; `-` is standard input.
@@ -76,7 +79,7 @@ pub(super) async fn run(args: Import, target: &Target) -> Result<(), CommandErro
         progress.add(batch.len());
     }
     progress.end();
-    write(target, &outcome)?;
+    write(target, &outcome, if args.skip_duplicates { LISTED_IF_EXPECTED } else { LISTED })?;
     outcome.waited.outcome()?;
     if outcome.duplicates.is_empty() || args.skip_duplicates {
         return Ok(());
@@ -113,15 +116,19 @@ fn with_line(error: CommandError, batch: &[Line]) -> CommandError {
     CommandError::Call(CallError::Refused { problem, advice })
 }
 
+/// What is imported before an error, and how to go on: an answer that did not come may be that to a batch that is there.
 fn broken_off(error: CommandError, imported: u64) -> CommandError {
-    let CommandError::Call(CallError::Refused { mut problem, advice }) = error else { return error };
-    if imported > 0 {
-        problem.detail = format!(
-            "{} ({imported} keys before are imported; mend it and start again with --skip-duplicates)",
-            problem.detail
-        );
+    let CommandError::Call(error) = error else { return error };
+    if imported == 0 {
+        return error.into();
     }
-    CommandError::Call(CallError::Refused { problem, advice })
+    let so_far = match error {
+        CallError::Refused { .. } => format!("{imported} keys before are imported; mend it and"),
+        CallError::BadUrl { .. } | CallError::Unreachable { .. } | CallError::Foreign { .. } => {
+            format!("{imported} keys are imported, and perhaps those that were sent last;")
+        }
+    };
+    CommandError::BrokenOff { error, how_to_go_on: format!("{so_far} start again with --skip-duplicates") }
 }
 
 fn format(args: &Import) -> Result<Format, CommandError> {
@@ -137,17 +144,22 @@ fn format(args: &Import) -> Result<Format, CommandError> {
 
 fn read(args: &Import) -> Result<String, CommandError> {
     let told = |error| CommandError::Usage(format!("cannot read {}: {error}", args.file.display()));
-    if args.file.as_os_str() != "-" {
-        return std::fs::read_to_string(&args.file).map_err(told);
-    }
-    let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text).map_err(told)?;
-    Ok(text)
+    let bytes = if args.file.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map_err(told)?;
+        bytes
+    } else {
+        std::fs::read(&args.file).map_err(told)?
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        CommandError::Usage(format!("line {} is not UTF-8", before.filter(|byte| **byte == b'\n').count() + 1))
+    })
 }
 
-fn write(target: &Target, outcome: &Outcome) -> Result<(), CommandError> {
+fn write(target: &Target, outcome: &Outcome, most: usize) -> Result<(), CommandError> {
     let count = outcome.duplicates.len();
-    let listed = outcome.duplicates.iter().take(LISTED);
+    let listed = outcome.duplicates.iter().take(most);
     match target.output() {
         Output::Json => {
             let duplicate = |one: &Duplicate| json!({ "line": one.line, "digest": one.digest, "reason": one.reason });
@@ -160,8 +172,8 @@ fn write(target: &Target, outcome: &Outcome) -> Result<(), CommandError> {
                 _ => format!("line {}: {} is there already\n", one.line, one.digest),
             };
             let mut text: String = listed.map(line).collect();
-            if count > LISTED {
-                text.push_str(&format!("… and {} more\n", count - LISTED));
+            if count > most {
+                text.push_str(&format!("… and {} more\n", count - most));
             }
             text.push_str(&format!("imported {}, duplicates {count}\n{}", outcome.imported, outcome.waited.line()));
             output::write(&text)?;

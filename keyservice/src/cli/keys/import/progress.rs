@@ -1,8 +1,11 @@
 //! How far an import is: a bar on a terminal, a line now and then elsewhere, nothing where a program reads.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::{
+    fmt,
+    io::{IsTerminal, Write, stderr},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::cli::output::Output;
 
@@ -22,10 +25,13 @@ impl Progress {
             Output::Json => Self::Silent,
             Output::Text if stderr().is_terminal() => {
                 let bar = ProgressBar::new(u64::try_from(all).unwrap_or(u64::MAX));
-                let form = "{wide_bar} {human_pos} of {human_len} keys, {per_sec}, {eta} left";
-                Self::Bar(
-                    bar.with_style(ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar())),
-                )
+                let form = "{wide_bar} {human_pos} of {human_len} keys, {rate}, {eta} left";
+                let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
+                let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    // What cannot be written is not shown.
+                    let _ = out.write_str(&rate(state.per_sec()));
+                };
+                Self::Bar(bar.with_style(style.with_key("rate", rate)))
             }
             Output::Text => Self::Lines { done: 0, all },
         }
@@ -50,5 +56,19 @@ impl Progress {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How fast it goes, in whole numbers.
+fn rate(per_second: f64) -> String {
+    format!("{:.0}/s", HumanFloatCount(per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_rate_is_a_whole_number() {
+        assert_eq!(super::rate(1859.064), "1,859/s");
+        assert_eq!(super::rate(0.7), "1/s");
     }
 }
