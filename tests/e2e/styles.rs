@@ -86,7 +86,11 @@ async fn a_revoked_key_is_refused(style: Style) {
 }
 
 async fn an_expired_key_is_refused(style: Style) {
-    refused_at_acme(style, json!({ "scopes": ["read"], "expires": LONG_AGO }), 401, "key_expired").await;
+    let edge = scene::edge().await;
+    let key = edge.new_key("acme", json!({ "scopes": ["read"] })).await;
+    let ended = edge.key_service().patch_key(&key.id, &json!({ "expires": LONG_AGO })).await.unwrap();
+    edge.serves(ended["revision"].as_u64().unwrap()).await;
+    present(&edge, style, &key.key).await.is_refused(401, "key_expired");
 }
 
 async fn a_key_is_refused_before_its_time(style: Style) {

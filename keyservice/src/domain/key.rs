@@ -190,6 +190,17 @@ pub fn is_ever_valid(not_before: Option<Moment>, expires: Option<Moment>) -> boo
     not_before.zip(expires).is_none_or(|(from, to)| from < to)
 }
 
+/// Refuses dates with which a new key would work at no time to come.
+///
+/// # Errors
+/// When it would have expired already, or would expire before it begins to work.
+pub fn require_a_future(not_before: Option<Moment>, expires: Option<Moment>, now: Moment) -> Result<(), KeyRefusal> {
+    if expires.is_some_and(|expires| expires <= now) {
+        return Err(KeyRefusal::Expired);
+    }
+    if is_ever_valid(not_before, expires) { Ok(()) } else { Err(KeyRefusal::NeverValid) }
+}
+
 /// Why a key ends for good, and what ends with it.
 #[derive(Debug, Clone, Default)]
 pub struct Revocation {
@@ -261,12 +272,7 @@ impl Rotation {
             return Err(KeyRefusal::Superseded);
         }
         let expires = self.expires.clone().applied_to(old.expires);
-        if expires.is_some_and(|expires| expires <= now) {
-            return Err(KeyRefusal::Expired);
-        }
-        if !is_ever_valid(old.not_before, expires) {
-            return Err(KeyRefusal::NeverValid);
-        }
+        require_a_future(old.not_before, expires, now)?;
         Ok(KeyTerms {
             name: old.name.clone(),
             scopes: old.scopes.clone(),

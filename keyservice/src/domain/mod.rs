@@ -35,7 +35,7 @@ pub use holder::{Claimant, Holder};
 pub use import::{ImportKey, MAX_IMPORT};
 pub use key::{
     ALL_OF_THE_USER, InvalidOverlap, Issued, Key, KeyChange, KeyFilter, KeyRefusal, KeySeed, KeyState, KeyTerms,
-    NewKey, Overlap, Revocation, Rotation, is_ever_valid,
+    NewKey, Overlap, Revocation, Rotation, is_ever_valid, require_a_future,
 };
 pub use mint::{Mint, TokenRules};
 pub use moment::{InvalidMoment, Moment};

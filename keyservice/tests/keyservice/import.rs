@@ -40,6 +40,16 @@ async fn an_imported_key_is_known_to_nodes_by_its_digest() {
 }
 
 #[tokio::test]
+async fn a_key_that_has_expired_elsewhere_is_imported_as_it_was() {
+    let service = with_team().await;
+    let mut old = row("sk-1");
+    old["id"] = json!("legacy1");
+    old["expires"] = json!("2020-01-01T00:00:00Z");
+    service.post("/v1/keys/import", json!({ "keys": [old] })).await.ok();
+    assert_eq!(service.get("/v1/keys/legacy1").await.ok()["expires"], "2020-01-01T00:00:00Z");
+}
+
+#[tokio::test]
 async fn duplicates_are_told_and_left_as_they_are() {
     let service = with_team().await;
     let made = service.key("acme").await;

@@ -75,6 +75,23 @@ async fn every_field_of_a_key_that_may_change_changes() {
 }
 
 #[tokio::test]
+async fn a_key_that_would_have_expired_is_not_made_but_one_can_be_ended_so() {
+    let service = with_team().await;
+    let revision = service.revision().await;
+    for not_before in [Value::Null, json!("2019-01-01T00:00:00Z")] {
+        let body = json!({ "team": "acme", "scopes": [], "expires": "2020-01-01T00:00:00Z", "not_before": not_before });
+        let refused = service.post("/v1/keys", body).await;
+        refused.refused(400, "invalid_field");
+        assert_eq!(refused.body["field"], "expires");
+    }
+    assert_eq!(service.revision().await, revision);
+    let path = format!("/v1/keys/{}", text(&service.key("acme").await, "id"));
+    let ended = service.patch(&path, json!({ "expires": "2020-01-01T00:00:00Z" })).await.ok();
+    assert_eq!((&ended["state"], &ended["expires"]), (&json!("active"), &json!("2020-01-01T00:00:00Z")));
+    assert_eq!(service.patch(&path, json!({ "expires": null })).await.ok()["expires"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_revoked_for_good() {
     let service = with_team().await;
     let path = format!("/v1/keys/{}", text(&service.key("acme").await, "id"));

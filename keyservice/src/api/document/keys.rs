@@ -19,7 +19,9 @@ pub(super) fn keys() -> Vec<Endpoint> {
             .query::<rules::KindWord>("kind", "Only those of this kind.")
             .answers::<KeyList>(200, "Some keys, in the order of their ids."),
         Endpoint::post(all, "createKey", "Make a key")
-            .described("The key is shown once, in this answer, and never again.")
+            .described(
+                "The key is shown once, in this answer, and never again. `expires`, if there is one, must be to come.",
+            )
             .admin()
             .changes()
             .once()
@@ -31,8 +33,9 @@ pub(super) fn keys() -> Vec<Endpoint> {
             .answers::<KeyView>(200, "The key: all about it but its text."),
         Endpoint::patch(one, "changeKey", "Change a key")
             .described(
-                "Sessions that were made with it go on as they are, also if it is disabled or may do less now: revoke \
-                 them with `POST /v1/sessions/revoke`.",
+                "An `expires` that is past ends it at once, until another change takes that back. Sessions that were made \
+                 with it go on as they are, also if it is disabled or may do less now: revoke them with \
+                 `POST /v1/sessions/revoke`.",
             )
             .admin()
             .id::<rules::ShortId>()
@@ -75,7 +78,10 @@ fn acts() -> [Endpoint; 3] {
             .may_take::<RotateBody>()
             .answers::<KeyMade>(201, "The new key."),
         Endpoint::post("/v1/keys/import", "importKeys", "Import keys by their SHA-256")
-            .described("All of them are imported, or none; those that exist already are told and left as they are.")
+            .described(
+                "All of them are imported, or none; those that exist already are told and left as they are. A key may have \
+                 expired.",
+            )
             .admin()
             .changes()
             .takes::<ImportBody>()

@@ -13,7 +13,7 @@ mod rows;
 use tollkeeper_contract::{EnterpriseId, KeyId, Kind, ServiceAccountId, TeamId, UserId, key_text::KeyText};
 
 use super::{ActError, Made, Once, Refusal, Store, StoreError};
-use crate::domain::{By, Issued, Key, KeyFilter, KeyRefusal, KeySeed, Moment, NewKey, is_ever_valid, word};
+use crate::domain::{By, Issued, Key, KeyFilter, KeySeed, Moment, NewKey, require_a_future, word};
 use claim::Claims;
 use rows::{NewRow, existing, find, found, select};
 
@@ -42,7 +42,7 @@ impl Store {
     /// Makes a key of random bytes, once per `once`.
     ///
     /// # Errors
-    /// When there is nobody for whom it could be made, the key would never be valid, `once` stands for another request,
+    /// When there is nobody for whom it could be made, the key would never work, `once` stands for another request,
     /// or the database fails.
     pub async fn create_key(
         &self,
@@ -70,9 +70,7 @@ impl Store {
             return before.map(|found| Minted::before(found.key)).ok_or(Refusal::MadeAndDeleted.into());
         }
         let holder = Claims::default().settle(change.sql(), key.claimant).await?;
-        if !is_ever_valid(key.terms.not_before, key.terms.expires) {
-            return Err(Refusal::Key(KeyRefusal::NeverValid).into());
-        }
+        require_a_future(key.terms.not_before, key.terms.expires, now).map_err(Refusal::Key)?;
         let issued = Issued::compose(holder.kind(), seed);
         let row = NewRow { id: issued.id.clone(), digest: issued.digest(), holder, terms: key.terms };
         rows::insert(&mut change, &[row], now).await?;
