@@ -28,7 +28,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     let lock = hold::lock(path)?;
     let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
     let options = options(path);
-    let writer = pool(1).connect_with(options.clone()).await.map_err(|error| unusable(error.into()))?;
+    let writer = pool(1).connect_with(writing(options.clone())).await.map_err(|error| unusable(error.into()))?;
     migrations(&MIGRATIONS).run(&writer).await.map_err(|error| {
         if let MigrateError::VersionMissing(version) = error {
             return OpenError::Newer { database: path.display().to_string(), version };
@@ -50,6 +50,13 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
+}
+
+/// Whoever writes keeps 64 MiB of the file in memory (told in KiB), and what one statement may have to undo. Digests lie
+/// anywhere in their indexes, so an import of many keys touches most pages; with SQLite's own 2 MiB it writes and reads
+/// each again and again.
+fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("cache_size", "-65536").pragma("temp_store", "MEMORY")
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
