@@ -121,6 +121,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = shortened(&error.path().to_string());
         let inner = error.into_inner();
+        if let Some(name) = repeated(&inner) {
+            let place = if path == "." { name } else { format!("{path}.{name}") };
+            return Problem::field(place, "stands there twice");
+        }
         if inner.is_data() && path != "." {
             return Problem::field(path, shortened(&inner.to_string()));
         }
@@ -131,8 +135,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value.0)
 }
 
+/// The field that stands in its object twice; the path of such a mistake is that of the object.
+fn repeated(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let (name, _) = text.strip_prefix("duplicate field `")?.split_once('`')?;
+    Some(name.to_owned())
+}
+
 /// A text in which a client's own words stand, such as the name of an unknown field, and so may be of any length.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     const MOST: usize = 200;
     if text.chars().count() <= MOST {
         return text.to_owned();

@@ -16,7 +16,7 @@ use super::{
     App, Id,
     by::Asked,
     problem::Problem,
-    query::Params,
+    query::{NoParams, Params},
     wire::{FleetList, FleetView, NodeView},
 };
 use crate::{
@@ -31,7 +31,7 @@ const MAX_WAIT: u64 = 60;
 const MAX_ANSWER: usize = 16 << 20;
 
 /// `GET /v1/fleet`
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<FleetList>, Problem> {
+pub(super) async fn list(State(app): State<Arc<App>>, _: NoParams) -> Result<Json<FleetList>, Problem> {
     let revision = *app.store.watch_revision().borrow();
     let now = edge::now();
     let nodes = fleet::nodes(&app).await?;

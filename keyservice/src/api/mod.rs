@@ -15,6 +15,7 @@ mod node;
 mod oauth;
 mod observe;
 mod once;
+mod pairs;
 mod problem;
 mod query;
 mod refusal;

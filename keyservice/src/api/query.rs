@@ -1,8 +1,15 @@
 //! Queries: parameters that are known, each at most once, mistakes told with their name.
 
-use axum::{extract::Query, http::Uri};
+use axum::{
+    extract::FromRequestParts,
+    http::{Uri, request::Parts},
+};
 
-use super::problem::Problem;
+use super::{
+    body::shortened,
+    pairs::{self, Broken},
+    problem::Problem,
+};
 
 /// The parameters of a query.
 pub(super) struct Params(Vec<(String, String)>);
@@ -10,18 +17,14 @@ pub(super) struct Params(Vec<(String, String)>);
 impl Params {
     /// Reads the query of `uri`, which may have the parameters `known`.
     pub(super) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Problem> {
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-            .map_err(|_| Problem::field("query", "is not a form of names and values"))?;
-        for (index, (name, _)) in pairs.iter().enumerate() {
-            if !known.contains(&name.as_str()) {
+        let pairs = pairs::read(uri.query().unwrap_or_default().as_bytes()).map_err(broken)?;
+        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => {
                 let names = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                return Err(Problem::field(name, format_args!("is no parameter here; there are: {names}")));
+                Err(Problem::field(shortened(name), format_args!("is no parameter here; there are: {names}")))
             }
-            if pairs.iter().take(index).any(|(earlier, _)| earlier == name) {
-                return Err(Problem::field(name, "stands there twice"));
-            }
+            None => Ok(Self(pairs)),
         }
-        Ok(Self(pairs))
     }
 
     /// A parameter that may be left out.
@@ -50,6 +53,26 @@ impl Params {
             _ => Err("must be a number from 1 to 1000"),
         })?;
         Ok(limit.unwrap_or(100))
+    }
+}
+
+fn broken(broken: Broken) -> Problem {
+    match broken {
+        Broken::Name => Problem::field("query", "the name of a parameter is not UTF-8"),
+        Broken::Value(name) => Problem::field(shortened(&name), "is not UTF-8"),
+        Broken::Twice(name) => Problem::field(shortened(&name), "stands there twice"),
+        Broken::TooMany => Problem::field("query", "has too many parameters"),
+    }
+}
+
+/// The query of a request that has no parameters.
+pub(super) struct NoParams;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Params::read(&parts.uri, &[]).map(|_| Self)
     }
 }
 

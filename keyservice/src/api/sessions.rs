@@ -10,7 +10,7 @@ use super::{
     body::{MaybeSent, Sent, field},
     by::Asked,
     problem::Problem,
-    query::{Params, cut},
+    query::{NoParams, Params, cut},
     wire::{RevokeSessionBody, RevokeSessionsBody, SessionList, SessionView, SessionsRevoked},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<S
 }
 
 /// `GET /v1/sessions/{id}`
-pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<SessionView>, Problem> {
+pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id, _: NoParams) -> Result<Json<SessionView>, Problem> {
     let session = app.store.session(&known_form(&id)?).await?;
     Ok(Json(SessionView::at(edge::now(), session)))
 }

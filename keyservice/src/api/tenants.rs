@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{App, Id, body::Sent, by::Asked, once, problem::Problem};
+use super::{App, Id, body::Sent, by::Asked, once, problem::Problem, query::NoParams};
 use crate::{
     domain::Thing,
     edge,
@@ -62,7 +62,11 @@ pub(super) async fn create<T: Served>(
 }
 
 /// `GET`: shows one.
-pub(super) async fn show<T: Served>(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<T::View>, Problem> {
+pub(super) async fn show<T: Served>(
+    State(app): State<Arc<App>>,
+    Id(id): Id,
+    _: NoParams,
+) -> Result<Json<T::View>, Problem> {
     Ok(Json(app.store.get::<T>(&known_form::<T>(&id)?).await?.into()))
 }
 

@@ -15,6 +15,7 @@ use super::{
     by::Asked,
     login::Told,
     problem::Problem,
+    query::NoParams,
     wire::{JwksView, NewTokenKeyBody, TokenKeyList, TokenKeyView},
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// `GET /v1/token-keys`
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<TokenKeyList>, Problem> {
+pub(super) async fn list(State(app): State<Arc<App>>, _: NoParams) -> Result<Json<TokenKeyList>, Problem> {
     let mint = app.desk.mint().ok();
     let (now, keys) = (edge::now(), app.store.token_keys().await?);
     let view = |key| TokenKeyView::at(now, mint.is_some_and(|mint| mint.made(&key)), key);

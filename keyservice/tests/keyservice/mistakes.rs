@@ -1,5 +1,6 @@
 //! Whatever a client does wrong: a problem that names it, never an error of the service's own.
 
+use keyservice::api::DOCUMENT;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -134,6 +135,66 @@ async fn every_wrong_parameter_of_a_query_is_named() {
     ];
     for (path, field) in wrong {
         names_field(&answer(service.node(Method::GET, path)).await, field, &json!(path));
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_utf_8_is_refused_by_the_name_of_its_parameter() {
+    let service = Service::start().await;
+    for (path, field) in [
+        ("/v1/audit?actor=%ff", "actor"),
+        ("/v1/audit?limit=1&action=a%c3", "action"),
+        ("/v1/teams?after=%80", "after"),
+        ("/v1/teams?bogus=%ff", "bogus"),
+        ("/v1/teams?%ff=1", "query"),
+    ] {
+        let refused = service.get(path).await;
+        refused.refused(400, "invalid_field");
+        names_field(&refused, field, &json!(path));
+    }
+    assert_eq!(service.get("/v1/audit?actor=%C3%BC+a").await.ok()["entries"], json!([]));
+}
+
+#[tokio::test]
+async fn a_parameter_that_an_endpoint_does_not_have_is_refused_everywhere() {
+    let service = Service::start().await;
+    let mut asked = 0;
+    for (path, methods) in DOCUMENT["paths"].as_object().unwrap() {
+        if !path.starts_with("/v1/") {
+            continue;
+        }
+        for method in methods.as_object().unwrap().keys() {
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let path = format!("{}?bogus=1", path.replace("{id}", "t1").replace("{node}", "n1"));
+            let refused = answer(service.admin(method.clone(), &path)).await;
+            refused.refused(400, "invalid_field");
+            names_field(&refused, "bogus", &json!(format!("{method} {path}")));
+            asked += 1;
+        }
+    }
+    assert!(asked > 30, "{asked}");
+}
+
+#[tokio::test]
+async fn a_field_that_stands_there_twice_is_named() {
+    let service = Service::start().await;
+    service.team("acme").await;
+    let digest = "0".repeat(64);
+    for (path, body, field) in [
+        ("/auth/login", r#"{"api_key":"a","api_key":"b"}"#.to_owned(), "api_key"),
+        ("/v1/teams", r#"{"id":"a","id":"b"}"#.to_owned(), "id"),
+        ("/v1/teams", r#"{"id":"a","quota":{"limit":1,"window_seconds":1,"limit":2}}"#.to_owned(), "quota.limit"),
+        (
+            "/v1/keys/import",
+            format!(r#"{{"keys":[{{"team":"acme","digest":"{digest}","digest":"{digest}","scopes":[]}}]}}"#),
+            "keys[0].digest",
+        ),
+    ] {
+        let request = service.admin(Method::POST, path).header("content-type", "application/json").body(body.clone());
+        let refused = answer(request).await;
+        refused.refused(400, "invalid_field");
+        names_field(&refused, field, &json!(body));
+        assert_eq!(text(&refused.body, "detail"), format!("{field}: stands there twice"));
     }
 }
 

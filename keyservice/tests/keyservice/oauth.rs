@@ -51,6 +51,8 @@ async fn a_client_is_given_a_token_by_basic_or_by_parameters() {
     assert_eq!((&by_form["token_type"], &by_form["scope"]), (&json!("Bearer"), &json!("read write")));
     let basic = asking(&service, "/oauth/token", &[GRANT, ("unknown", "is ignored")]).basic_auth(&id, Some(&key));
     assert_eq!(answer(basic).await.ok()["access_token"], by_form["access_token"]);
+    let said_twice = asking(&service, "/oauth/token", &[GRANT, ("client_id", &id)]).basic_auth(&id, Some(&key));
+    assert_eq!(answer(said_twice).await.ok()["access_token"], by_form["access_token"]);
     let named = asking(&service, "/oauth/token", &[GRANT, ("session_id", "another")]).basic_auth(&id, Some(&key));
     assert_ne!(answer(named).await.ok()["access_token"], by_form["access_token"]);
 }
@@ -88,6 +90,13 @@ async fn mistakes_are_told_as_rfc_6749_says() {
     refused(&post(&service, "/oauth/token", &[GRANT, client[0]]).await, 401, "invalid_client");
     let both = asking(&service, "/oauth/token", &[GRANT, client[0], client[1]]).basic_auth(&id, Some(&key));
     refused(&answer(both).await, 400, "invalid_request");
+    let two_secrets = asking(&service, "/oauth/token", &[GRANT, client[1]]).basic_auth(&id, Some(&key));
+    refused(&answer(two_secrets).await, 400, "invalid_request");
+    let two_ids = asking(&service, "/oauth/token", &[GRANT, ("client_id", "other")]).basic_auth(&id, Some(&key));
+    refused(&answer(two_ids).await, 400, "invalid_request");
+    let twice = post(&service, "/oauth/token", &[GRANT, client[0], client[1], client[0]]).await;
+    refused(&twice, 400, "invalid_request");
+    assert_eq!(text(&twice.body, "error_description"), "client_id stands there twice");
     let bearer = asking(&service, "/oauth/token", &[GRANT]).bearer_auth(&key);
     refused(&answer(bearer).await, 401, "invalid_client");
     for (id, secret) in [(id.as_str(), "wrong"), ("unknown", key.as_str()), ("", "")] {

@@ -64,7 +64,10 @@ impl Endpoint {
     /// An endpoint that opens with the admin token, and whose database may be away.
     pub(super) fn admin(self) -> Self {
         let open = SecurityRequirement::new(ADMIN, [] as [&str; 0]);
-        self.with(|operation| operation.security(open)).refuses(401, "The admin token is missing or wrong.").stored()
+        self.with(|operation| operation.security(open))
+            .refuses(400, BROKEN)
+            .refuses(401, "The admin token is missing or wrong.")
+            .stored()
     }
 
     /// An endpoint that opens with what is derived from the node token.
@@ -93,9 +96,7 @@ impl Endpoint {
         let wait = "Answer when every live node serves the change, or when so many seconds are over; where no node is \
                     live, but lost ones may still serve, it is the latter. The answer then has a member `fleet` more \
                     (`FleetView`). The change is made either way.";
-        self.header::<rules::Label>("x-tollkeeper-actor", about)
-            .query::<rules::WaitSeconds>("wait", wait)
-            .refuses(400, BROKEN)
+        self.header::<rules::Label>("x-tollkeeper-actor", about).query::<rules::WaitSeconds>("wait", wait)
     }
 
     /// A request that may be repeated without being carried out twice.
@@ -122,7 +123,6 @@ impl Endpoint {
     pub(super) fn page<T: ToSchema>(self) -> Self {
         self.query::<rules::PageLimit>("limit", "How many items a page has; 100 unless told.")
             .query::<T>("after", "The `next` of the page before.")
-            .refuses(400, BROKEN)
     }
 
     /// A parameter of the query that may be left out.

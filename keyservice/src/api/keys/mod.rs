@@ -24,7 +24,7 @@ use super::{
     by::Asked,
     once,
     problem::Problem,
-    query::{Params, cut},
+    query::{NoParams, Params, cut},
     wire::{KeyList, KeyMade, KeyView, NewKeyBody},
 };
 use crate::{
@@ -72,7 +72,7 @@ pub(super) async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<K
 }
 
 /// `GET /v1/keys/{id}`
-pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id) -> Result<Json<KeyView>, Problem> {
+pub(super) async fn show(State(app): State<Arc<App>>, Id(id): Id, _: NoParams) -> Result<Json<KeyView>, Problem> {
     Ok(Json(app.store.key(&known_form(&id)?).await?.into()))
 }
 
