@@ -2,13 +2,13 @@
 //!
 //! | name | value |
 //! |---|---|
-//! | `tk2/<instance>/meta` | which database, which revision, since when: [`Meta`] |
-//! | `tk2/<instance>/k/<shard>` | keys by digest |
-//! | `tk2/<instance>/t/<shard>` | teams by the digest of their id |
-//! | `tk2/<instance>/c/<team>` | the team's [`Cell`]: its limiter and a copy of its record, from its first request on |
-//! | `tk2/<instance>/steward` | who is steward, until when |
-//! | `tk2/<instance>/process` | this process's random name |
-//! | `tk2/<instance>/ledger` | the shared queue from workers to the steward |
+//! | `tk3/<instance>/meta` | which database, which revision, since when: [`Meta`] |
+//! | `tk3/<instance>/k/<shard>` | keys by digest |
+//! | `tk3/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk3/<instance>/c/<team>` | the team's [`Cell`]: its limiter and a copy of its record, from its first request on |
+//! | `tk3/<instance>/steward` | who is steward, until when |
+//! | `tk3/<instance>/process` | this process's random name |
+//! | `tk3/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
 mod meta;
