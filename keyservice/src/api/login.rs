@@ -21,7 +21,7 @@ use crate::{
     domain::{ClientSession, LoginRefusal, MOST_SESSIONS, SETTLING_SECONDS},
     edge, fleet,
     login::{LoginFailure, Shown, Visit},
-    store::{Login, Wish},
+    store::{Login, Settling, Wish},
 };
 
 /// A session id that is too long to be put into a token, or a key with very many scopes.
@@ -51,8 +51,9 @@ pub(super) async fn enter(app: &App, visit: Visit) -> Result<Login, Told> {
     let entered = app.desk.log_in(&app.store, visit).await;
     app.metrics.count_login(&entered);
     let login = entered.map_err(Told::of)?;
-    if let Some(revision) = login.needs {
-        fleet::wait_for(app, revision, SETTLING_SECONDS).await;
+    if let Some(Settling { revision, until }) = login.needs {
+        let seconds = until.unix().saturating_sub(edge::now().unix()).min(SETTLING_SECONDS);
+        fleet::wait_for(app, revision, seconds).await;
     }
     Ok(login)
 }

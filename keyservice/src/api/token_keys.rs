@@ -53,5 +53,5 @@ pub(super) async fn jwks(State(app): State<Arc<App>>) -> Result<Response, Proble
     let keys = app.store.published_token_keys(edge::now()).await?;
     let keys = keys.iter().filter_map(PublishedKey::jwk).collect();
     // Whoever meets a kid that is not in what it kept has to ask again anyway.
-    Ok(([(header::CACHE_CONTROL, "public, max-age=60")], Json(JwksView { keys })).into_response())
+    Ok(([(header::CACHE_CONTROL, "public, max-age=5")], Json(JwksView { keys })).into_response())
 }

@@ -19,6 +19,8 @@ pub(crate) trait Thing: DeserializeOwned {
     const LIST: &'static str;
     /// Where they are, for example `/v1/teams`.
     const PATH: &'static str;
+    /// How many are asked for at once; `None` if their list has no pages.
+    const PAGE: Option<&'static str> = Some(PAGE);
     /// The titles of the columns of a list.
     const HEAD: &'static [&'static str];
 
@@ -35,18 +37,22 @@ pub(crate) trait Thing: DeserializeOwned {
 /// What a list is narrowed down to.
 pub(crate) type Filters<'a> = &'a [(&'a str, Option<&'a str>)];
 
+/// How many of a list are asked for at once.
+const PAGE: &str = "1000";
+
 /// Goes through a list, page by page.
 pub(crate) struct Pages<'a> {
     client: &'a Client,
     path: &'a str,
     filters: Filters<'a>,
+    page: Option<&'static str>,
     after: Option<String>,
     is_over: bool,
 }
 
 impl<'a> Pages<'a> {
     pub(crate) fn new(client: &'a Client, path: &'a str, filters: Filters<'a>) -> Self {
-        Self { client, path, filters, after: None, is_over: false }
+        Self { client, path, filters, page: Some(PAGE), after: None, is_over: false }
     }
 
     /// Begins behind an item.
@@ -59,9 +65,9 @@ impl<'a> Pages<'a> {
         if self.is_over {
             return Ok(None);
         }
-        let mut query = vec![("limit", "1000")];
-        let after = ("after", self.after.as_deref());
-        query.extend(self.filters.iter().copied().chain([after]).filter_map(|(name, value)| Some((name, value?))));
+        let place = [("limit", self.page), ("after", self.after.as_deref())];
+        let given = self.filters.iter().copied().chain(place).filter_map(|(name, value)| Some((name, value?)));
+        let query: Vec<_> = given.collect();
         let mut page = self.client.get(self.path, &query).await?;
         let items = page.get_mut(list).map(Value::take).unwrap_or_default();
         self.after = match page.get("next") {
@@ -77,7 +83,7 @@ impl<'a> Pages<'a> {
 /// Lists all that the filters let through.
 pub(crate) async fn list<T: Thing>(target: &Target, filters: Filters<'_>) -> Result<(), CommandError> {
     let client = target.client()?;
-    let mut pages = Pages::new(&client, T::PATH, filters);
+    let mut pages = Pages { page: T::PAGE, ..Pages::new(&client, T::PATH, filters) };
     let mut all = Vec::new();
     while let Some(items) = pages.next(T::LIST).await? {
         all.extend(items);

@@ -55,6 +55,7 @@ impl Thing for TokenKeyView {
     const WORD: &'static str = "token key";
     const LIST: &'static str = "token_keys";
     const PATH: &'static str = "/v1/token-keys";
+    const PAGE: Option<&'static str> = None;
     const HEAD: &'static [&'static str] = &["KID", "ALGORITHM", "STATE", "OURS", "CREATED", "RETIRED", "ENDS"];
 
     fn row(self) -> Vec<String> {

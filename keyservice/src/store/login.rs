@@ -12,7 +12,7 @@ use super::{
     sql::{Connection, sql},
     token_keys,
 };
-use crate::domain::{Grant, LoginRefusal, MOST_SESSIONS, Mint, Moment, Session, TokenKey, TokenText};
+use crate::domain::{Grant, LoginRefusal, MOST_SESSIONS, Mint, Moment, SETTLING_SECONDS, Session, TokenKey, TokenText};
 
 /// What a login led to.
 #[derive(Debug)]
@@ -23,8 +23,17 @@ pub struct Login {
     pub token: TokenText,
     /// Whether it was there before.
     pub age: Age,
-    /// The revision that nodes need to take it, if its key is so new that some may not have it.
-    pub needs: Option<u64>,
+    /// What to wait for, if its key is so new that some nodes may not have it.
+    pub needs: Option<Settling>,
+}
+
+/// A key on its way to the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settling {
+    /// The revision that nodes need.
+    pub revision: u64,
+    /// When they have had the time to get it.
+    pub until: Moment,
 }
 
 /// Whether a session was there before a login.
@@ -89,7 +98,10 @@ impl Store {
         let token = key.sign(&found.session.signed);
         let needs = match found.key.has_settled(now) {
             true => None,
-            false => token_keys::revision(&mut self.read().await?, &found.key.kid).await?,
+            false => {
+                let revision = token_keys::revision(&mut self.read().await?, &found.key.kid).await?;
+                revision.map(|revision| Settling { revision, until: found.key.created_at.plus(SETTLING_SECONDS) })
+            }
         };
         Ok(Login { session: found.session, token, age, needs })
     }

@@ -64,7 +64,7 @@ pub use idempotency::{Made, Once};
 pub use kept::Kept;
 pub use keys::{Duplicate, Imported, Minted, WhyDuplicate};
 pub use ledger::Settled;
-pub use login::{Age, Entrance, Login, LoginError};
+pub use login::{Age, Entrance, Login, LoginError, Settling};
 pub use publication::{Behind, PageContent};
 pub use sessions::{Presented, SessionsOf};
 pub use token_keys::{NewTokenKey, TokenKeys};

@@ -203,18 +203,15 @@ async fn replace(
     made.ok_or_else(|| row::corrupt("kid", "the key that was just made is gone"))
 }
 
-/// Ends all keys, and the tokens that they signed with them.
+/// Ends all keys, and the tokens that they signed with them; also keys whose last token has ended, because nodes keep
+/// those for a while. They are gone, so that no service whose clock is behind signs with one of them any more.
 async fn end_all(change: &mut Change<'_>, now: Moment) -> Result<(), StoreError> {
-    let update = sql("UPDATE token_keys
-         SET ends_at = $1, retired_at = CASE WHEN retired_at < $1 THEN retired_at ELSE $1 END
-         WHERE ends_at IS NULL OR ends_at > $1
-         RETURNING kid, digest");
-    let rows = update.bind(now).fetch_all(change.sql()).await?;
+    let rows = sql("DELETE FROM token_keys RETURNING kid, digest").fetch_all(change.sql()).await?;
     for row in &rows {
         let kid = row.text("kid")?;
         let sessions = sql("UPDATE sessions SET current = 0, expires = $1 WHERE kid = $2 AND expires > $1");
-        sessions.bind(now).bind(kid).execute(change.sql()).await?;
-        change.audit(Entry::new("token_key.end", "token_key", kid), now);
+        let ended = sessions.bind(now).bind(kid).execute(change.sql()).await?;
+        change.audit(Entry::new("token_key.end", "token_key", kid).with("sessions_ended", ended), now);
         change.withdraw(cursor(row::digest(row, "digest")?), now).await?;
     }
     Ok(())

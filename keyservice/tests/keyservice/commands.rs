@@ -76,6 +76,15 @@ async fn a_new_key_is_written_with_the_note_that_it_is_shown_once() {
 }
 
 #[tokio::test]
+async fn everything_can_be_listed() {
+    let service = Service::for_logins().await;
+    for group in ["enterprises", "teams", "users", "service-accounts", "keys", "sessions", "token-keys"] {
+        done(&service, &[group, "list"]).await;
+    }
+    assert!(done(&service, &["token-keys", "list"]).await.contains("HS256"));
+}
+
+#[tokio::test]
 async fn lists_go_on_where_a_page_ends() {
     let service = Service::start().await;
     // A few at a time: each waits for the disk, and none may wait too long for its turn.

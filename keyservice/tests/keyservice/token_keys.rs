@@ -222,13 +222,27 @@ async fn keys_of_a_secret_that_leaked_are_ended_at_once() {
     let made = service.post("/v1/token-keys", json!({ "end_others": true })).await.created();
     for token in [&before, &between] {
         assert!(!is_taken(&service, token).await && !is_active(&service, token).await);
-        assert_eq!(token_key(&service, &kid(token)).await["state"], "ended");
+        assert!(token_keys(&service).await.iter().all(|key| text(key, "kid") != kid(token)), "it is gone");
     }
     let after = token_of(&service, &key).await;
     assert_eq!(kid(&after), text(&made, "kid"), "there is no other to sign with meanwhile");
     assert!(is_taken(&service, &after).await && is_active(&service, &after).await);
     let ended = service.get("/v1/audit?action=token_key.end").await.ok();
     assert_eq!(ended["entries"].as_array().unwrap().len(), 2, "{ended}");
+}
+
+#[tokio::test]
+async fn a_key_that_leaked_is_taken_from_nodes_although_its_last_token_has_ended() {
+    let service = Service::for_logins().await;
+    let unused = text(&token_keys(&service).await[0], "kid").to_owned();
+    service.post("/v1/token-keys", json!({})).await.created();
+    // It signed nothing, so it ends as soon as the new one has settled.
+    eventually("the key has ended", async || (token_key(&service, &unused).await["state"] == "ended").then_some(()))
+        .await;
+    let cursor = Cursor { table: Table::TokenKeys, digest: Digest::of(unused.as_bytes()) };
+    assert!(Replica::snapshot(&service).await.0.records.contains_key(&cursor), "nodes keep it for a while");
+    service.post("/v1/token-keys", json!({ "end_others": true })).await.created();
+    assert!(!Replica::snapshot(&service).await.0.records.contains_key(&cursor));
 }
 
 #[tokio::test]
