@@ -8,6 +8,7 @@
 //! * [`shard`]: how records lie in Envoy's shared data
 //! * [`page`]: how they travel from the key service to a node
 //! * [`ledger`]: what a node reports back
+//! * [`lease`]: how it is lent tokens of the fleet's quotas
 //!
 //! Everything here is a pure function over bytes: no clock, no randomness, no I/O.
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod bytes;
 mod digest;
 pub mod key_text;
 mod kind;
+pub mod lease;
 pub mod ledger;
 mod names;
 mod origin;

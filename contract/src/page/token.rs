@@ -63,7 +63,7 @@ impl NodeToken {
     }
 
     /// The seal over `content`, yet to be written or compared.
-    pub(super) fn seal(&self, content: &[u8]) -> Hmac<Sha256> {
+    pub(crate) fn seal(&self, content: &[u8]) -> Hmac<Sha256> {
         self.seal.clone().chain_update(content)
     }
 }
