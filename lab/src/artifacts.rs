@@ -29,6 +29,14 @@ pub fn envoy() -> Result<PathBuf> {
     from_environment("ENVOY", "Envoy")
 }
 
+/// The program of Valkey's (or Redis') server.
+///
+/// # Errors
+/// When `VALKEY_SERVER` is not set or names no file.
+pub fn valkey_server() -> Result<PathBuf> {
+    from_environment("VALKEY_SERVER", "Valkey's server")
+}
+
 fn from_environment(variable: &str, what: &str) -> Result<PathBuf> {
     const REMEDY: &str = "`make test` and `make run` build everything and set it; \
         `eval \"$(make -s env)\"` sets it in your shell";

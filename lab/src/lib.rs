@@ -2,7 +2,7 @@
 //!
 //! A test starts everything with [`edge::Edge::start`]; `lab run` does the same with data that stays. What they share
 //! is below them: [`envoy`], [`keyservice_process`], [`upstream`], and [`bootstrap`], which edits `envoy/edge.yaml`.
-//! [`postgres`] lends the tests of the key service a server.
+//! [`postgres`] lends the tests of the key service a server, and a test starts as many as it likes with [`valkey`].
 
 pub mod access;
 pub mod artifacts;
@@ -20,3 +20,4 @@ pub mod raw;
 pub mod run;
 pub mod secret;
 pub mod upstream;
+pub mod valkey;

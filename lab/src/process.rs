@@ -96,6 +96,22 @@ impl Process {
         Ok(self.child.wait()?)
     }
 
+    /// Freezes it (SIGSTOP): it keeps everything and does nothing until [`Self::resume`].
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn resume(&mut self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// The end of its log, with the file's name in front.
     pub fn log_tail(&self) -> String {
         let text = read_lossy(&self.log);
