@@ -13,6 +13,7 @@ mod mint;
 mod moment;
 mod network;
 mod password;
+pub mod quota;
 mod service_account;
 mod session;
 mod signing;

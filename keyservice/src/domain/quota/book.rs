@@ -1,0 +1,185 @@
+//! The book of one account: what its quota has left, and what is lent to whom.
+
+use std::collections::BTreeMap;
+
+use tollkeeper_contract::{
+    Quota,
+    lease::{Ask, Lent},
+};
+
+use super::{
+    BOOK_KEPT_MS, Claim,
+    allowance::{Allowance, Scene, window_ms},
+    loan::Loan,
+};
+
+/// What one account has left, and what of it is lent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Book {
+    quota: Quota,
+    /// The latest time at which it was looked at: before that, it is never again.
+    at: u64,
+    allowance: Allowance,
+    /// What lapsed until then is not taken back.
+    closed: u64,
+    loans: BTreeMap<String, Loan>,
+}
+
+/// What an account has of which nothing is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// All of its limit: it has never spent anything.
+    Full,
+    /// It had nothing at that time, when the engine's memory began: what was spent before is not known.
+    EmptySince(u64),
+}
+
+/// Whether tokens are lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lending {
+    /// They are.
+    Lends,
+    /// Not yet: nodes first say what they have spent.
+    OnlySettles,
+}
+
+impl Book {
+    /// The book of an account that has none, when the engine's clock shows `clock`.
+    #[must_use]
+    pub fn open(claim: &Claim, opening: Opening, clock: u64) -> Self {
+        let (allowance, at) = Allowance::open(claim.promise(), claim.quota(), opening, clock);
+        Self { quota: claim.quota(), at, allowance, closed: 0, loans: BTreeMap::new() }
+    }
+
+    /// Settles what `node` says, lends what it can, and answers, when the engine's clock shows `clock`.
+    pub fn settle(&mut self, claim: &Claim, node: &str, clock: u64, lending: Lending) -> Lent {
+        let ask = claim.ask();
+        self.advance(self.at.max(clock));
+        let mut loan = self.loans.remove(node).unwrap_or_else(|| Loan::adopted(ask));
+        if ask.seq > loan.seq {
+            loan.seq = ask.seq;
+            self.take_over(claim, &loan);
+            self.settle_counts(ask, &mut loan);
+            let grant = match lending {
+                Lending::Lends => self.grant(ask, &loan),
+                Lending::OnlySettles => 0,
+            };
+            self.allowance.lend(grant, self.quota);
+            loan.granted = loan.granted.saturating_add(grant);
+            loan.last_grant = grant;
+            loan.extend(self.at);
+        }
+        let lent = self.answer(ask, &loan, clock);
+        self.loans.insert(node.to_owned(), loan);
+        let now = self.at;
+        self.loans.retain(|_, loan| !loan.is_forgotten(now));
+        lent
+    }
+
+    /// Whether it is as if nobody had ever asked, when the engine's clock shows `clock`.
+    #[must_use]
+    pub fn is_forgotten(&self, clock: u64) -> bool {
+        clock >= self.at.saturating_add(2 * window_ms(self.quota)).saturating_add(BOOK_KEPT_MS)
+    }
+
+    /// Time passes. What a lease that ends meanwhile leaves unsettled may have been spent.
+    fn advance(&mut self, now: u64) {
+        let mut due: Vec<_> = self.loans.iter().map(|(node, loan)| (loan.expiry, node.clone())).collect();
+        due.retain(|(expiry, _)| *expiry <= now);
+        due.sort();
+        for (expiry, node) in due {
+            self.pass(expiry);
+            let lapsing = self.loans.get_mut(&node).map_or(0, Loan::lapse);
+            self.allowance.spend_lent(lapsing, self.scene(0));
+        }
+        self.pass(now);
+    }
+
+    fn pass(&mut self, until: u64) {
+        let elapsed = until.saturating_sub(self.at);
+        self.at = self.at.max(until);
+        let over = self.allowance.pass(elapsed, self.scene(0));
+        self.close(over);
+    }
+
+    /// The quota of the last question counts; nobody gets fresh tokens by a change.
+    fn take_over(&mut self, claim: &Claim, loan: &Loan) {
+        if self.allowance.promise() != claim.promise() {
+            self.allowance.under(claim.promise(), self.scene(loan.balance()));
+            self.close(Some(self.at));
+        }
+        let before = std::mem::replace(&mut self.quota, claim.quota());
+        // Also if it is the same: a loan that is new here takes its place.
+        let over = self.allowance.carry(before, self.scene(loan.balance()));
+        self.close(over);
+    }
+
+    fn settle_counts(&mut self, ask: &Ask, loan: &mut Loan) {
+        let unknown = loan.learn_granted(ask.granted);
+        self.allowance.lend(unknown, self.quota);
+        let spent = loan.settle_spent(ask.spent);
+        self.allowance.spend_lent(spent.of_balance, self.scene(loan.balance()));
+        let lapsed_at = loan.lapsed_at;
+        let returned = loan.settle_returned(ask.returned);
+        let scene = self.scene(loan.balance());
+        self.allowance.take_back(returned.of_balance, scene);
+        if lapsed_at > self.closed {
+            self.allowance.take_back_spent(returned.of_lapsed, lapsed_at, scene);
+        }
+        let overdrawn = loan.settle_overdrawn(ask.overdrawn);
+        self.allowance.overdraw(overdrawn, scene);
+    }
+
+    /// How many to lend: half of what is left, so that others find some too; more if the node cannot do with less.
+    fn grant(&self, ask: &Ask, loan: &Loan) -> u64 {
+        let (need, balance) = (u64::from(ask.need), loan.balance());
+        if need > self.limit() {
+            return 0;
+        }
+        let available = self.allowance.available(self.scene(balance));
+        let wanted = need.max(ask.want.into()).saturating_sub(balance);
+        let gap = need.saturating_sub(balance);
+        let enough = if available >= gap { gap } else { 0 };
+        wanted.min(available).min(available.div_ceil(2).max(enough))
+    }
+
+    fn answer(&self, ask: &Ask, loan: &Loan, clock: u64) -> Lent {
+        let promised: u64 = self.loans.values().filter(|loan| loan.balance() > 0).map(|loan| loan.last_grant).sum();
+        let left = self.allowance.available(self.scene(loan.balance())).saturating_sub(promised);
+        Lent {
+            account: ask.account.clone(),
+            seq: ask.seq,
+            granted: loan.granted,
+            void: loan.lapsed,
+            left,
+            wait_ms: self.wait(ask.need.into(), loan, clock),
+        }
+    }
+
+    /// Milliseconds until the node can have the balance that it needs, if nobody else asks.
+    fn wait(&self, need: u64, loan: &Loan, clock: u64) -> u64 {
+        let Some(gap) = need.checked_sub(loan.balance()).filter(|gap| *gap > 0) else { return 0 };
+        if need > self.limit() {
+            return u64::MAX;
+        }
+        let mut others: Vec<_> = self.loans.values().map(|loan| (loan.expiry, loan.balance())).collect();
+        others.sort_unstable();
+        let time = self.allowance.clone().time_of(gap, self.scene(loan.balance()), &others);
+        // The clock may be behind: then nothing comes back until it has caught up.
+        time.saturating_sub(clock).max(1)
+    }
+
+    /// As it is now; `balance` is of a loan that is not among the others at the moment.
+    fn scene(&self, balance: u64) -> Scene {
+        let lent: u64 = self.loans.values().map(Loan::balance).sum();
+        Scene { quota: self.quota, now: self.at, lent: lent.saturating_add(balance) }
+    }
+
+    fn limit(&self) -> u64 {
+        self.quota.limit().get().into()
+    }
+
+    fn close(&mut self, until: Option<u64>) {
+        self.closed = self.closed.max(until.unwrap_or(0));
+    }
+}

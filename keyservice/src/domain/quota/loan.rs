@@ -1,0 +1,105 @@
+//! What one node was lent of an account's quota.
+
+use tollkeeper_contract::lease::Ask;
+
+use super::{LOAN_KEPT_MS, MARGIN_MS, TERM_MS};
+
+/// One node's part in a book. The counts are sums, and only `lapsed` ever falls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Loan {
+    pub(super) granted: u64,
+    pub(super) spent: u64,
+    pub(super) returned: u64,
+    /// What was not settled when its lease ended: the node must not spend it, but may have done so.
+    pub(super) lapsed: u64,
+    /// When the first of that lapsed; 0 if that is not known.
+    pub(super) lapsed_at: u64,
+    pub(super) overdrawn: u64,
+    /// The last question that was settled.
+    pub(super) seq: u64,
+    /// When the lease ends.
+    pub(super) expiry: u64,
+    pub(super) last_grant: u64,
+}
+
+/// Tokens that are settled, by what had become of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) of_lapsed: u64,
+    pub(super) of_balance: u64,
+}
+
+impl Loan {
+    /// Of a node that nothing is known of here: what it says is taken for what was.
+    pub(super) fn adopted(ask: &Ask) -> Self {
+        Self {
+            granted: ask.granted,
+            spent: ask.spent,
+            returned: ask.returned,
+            lapsed: ask.void.min(ask.granted.saturating_sub(ask.spent).saturating_sub(ask.returned)),
+            lapsed_at: 0,
+            overdrawn: ask.settled,
+            seq: 0,
+            expiry: 0,
+            last_grant: 0,
+        }
+    }
+
+    /// What the node may still spend, or has spent without having said so.
+    pub(super) fn balance(&self) -> u64 {
+        self.granted.saturating_sub(self.spent).saturating_sub(self.returned).saturating_sub(self.lapsed)
+    }
+
+    /// Ends the lease, and gives what lapses by that.
+    pub(super) fn lapse(&mut self) -> u64 {
+        let lapsing = self.balance();
+        if self.lapsed == 0 {
+            self.lapsed_at = self.expiry;
+        }
+        self.lapsed = self.lapsed.saturating_add(lapsing);
+        lapsing
+    }
+
+    pub(super) fn extend(&mut self, now: u64) {
+        self.expiry = now.saturating_add((TERM_MS + MARGIN_MS).into());
+    }
+
+    pub(super) fn is_forgotten(&self, now: u64) -> bool {
+        now >= self.expiry.saturating_add(LOAN_KEPT_MS)
+    }
+
+    /// The node has been lent so many by an engine whose memory was lost: gives how many are new here.
+    pub(super) fn learn_granted(&mut self, granted: u64) -> u64 {
+        let unknown = granted.saturating_sub(self.granted);
+        self.granted = self.granted.saturating_add(unknown);
+        unknown
+    }
+
+    /// The node has spent so many.
+    pub(super) fn settle_spent(&mut self, spent: u64) -> Settled {
+        let settled = self.settle(spent.saturating_sub(self.spent));
+        self.spent = self.spent.max(spent);
+        settled
+    }
+
+    /// The node has given back so many.
+    pub(super) fn settle_returned(&mut self, returned: u64) -> Settled {
+        let settled = self.settle(returned.saturating_sub(self.returned));
+        self.returned = self.returned.max(returned);
+        settled
+    }
+
+    /// The node has overdrawn so many: gives how many are new here.
+    pub(super) fn settle_overdrawn(&mut self, overdrawn: u64) -> u64 {
+        let unknown = overdrawn.saturating_sub(self.overdrawn);
+        self.overdrawn = self.overdrawn.max(overdrawn);
+        unknown
+    }
+
+    fn settle(&mut self, tokens: u64) -> Settled {
+        let of_lapsed = tokens.min(self.lapsed);
+        let of_balance = (tokens - of_lapsed).min(self.balance());
+        self.lapsed -= of_lapsed;
+        Settled { of_lapsed, of_balance }
+    }
+}
