@@ -124,6 +124,11 @@ impl Bootstrap {
         serde_json::from_str(text).context("the filter's configuration")
     }
 
+    /// What this Envoy is called.
+    pub fn node(&mut self, id: &str) {
+        self.0["node"] = json!({ "id": id, "cluster": "lab" });
+    }
+
     /// Sends the access log to a file instead of standard output.
     ///
     /// # Errors
@@ -156,7 +161,9 @@ impl Bootstrap {
         let mut listener = at(&mut bootstrap, LISTENER)?.take();
         listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
         at(&mut bootstrap, "/static_resources")?["listeners"] = json!([]);
-        bootstrap["node"] = json!({ "id": "lab", "cluster": "lab" });
+        if bootstrap["node"].is_null() {
+            bootstrap["node"] = json!({ "id": "lab", "cluster": "lab" });
+        }
         bootstrap["dynamic_resources"] = json!({
             "lds_config": { "resource_api_version": "V3", "path_config_source": { "path": watched_file } }
         });

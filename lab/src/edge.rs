@@ -7,7 +7,9 @@
 //! * here: requests to the edge
 //! * `keys`: the key service, and what the filter knows of its keys
 //! * `observed`: Envoy's configuration, metrics and logs while it runs
+//! * `fleet`: several edges on one key service
 
+mod fleet;
 mod keys;
 mod observed;
 mod setup;
@@ -28,6 +30,7 @@ use crate::poll::wait_until;
 use crate::raw::{self, RawAnswer};
 use crate::upstream::Upstream;
 
+pub use fleet::Fleet;
 pub use setup::Setup;
 
 const SYNC_LIMIT: Duration = Duration::from_secs(20);
@@ -120,7 +123,7 @@ impl Drop for Edge {
 }
 
 fn kept(directory: TempDir) -> String {
-    format!("the logs and configuration of this edge are kept in {}", directory.keep().display())
+    format!("the logs and configuration of this test are kept in {}", directory.keep().display())
 }
 
 fn client() -> Result<reqwest::ClientBuilder> {

@@ -47,6 +47,21 @@ impl KeyServiceProcess {
         Self { launch, process: None }
     }
 
+    /// One that is ready.
+    ///
+    /// # Errors
+    /// See [`Self::start`].
+    pub async fn started(launch: Launch) -> Result<Self> {
+        let mut service = Self::stopped(launch);
+        service.start().await?;
+        Ok(service)
+    }
+
+    /// How it is started.
+    pub fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
     /// Starts it, unless it runs, and waits until it says that it is ready.
     ///
     /// # Errors

@@ -35,6 +35,21 @@ impl Edge {
         pushed
     }
 
+    /// Ends Envoy at once (SIGKILL), as a crash would.
+    pub fn kill_envoy(&mut self) {
+        or_end(self.envoy.process().kill());
+    }
+
+    /// Freezes Envoy (SIGSTOP): connections are made, and nothing is answered until [`Self::resume_envoy`].
+    pub fn pause_envoy(&mut self) {
+        or_end(self.envoy.process().pause());
+    }
+
+    /// Lets Envoy go on where it was frozen.
+    pub fn resume_envoy(&mut self) {
+        or_end(self.envoy.process().resume());
+    }
+
     /// The answer of Envoy's admin interface to a GET.
     pub async fn admin(&self, path: &str) -> String {
         or_end(self.envoy.admin_get(path).await)

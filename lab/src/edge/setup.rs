@@ -31,12 +31,16 @@ pub struct Setup {
     drain: Duration,
 }
 
+/// What each edge of a fleet wants to be different.
+pub(super) type Configure = dyn Fn(Setup) -> Setup;
+
 type Edit = Box<dyn FnOnce(&mut Bootstrap) -> Result<()>>;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum AtStart {
     Running,
     Absent,
+    /// Another edge's, or a fleet's.
+    Elsewhere(Box<keyservice_process::Launch>),
 }
 
 impl Setup {
@@ -78,6 +82,13 @@ impl Setup {
     #[must_use]
     pub fn without_key_service(mut self) -> Self {
         self.key_service = AtStart::Absent;
+        self
+    }
+
+    /// Uses a key service that somebody else starts, and that this edge cannot end.
+    #[must_use]
+    pub(super) fn joins(mut self, key_service: &KeyServiceProcess) -> Self {
+        self.key_service = AtStart::Elsewhere(Box::new(key_service.launch().clone()));
         self
     }
 
@@ -127,10 +138,12 @@ impl Edge {
     }
 
     async fn try_start(setup: Setup, directory: &Path) -> Result<Self> {
-        let mut service = KeyServiceProcess::stopped(key_service_launch(directory, setup.key_service_environment)?);
-        if setup.key_service == AtStart::Running {
-            service.start().await?;
-        }
+        let own = key_service_launch(directory, setup.key_service_environment);
+        let service = match setup.key_service {
+            AtStart::Elsewhere(launch) => KeyServiceProcess::stopped(*launch),
+            AtStart::Absent => KeyServiceProcess::stopped(own?),
+            AtStart::Running => KeyServiceProcess::started(own?).await?,
+        };
         let upstream = Upstream::start(local(0)).await?;
         let mut bootstrap = bootstrap(setup.file, directory, upstream.address(), service.address())?;
         for edit in setup.edits {
@@ -163,7 +176,10 @@ impl Edge {
     }
 }
 
-fn key_service_launch(directory: &Path, environment: Vec<(String, String)>) -> Result<keyservice_process::Launch> {
+pub(super) fn key_service_launch(
+    directory: &Path,
+    environment: Vec<(String, String)>,
+) -> Result<keyservice_process::Launch> {
     Ok(keyservice_process::Launch {
         program: artifacts::key_service()?,
         directory: directory.to_owned(),
