@@ -5,16 +5,19 @@ use tollkeeper_contract::{EnterpriseRecord, HostName, HostRecord, KeyRecord, Ten
 use crate::{
     config::{Access, Config, Forwarding, Protection, Shadow},
     credential::{self, Credential, Presented},
+    lease::{Patience, Signal, Taking},
     path::Path,
     policy::{self, Terms},
-    principal::Principal,
+    principal::{Account, Principal},
+    purse::Scope,
     refusal::{Denial, Fault, Refusal},
     request::Request,
     shared::SharedData,
-    table::{Charge, KeyTable},
+    table::{Charge, KeyTable, Order},
     time::Now,
     token::Verifier,
     verdict::{Allowance, Grant, Refused, Shadowed, Verdict},
+    wanted::Wanted,
 };
 
 /// What judges requests: the configuration, and the table as it is at this moment.
@@ -30,19 +33,46 @@ pub struct Gate<'a, Shared> {
     pub now: Now,
     /// What verifies tokens.
     pub tokens: Verifier<'a>,
+    /// Over what quotas hold.
+    pub scope: Scope,
+    /// Where it is noted for whom tokens are to be asked.
+    pub wanted: &'a Wanted,
+}
+
+/// What comes of judging a request.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is decided, and none is kept")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is decided.
+    Decided(Verdict),
+    /// It has to wait until something is lent to this account, and is to be judged again then.
+    Waits(Account),
+}
+
+/// Why a request does not go on at once.
+enum Stop {
+    Refused(Refused),
+    Wait(Account),
+}
+
+impl<R: Into<Refused>> From<R> for Stop {
+    fn from(refused: R) -> Self {
+        Self::Refused(refused.into())
+    }
 }
 
 impl<Shared: SharedData> Gate<'_, Shared> {
     /// Judges one request.
     #[must_use]
-    pub fn judge(&self, request: &Request<'_>) -> Verdict {
-        match self.route(request) {
-            Ok(verdict) => verdict,
-            Err(refused) => Verdict::Refused(refused),
+    pub fn judge(&self, request: &Request<'_>, patience: Patience) -> Judgement {
+        match self.route(request, patience) {
+            Ok(verdict) => Judgement::Decided(verdict),
+            Err(Stop::Refused(refused)) => Judgement::Decided(Verdict::Refused(refused)),
+            Err(Stop::Wait(account)) => Judgement::Waits(account),
         }
     }
 
-    fn route(&self, request: &Request<'_>) -> Result<Verdict, Refused> {
+    fn route(&self, request: &Request<'_>, patience: Patience) -> Result<Verdict, Stop> {
         if !has_one_case(request.method) {
             return Err(Denial::AmbiguousMethod.into());
         }
@@ -50,36 +80,45 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         let matched = self.config.routes.find(request.method, path.as_bytes()).ok_or(Denial::NoRoute)?;
         match matched.access {
             Access::Public => Ok(Verdict::Public),
-            Access::Protected(protection) => match self.admit(request, protection, matched.team) {
+            Access::Protected(protection) => match self.admit(request, protection, matched.team, patience) {
                 Ok(grant) => Ok(Verdict::Granted(grant)),
-                Err(refused) if is_only_told(protection.shadow, refused.refusal) => {
+                Err(Stop::Refused(refused)) if is_only_told(protection.shadow, refused.refusal) => {
                     Ok(Verdict::Shadowed(Shadowed { refused, withheld: withheld(protection) }))
                 }
-                Err(refused) => Err(Refused { styles: Some(protection.styles), ..refused }),
+                Err(Stop::Refused(refused)) => Err(Refused { styles: Some(protection.styles), ..refused }.into()),
+                Err(wait) => Err(wait),
             },
         }
     }
 
-    fn admit(&self, request: &Request<'_>, protection: &Protection, team: Option<&[u8]>) -> Result<Grant, Refused> {
+    fn admit(
+        &self,
+        request: &Request<'_>,
+        protection: &Protection,
+        team: Option<&[u8]>,
+        patience: Patience,
+    ) -> Result<Grant, Stop> {
         self.usable?;
         let presented = credential::find(request, protection.styles)?;
         let (mut principal, live) = self.identify(&presented)?;
         let scopes = protection.scopes.for_method(request.method);
         let demand = policy::Demand { team, delegate: request.delegate, origin: request.origin, scopes };
-        let decided = live.and_then(|()| Ok(policy::check(&principal, demand)?)).map_err(Refused::from);
+        let decided = live.and_then(|()| Ok(policy::check(&principal, demand)?)).map_err(Stop::from);
         let charged = decided.and_then(|account| {
             principal.account = account;
-            self.charge(&principal, request, protection.cost)
+            let order = Order { cost: protection.cost, scope: self.scope, patience };
+            self.charge(&principal, request, order)
         });
         match charged {
             Ok(allowance) => Ok(Grant { principal, allowance, withheld: withheld(protection) }),
-            Err(refused) => {
+            Err(Stop::Refused(refused)) => {
                 if is_not_for_it_to_act(refused.refusal) {
                     // The operator's logs show who it was, and not whom the client would have liked to be.
                     principal.account = principal.owner.clone();
                 }
-                Err(Refused { principal: Some(Box::new(principal)), ..refused })
+                Err(Refused { principal: Some(Box::new(principal)), ..refused }.into())
             }
+            Err(wait) => Err(wait),
         }
     }
 
@@ -131,21 +170,25 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     }
 
     /// Only after everything else has passed, so that a refused request costs nobody anything.
-    fn charge(&self, principal: &Principal, request: &Request<'_>, cost: u32) -> Result<Allowance, Refused> {
+    fn charge(&self, principal: &Principal, request: &Request<'_>, order: Order) -> Result<Allowance, Stop> {
         let account = &principal.account;
         let host = self.host_owner(request)?;
         let terms = Terms::new(principal, request.delegate, host.as_deref());
-        match self.table.charge(account, &terms, cost)? {
-            Charge::Taken { limit, left } => Ok(Allowance::of(account, limit, left)),
-            Charge::Exhausted { limit, left, wait: u64::MAX } => {
-                let allowance = Some(Allowance::of(account, limit, left));
-                Err(Refused { allowance, ..Denial::CostAboveQuota.into() })
-            }
-            Charge::Exhausted { limit, left, wait } => {
-                let allowance = Allowance { until_next: wait.div_ceil(1000), ..Allowance::of(account, limit, left) };
-                Err(Refused { allowance: Some(allowance), ..Denial::QuotaExhausted.into() })
-            }
+        let Charge { taking, limit, left, signal } = self.table.charge(account, &terms, order)?;
+        if signal == Signal::Ask {
+            self.wanted.note(account);
         }
+        let allowance = |basis| Allowance::of(account, limit, left, basis);
+        let (denial, allowance) = match taking {
+            Taking::Taken(basis) => return Ok(allowance(basis)),
+            Taking::Wait => return Err(Stop::Wait(account.clone())),
+            Taking::Unavailable => return Err(Fault::QuotaUnavailable.into()),
+            Taking::Refused { wait: u64::MAX, basis } => (Denial::CostAboveQuota, allowance(basis)),
+            Taking::Refused { wait, basis } => {
+                (Denial::QuotaExhausted, Allowance { until_next: wait.div_ceil(1000), ..allowance(basis) })
+            }
+        };
+        Err(Refused { allowance: Some(allowance), ..denial.into() }.into())
     }
 
     /// The one team that is served on the request's host, if the host belongs to one.

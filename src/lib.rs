@@ -14,10 +14,11 @@
 //! | [`token`] | bearer token to claims, or a denial |
 //! | [`principal`] | who a credential proved to be |
 //! | [`policy`] | whether this key may do this, now |
-//! | [`limiter`] | whether the team has a token left: arithmetic only, of a [`bucket`] or of a [`window`] |
+//! | [`purse`] | whether the team has a token left: arithmetic only, of a [`limiter`] of this node's own ([`bucket`] or [`window`]) or of a [`lease`] |
 //! | [`refusal`] | why a request is refused, in closed vocabularies |
 //! | [`verdict`] | what the client, the upstream and the operator get to see |
 //! | [`usage`] | what was used since the last settlement |
+//! | [`wanted`] | for whom tokens are to be asked |
 //! | [`steward`] | the one VM per process that syncs and reports |
 #![cfg_attr(not(target_arch = "wasm32"), forbid(unsafe_code))]
 // One panic stops a worker's VM for everybody; see also the workspace's lints.
@@ -28,10 +29,12 @@ pub mod bucket;
 pub mod config;
 pub mod credential;
 pub mod gate;
+pub mod lease;
 pub mod limiter;
 pub mod path;
 pub mod policy;
 pub mod principal;
+pub mod purse;
 pub mod refusal;
 pub mod request;
 pub mod shared;
@@ -41,6 +44,7 @@ pub mod time;
 pub mod token;
 pub mod usage;
 pub mod verdict;
+pub mod wanted;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 pub mod window;

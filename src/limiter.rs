@@ -73,6 +73,18 @@ impl Limiter {
         }
     }
 
+    /// Of a team that has `tokens` left, or all that the limit gives.
+    #[must_use]
+    pub fn holding(tokens: u32, limit: Limit, now: Monotonic) -> Self {
+        let Limit { quota, promise } = limit;
+        match promise {
+            Promise::Bucket => Self::Bucket(Bucket::holding(tokens, quota, now)),
+            Promise::Strict => {
+                Self::Window(Window::having_spent(quota.limit().get().saturating_sub(tokens), quota, now))
+            }
+        }
+    }
+
     /// Takes `cost` tokens under `limit`, which need not be the one that held before.
     ///
     /// A refusal changes nothing, so there is nothing to write back.

@@ -1,11 +1,11 @@
 //! Who a credential proved to be, and for whom it acts.
 
-use tollkeeper_contract::{KeyRecord, Kind, Owner, Scopes, token::Claims};
+use tollkeeper_contract::{KeyRecord, Kind, Owner, Scopes, lease, token::Claims};
 
 use crate::config::Style;
 
 /// Whose bucket is charged, and whose name the request carries.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Account {
     /// A team, by its id.
     Team(String),
@@ -29,6 +29,15 @@ impl Account {
         match self {
             Self::Team(_) => None,
             Self::Enterprise(id) => Some(id),
+        }
+    }
+}
+
+impl From<&Account> for lease::Account {
+    fn from(account: &Account) -> Self {
+        match account {
+            Account::Team(id) => Self::Team(id.clone()),
+            Account::Enterprise(id) => Self::Enterprise(id.clone()),
         }
     }
 }

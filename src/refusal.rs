@@ -102,6 +102,8 @@ reasons! {
         TableUnreadable = "table_unreadable",
         /// Too many requests of the team came at the very same moment.
         BucketContended = "bucket_contended",
+        /// Nobody can say at present what is left of the team's quota.
+        QuotaUnavailable = "quota_unavailable",
         /// Envoy did not give what the filter needs.
         HostFailure = "host_failure",
     }
@@ -140,7 +142,8 @@ impl Refusal {
     pub fn is_about_quota(self) -> bool {
         matches!(
             self,
-            Self::Denial(Denial::QuotaExhausted | Denial::CostAboveQuota) | Self::Fault(Fault::BucketContended)
+            Self::Denial(Denial::QuotaExhausted | Denial::CostAboveQuota)
+                | Self::Fault(Fault::BucketContended | Fault::QuotaUnavailable)
         )
     }
 }

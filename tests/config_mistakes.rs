@@ -91,8 +91,8 @@ fn what_is_not_given_has_its_documented_default() {
     assert_eq!(config.realm.as_str(), "tollkeeper");
     assert_eq!((config.tokens.issuer.as_str(), config.tokens.audience.as_str()), ("tollkeeper", "tollkeeper"));
     assert_eq!(config.tokens.leeway, 30);
-    assert_eq!((config.limit.quota.limit().get(), config.limit.quota.window().get()), (300, 300));
-    assert_eq!(config.limit.promise, Promise::Bucket);
+    assert_eq!((config.quotas.limit.quota.limit().get(), config.quotas.limit.quota.window().get()), (300, 300));
+    assert_eq!(config.quotas.limit.promise, Promise::Bucket);
     assert_eq!(config.rate_limit_headers, RateLimitHeaders::Draft);
     assert!(config.response_headers.contains(AuthHeader::Team));
     let told: Vec<_> = config.request_headers.iter().map(AuthHeader::name).collect();

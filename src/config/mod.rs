@@ -3,12 +3,13 @@
 //! * [`Config::parse`]: the only way in
 //! * `json`: the text as a tree; `setting`: how an object is defined and read; `schema`: its description
 //! * `values`, `words`, `vocabulary`, `template_text`, `route_list`: what stands in it
-//! * `key_service`, `tokens`, `template`, `routes`: what comes out
+//! * `key_service`, `quota`, `tokens`, `template`, `routes`: what comes out
 //! * `mistakes`: what is wrong, where, and what to do
 
 mod json;
 mod key_service;
 mod mistakes;
+mod quota;
 mod route_list;
 mod routes;
 #[cfg(not(target_arch = "wasm32"))]
@@ -23,12 +24,12 @@ mod words;
 
 pub use key_service::KeyService;
 pub use mistakes::Mistakes;
+pub use quota::{FleetQuotas, Quotas};
 pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
 pub use tokens::Tokens;
 pub use values::{Authority, Cluster, EnvName, Instance, Party, Realm};
-pub use vocabulary::{AuthHeader, AuthHeaders, Forwarding, Promise, RateLimitHeaders, Shadow, Style, Styles};
+pub use vocabulary::{AuthHeader, AuthHeaders, Fallback, Forwarding, Promise, RateLimitHeaders, Shadow, Style, Styles};
 
-use crate::limiter::Limit;
 use json::Json;
 use mistakes::Place;
 use route_list::RouteList;
@@ -46,8 +47,8 @@ pub struct Config {
     pub realm: Realm,
     /// Which bearer tokens are taken.
     pub tokens: Tokens,
-    /// What holds for a team that has no quota of its own; the promise is for all.
-    pub limit: Limit,
+    /// What holds for a team that has no quota of its own, and over what quotas hold.
+    pub quotas: Quotas,
     /// How answers say what is left of the quota.
     pub rate_limit_headers: RateLimitHeaders,
     /// What the client is told about itself.
@@ -74,7 +75,7 @@ settings! {
         /// Which bearer tokens of the key service's login are taken.
         tokens: Tokens = Json::Object(Vec::new()),
         /// The quota of a team that has none of its own, and what quotas promise.
-        quota: Limit = Json::numbers([("limit", 300), ("window_seconds", 300)]),
+        quota: Quotas = Json::numbers([("limit", 300), ("window_seconds", 300)]),
         /// How answers say what is left of the quota. `draft`: `RateLimit` and `RateLimit-Policy`, as the current IETF draft has them. `legacy`: `X-RateLimit-Limit`, `-Remaining` and `-Reset`. `off`: not at all.
         rate_limit_headers: RateLimitHeaders = "draft",
         /// What the client is told about itself: `all`, `off`, or a list of headers.
@@ -124,7 +125,7 @@ impl From<Settings> for Config {
             key_service: settings.key_service,
             realm: settings.realm,
             tokens: settings.tokens,
-            limit: settings.quota,
+            quotas: settings.quota,
             rate_limit_headers: settings.rate_limit_headers,
             response_headers: settings.response_headers,
             request_headers: settings.request_headers,

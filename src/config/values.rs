@@ -2,15 +2,13 @@
 
 use std::ops::Deref;
 
-use tollkeeper_contract::{Quota, Scope, Scopes};
+use tollkeeper_contract::{Scope, Scopes};
 
 use super::{
     json::Json,
     mistakes::{Mistakes, Noted, Place},
-    setting::{Setting, settings, wrong_kind},
-    vocabulary::Promise,
+    setting::{Setting, wrong_kind},
 };
-use crate::limiter::Limit;
 
 /// Defines a text that holds nothing but what its rule allows.
 ///
@@ -201,31 +199,5 @@ impl Setting for ScopeList {
         serde_json::json!({
             "type": "array", "items": Scope::schema(), "uniqueItems": true, "maxItems": Scopes::MAX,
         })
-    }
-}
-
-settings! {
-    /// So many requests in so much time.
-    QuotaSettings {
-        /// Requests per window, and the most that can be saved up.
-        limit: Whole<1, { u32::MAX }>,
-        /// The window in seconds, at most 31 days.
-        window_seconds: Whole<1, { Quota::MAX_WINDOW }>,
-        /// What that promises, for every team. `bucket`: the limit at once, then as many per window as come back bit by bit. `strict`: never more than the limit in any window of that length.
-        promise: Promise = "bucket",
-    }
-}
-
-impl Setting for Limit {
-    fn read(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) -> Result<Self, Noted> {
-        let quota = QuotaSettings::read(json, place, mistakes)?;
-        let promise = quota.promise;
-        let quota = Quota::new(quota.limit.get(), quota.window_seconds.get());
-        quota.map(|quota| Self { quota, promise }).map_err(|error| mistakes.note(place, error))
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    fn schema() -> serde_json::Value {
-        QuotaSettings::schema()
     }
 }

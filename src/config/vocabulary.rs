@@ -48,6 +48,8 @@ words! {
         Revision = "x-auth-revision",
         /// Why the request was refused.
         Reason = "x-auth-reason",
+        /// That the quota was not decided as promised, because nobody lends: `quota`.
+        Degraded = "x-auth-degraded",
     }
 }
 
@@ -78,6 +80,26 @@ words! {
         Bucket = "bucket",
         /// Never more than the limit in any window of that length.
         Strict = "strict",
+    }
+}
+
+words! {
+    /// Over what a quota holds.
+    pub(super) QuotaScope, "a scope of quotas" {
+        /// Over each Envoy process by itself.
+        Process = "process",
+        /// Over all Envoys that share a key service.
+        Fleet = "fleet",
+    }
+}
+
+words! {
+    /// What happens to requests that no lease covers while nobody lends.
+    pub Fallback, "a fallback" {
+        /// Each Envoy may spend its share of the limit.
+        Share = "share",
+        /// They are refused.
+        Refuse = "refuse",
     }
 }
 

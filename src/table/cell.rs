@@ -1,4 +1,4 @@
-//! The cell of a team or an enterprise: its limiter and a copy of its record in one shared-data value, so that one
+//! The cell of a team or an enterprise: its purse and a copy of its record in one shared-data value, so that one
 //! compare-and-swap charges it exactly and sees its present state.
 //!
 //! A cell is made by the first request that is served. The steward copies a changed record into the cell *after*
@@ -9,9 +9,11 @@
 //! that does it again, leave no cell that would go on serving.
 
 use crate::{
-    limiter::{Left, Limit, Limiter, Outcome},
+    lease::{Patience, Signal, Taking},
+    limiter::{Left, Limit},
     policy::{Tenant, Terms},
     principal::Account,
+    purse::{Purse, Scope, Taken},
     refusal::{Fault, Refusal},
     shared::{Expected, SharedData, Swap},
 };
@@ -25,42 +27,45 @@ const ATTEMPTS: u32 = 256;
 /// What stands in the cell of whoever is being removed.
 const GONE: &[u8] = b"gone";
 
-/// A limiter and the encoded record of whoever it belongs to.
+/// A purse and the encoded record of whoever it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
     /// The tokens.
-    pub limiter: Limiter,
+    pub purse: Purse,
     /// The encoded record, of a team or of an enterprise.
     pub record: Vec<u8>,
 }
 
+/// What a request wants of the account that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// How many tokens.
+    pub cost: u32,
+    /// Over what the quota holds.
+    pub scope: Scope,
+    /// Whether the request may wait for tokens to be lent.
+    pub patience: Patience,
+}
+
 /// What a charged request gets to know about its quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charge {
-    /// The tokens were taken.
-    Taken {
-        /// The limit.
-        limit: Limit,
-        /// What is left after it.
-        left: Left,
-    },
-    /// There were not as many, and nothing was taken.
-    Exhausted {
-        /// The limit.
-        limit: Limit,
-        /// What is left.
-        left: Left,
-        /// Milliseconds to wait, at least 1; [`u64::MAX`] if the cost is above the quota.
-        wait: u64,
-    },
+pub struct Charge {
+    /// Whether there were enough tokens; if not, nothing was taken.
+    pub taking: Taking,
+    /// The limit.
+    pub limit: Limit,
+    /// What is left.
+    pub left: Left,
+    /// Whether the steward is to be told that more are wanted.
+    pub signal: Signal,
 }
 
 impl<Shared: SharedData> KeyTable<'_, Shared> {
-    /// Takes `cost` tokens from the bucket of `account`, if it is served on these terms.
+    /// Takes tokens from the purse of `account`, if it is served on these terms.
     ///
     /// # Errors
     /// When the account is gone or not served, too many others were faster, or the host fails. Nothing is taken then.
-    pub fn charge(&self, account: &Account, terms: &Terms<'_>, cost: u32) -> Result<Charge, Refusal> {
+    pub fn charge(&self, account: &Account, terms: &Terms<'_>, order: Order) -> Result<Charge, Refusal> {
         let name = self.names.cell(account);
         for _ in 0..ATTEMPTS {
             let read = self.shared.get(&name)?;
@@ -72,25 +77,16 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             let is_new = known.is_none();
             let cell = match known {
                 Some(value) => Cell::decode(&value.bytes).ok_or(Fault::TableUnreadable)?,
-                None => self.first_cell(account, terms)?,
+                None => self.first_cell(account, terms, order.scope)?,
             };
             let tenant = Tenant::decode(account, &cell.record)?;
             terms.check(&tenant)?;
             let limit = self.limit_of(&tenant);
-            let (charge, limiter) = match cell.limiter.clone().take(limit, self.now, cost) {
-                Outcome::Taken(limiter) => (Charge::Taken { limit, left: limiter.left() }, limiter),
-                Outcome::Refused { wait } => {
-                    let held = cell.limiter.limit();
-                    let limiter = cell.limiter.at(limit, self.now);
-                    let charge = Charge::Exhausted { limit, left: limiter.left(), wait };
-                    if held == limit {
-                        return Ok(charge);
-                    }
-                    // From now on it refills under the new limit.
-                    (charge, limiter)
-                }
-            };
-            let next = Cell { limiter, record: cell.record };
+            let Taken { taking, signal, left, changed } =
+                cell.purse.take(limit, order.scope, self.now, order.cost, order.patience);
+            let charge = Charge { taking, limit, left, signal };
+            let Some(purse) = changed else { return Ok(charge) };
+            let next = Cell { purse, record: cell.record };
             if self.shared.swap(&name, &next.encode(), expected)? == Swap::Conflict {
                 continue;
             }
@@ -102,10 +98,10 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         Err(Fault::BucketContended.into())
     }
 
-    fn first_cell(&self, account: &Account, terms: &Terms<'_>) -> Result<Cell, Refusal> {
+    fn first_cell(&self, account: &Account, terms: &Terms<'_>, scope: Scope) -> Result<Cell, Refusal> {
         let record = self.find_account(account)?.ok_or_else(|| terms.unknown(account))?;
         let limit = self.limit_of(&Tenant::decode(account, &record)?);
-        Ok(Cell { limiter: Limiter::fresh(limit, self.now), record })
+        Ok(Cell { purse: Purse::fresh(limit, scope, self.now), record })
     }
 
     fn limit_of(&self, tenant: &Tenant<'_>) -> Limit {
@@ -154,7 +150,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
             let next = match (Cell::decode(&value.bytes), record) {
                 (Some(cell), Some(record)) => {
                     let limit = self.limit_of(&Tenant::decode(account, record)?);
-                    Cell { limiter: cell.limiter.at(limit, self.now), record: record.to_vec() }.encode()
+                    Cell { purse: cell.purse.at(limit, self.now), record: record.to_vec() }.encode()
                 }
                 (None, _) | (_, None) => Vec::new(),
             };
@@ -169,25 +165,27 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
 impl Cell {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.limiter.encode(&mut bytes);
+        self.purse.encode(&mut bytes);
         bytes.extend(&self.record);
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (limiter, record) = Limiter::decode(bytes)?;
-        Some(Self { limiter, record: record.to_vec() })
+        let (purse, record) = Purse::decode(bytes)?;
+        Some(Self { purse, record: record.to_vec() })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Charge;
+    use super::{Charge, Order};
     use crate::{
         config::Promise,
+        lease::{Patience, Taking},
         limiter::Limit,
         policy::Terms,
         principal::Account,
+        purse::Scope,
         refusal::{Denial, Fault, Refusal},
         shared::{
             SharedData,
@@ -209,6 +207,8 @@ mod tests {
 
     const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
 
+    const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::Over };
+
     fn acme() -> Account {
         Account::Team("acme".into())
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn charge(shared: &impl SharedData, now: Monotonic) -> Result<Charge, Refusal> {
-        KeyTable { shared, names: &names(), default_limit: three(), now }.charge(&acme(), &TERMS, 1)
+        KeyTable { shared, names: &names(), default_limit: three(), now }.charge(&acme(), &TERMS, ONE)
     }
 
     fn write(shared: &impl SharedData, state: TenantState, quota: Option<Quota>) {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn take(shared: &impl SharedData) -> Result<bool, Refusal> {
-        charge(shared, NOW).map(|charge| matches!(charge, Charge::Taken { .. }))
+        charge(shared, NOW).map(|charge| matches!(charge.taking, Taking::Taken(_)))
     }
 
     #[test]
@@ -255,7 +255,10 @@ mod tests {
         write(&shared, TenantState::Active, Some(Quota::new(1000, 300).unwrap()));
         assert_eq!(take(&shared), Ok(false));
         let taken = charge(&shared, NOW.after(300));
-        assert!(matches!(taken, Ok(Charge::Taken { limit, .. }) if limit.quota.limit().get() == 1000), "{taken:?}");
+        assert!(
+            matches!(taken, Ok(Charge { taking: Taking::Taken(_), limit, .. }) if limit.quota.limit().get() == 1000),
+            "{taken:?}"
+        );
     }
 
     #[test]
@@ -265,7 +268,7 @@ mod tests {
         while take(&shared) == Ok(true) {}
         write(&shared, TenantState::Active, Some(Quota::new(3, 300).unwrap()));
         let exhausted = charge(&shared, NOW.after(60_000));
-        assert!(matches!(exhausted, Ok(Charge::Exhausted { wait: 40_000, .. })), "{exhausted:?}");
+        assert!(matches!(exhausted, Ok(Charge { taking: Taking::Refused { wait: 40_000, .. }, .. })), "{exhausted:?}");
     }
 
     #[test]
@@ -275,10 +278,10 @@ mod tests {
         while take(&shared) == Ok(true) {}
         let charge = |now| {
             let default_limit = Limit::bucket(1000, 300);
-            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, 1)
+            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, ONE)
         };
-        assert!(matches!(charge(NOW), Ok(Charge::Exhausted { .. })));
-        assert!(matches!(charge(NOW.after(300)), Ok(Charge::Taken { .. })));
+        assert!(matches!(charge(NOW), Ok(Charge { taking: Taking::Refused { .. }, .. })));
+        assert!(matches!(charge(NOW.after(300)), Ok(Charge { taking: Taking::Taken(_), .. })));
     }
 
     #[test]
@@ -288,11 +291,13 @@ mod tests {
         while take(&shared) == Ok(true) {}
         let charge = |now| {
             let default_limit = Limit { promise: Promise::Strict, ..three() };
-            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, 1)
+            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, ONE)
         };
-        assert!(matches!(charge(NOW), Ok(Charge::Exhausted { wait: 300_001, .. })));
-        assert!(matches!(charge(NOW.after(150_000)), Ok(Charge::Exhausted { wait: 150_001, .. })));
-        assert!(matches!(charge(NOW.after(300_001)), Ok(Charge::Taken { left, .. }) if left.tokens == 2));
+        assert!(matches!(charge(NOW), Ok(Charge { taking: Taking::Refused { wait: 300_001, .. }, .. })));
+        assert!(matches!(charge(NOW.after(150_000)), Ok(Charge { taking: Taking::Refused { wait: 150_001, .. }, .. })));
+        assert!(
+            matches!(charge(NOW.after(300_001)), Ok(Charge { taking: Taking::Taken(_), left, .. }) if left.tokens == 2)
+        );
     }
 
     #[test]

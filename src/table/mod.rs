@@ -2,13 +2,14 @@
 //!
 //! | name | value |
 //! |---|---|
-//! | `tk3/<instance>/meta` | which database, which revision, since when: [`Meta`] |
-//! | `tk3/<instance>/k/<shard>` | keys by digest |
-//! | `tk3/<instance>/t/<shard>` | teams by the digest of their id |
-//! | `tk3/<instance>/c/<team>` | the team's [`Cell`]: its limiter and a copy of its record, from its first request on |
-//! | `tk3/<instance>/steward` | who is steward, until when |
-//! | `tk3/<instance>/process` | this process's random name |
-//! | `tk3/<instance>/ledger` | the shared queue from workers to the steward |
+//! | `tk4/<instance>/meta` | which database, which revision, since when: [`Meta`] |
+//! | `tk4/<instance>/k/<shard>` | keys by digest |
+//! | `tk4/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk4/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |
+//! | `tk4/<instance>/fleet` | how many nodes there are |
+//! | `tk4/<instance>/steward` | who is steward, until when |
+//! | `tk4/<instance>/process` | this process's random name |
+//! | `tk4/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
 mod meta;
@@ -17,7 +18,7 @@ mod read;
 mod snapshot;
 mod write;
 
-pub use cell::{Cell, Charge};
+pub use cell::{Cell, Charge, Order};
 pub use meta::Meta;
 pub use names::Names;
 pub use snapshot::SnapshotWriter;

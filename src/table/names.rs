@@ -17,7 +17,7 @@ impl Names {
     /// must neither misread what an older one wrote nor take it for its own.
     #[must_use]
     pub fn new(instance: &str) -> Self {
-        Self { prefix: format!("tk3/{instance}/") }
+        Self { prefix: format!("tk4/{instance}/") }
     }
 
     /// The shard of `table` that holds `digest`.
@@ -54,6 +54,12 @@ impl Names {
     #[must_use]
     pub fn meta(&self) -> String {
         format!("{}meta", self.prefix)
+    }
+
+    /// What is known of the fleet.
+    #[must_use]
+    pub fn fleet(&self) -> String {
+        format!("{}fleet", self.prefix)
     }
 
     /// The steward's lease.

@@ -28,6 +28,7 @@ pub fn response_headers(verdict: &Verdict, config: &Config, revision: Option<u64
             }
         }
     }
+    degraded(&mut headers, chosen, verdict);
     headers
 }
 
@@ -43,7 +44,14 @@ pub fn request_headers(verdict: &Verdict, config: &Config, revision: Option<u64>
     let mut headers = Vec::with_capacity(10);
     identity(&mut headers, config.request_headers, AuthHeader::Status, || verdict.word().to_owned());
     identity_of(&mut headers, config.request_headers, principal, revision);
+    degraded(&mut headers, config.request_headers, verdict);
     headers
+}
+
+fn degraded(headers: &mut Vec<Header>, chosen: AuthHeaders, verdict: &Verdict) {
+    if verdict.is_degraded() {
+        identity(headers, chosen, AuthHeader::Degraded, || "quota".to_owned());
+    }
 }
 
 fn identity(headers: &mut Vec<Header>, chosen: AuthHeaders, header: AuthHeader, value: impl FnOnce() -> String) {
@@ -79,7 +87,7 @@ fn identity_of(headers: &mut Vec<Header>, chosen: AuthHeaders, who: &Principal, 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): `r` requests are left, and in `t`
 /// seconds there is one more. Or the same in the headers that were common before (Envoy's own filter has them too).
 fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitHeaders) {
-    let Allowance { policy, limit: Limit { quota, promise }, remaining, until_next } = allowance;
+    let Allowance { policy, limit: Limit { quota, promise }, remaining, until_next, .. } = allowance;
     match style {
         RateLimitHeaders::Off => {}
         RateLimitHeaders::Draft => {

@@ -7,9 +7,10 @@ mod reply;
 
 use crate::{
     config::Styles,
+    lease::Basis,
     limiter::{Left, Limit},
     principal::{Account, Principal},
-    refusal::Refusal,
+    refusal::{Fault, Refusal},
 };
 
 pub use headers::{is_overruled, request_headers, response_headers};
@@ -86,17 +87,19 @@ pub struct Allowance {
     pub remaining: u64,
     /// Seconds until there is one more, rounded up; 0 when there are as many as can be.
     pub until_next: u64,
+    /// On what it was decided.
+    pub basis: Basis,
 }
 
 impl Allowance {
     /// What is `left` of the limit of `account`.
     #[must_use]
-    pub fn of(account: &Account, limit: Limit, left: Left) -> Self {
+    pub fn of(account: &Account, limit: Limit, left: Left, basis: Basis) -> Self {
         let policy = match account {
             Account::Team(_) => "team",
             Account::Enterprise(_) => "enterprise",
         };
-        Self { policy, limit, remaining: left.tokens, until_next: left.until_next.div_ceil(1000) }
+        Self { policy, limit, remaining: left.tokens, until_next: left.until_next.div_ceil(1000), basis }
     }
 }
 
@@ -123,6 +126,20 @@ impl Verdict {
             Self::Public | Self::Granted(_) => "ok",
             Self::Shadowed(Shadowed { refused, .. }) | Self::Refused(refused) => refused.refusal.word(),
         }
+    }
+
+    /// Whether the quota was not decided as it was promised, because nobody lends.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        let (refusal, allowance) = match self {
+            Self::Public => (None, None),
+            Self::Granted(grant) => (None, Some(grant.allowance)),
+            Self::Shadowed(Shadowed { refused, .. }) | Self::Refused(refused) => {
+                (Some(refused.refusal), refused.allowance)
+            }
+        };
+        let is_unavailable = refusal == Some(Fault::QuotaUnavailable.into());
+        is_unavailable || allowance.is_some_and(|allowance| allowance.basis == Basis::Share)
     }
 
     /// Request headers, and trailers, that the upstream must not see.

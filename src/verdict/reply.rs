@@ -57,7 +57,12 @@ pub(super) fn statuses(refusal: Refusal) -> (u16, u8, &'static str) {
             Denial::QuotaExhausted | Denial::CostAboveQuota => (429, 8, "Too Many Requests"),
         },
         Refusal::Fault(
-            Fault::NotSynced | Fault::TableStale | Fault::TableUnreadable | Fault::BucketContended | Fault::HostFailure,
+            Fault::NotSynced
+            | Fault::TableStale
+            | Fault::TableUnreadable
+            | Fault::BucketContended
+            | Fault::QuotaUnavailable
+            | Fault::HostFailure,
         ) => (503, 14, "Service Unavailable"),
     }
 }

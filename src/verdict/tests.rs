@@ -3,6 +3,7 @@
 use super::{Allowance, Grant, Refused, Shadowed, Verdict, reply, reply::statuses, request_headers, response_headers};
 use crate::{
     config::{Config, Styles},
+    lease::Basis,
     limiter::Limit,
     principal::Principal,
     refusal::{Denial, Fault, Refusal},
@@ -30,7 +31,13 @@ fn principal() -> Principal {
 }
 
 fn granted() -> Verdict {
-    let allowance = Allowance { policy: "team", limit: Limit::bucket(300, 300), remaining: 299, until_next: 1 };
+    let allowance = Allowance {
+        policy: "team",
+        limit: Limit::bucket(300, 300),
+        remaining: 299,
+        until_next: 1,
+        basis: Basis::Quota,
+    };
     Verdict::Granted(Grant { principal: principal(), allowance, withheld: vec![] })
 }
 
@@ -92,7 +99,13 @@ fn a_grpc_client_gets_the_sentence_as_its_message() {
 
 #[test]
 fn whoever_is_limited_or_meets_a_fault_is_told_when_to_come_back() {
-    let allowance = Some(Allowance { policy: "team", limit: Limit::bucket(1, 60), remaining: 0, until_next: 42 });
+    let allowance = Some(Allowance {
+        policy: "team",
+        limit: Limit::bucket(1, 60),
+        remaining: 0,
+        until_next: 42,
+        basis: Basis::Quota,
+    });
     let limited = Refused { allowance, ..Denial::QuotaExhausted.into() };
     assert!(reply(&limited, &config("").realm, Wire::Http).headers.contains(&("retry-after", "42".to_owned())));
     let fault = Fault::NotSynced.into();
@@ -138,7 +151,13 @@ fn what_is_only_told_says_so_to_the_client_and_names_a_proven_caller_to_the_upst
 
 #[test]
 fn a_cost_above_the_quota_gets_no_time_to_come_back() {
-    let allowance = Some(Allowance { policy: "team", limit: Limit::bucket(1, 60), remaining: 1, until_next: 0 });
+    let allowance = Some(Allowance {
+        policy: "team",
+        limit: Limit::bucket(1, 60),
+        remaining: 1,
+        until_next: 0,
+        basis: Basis::Quota,
+    });
     let reply = reply(&Refused { allowance, ..Denial::CostAboveQuota.into() }, &config("").realm, Wire::Http);
     assert_eq!(reply.status, 429);
     assert!(reply.headers.iter().all(|(name, _)| *name != "retry-after"), "{:?}", reply.headers);

@@ -12,6 +12,7 @@ use crate::{
     table::{Meta, Names},
     time::Monotonic,
     token::{self, Verifier},
+    wanted::Wanted,
 };
 
 use super::{
@@ -27,6 +28,8 @@ pub(super) struct Door {
     pub(super) names: Names,
     pub(super) metrics: Metrics,
     pub(super) settlement: Settlement,
+    /// For whom the steward is to be asked for tokens.
+    pub(super) wanted: Wanted,
     pub(super) token: NodeToken,
     /// Here, and not for the whole VM, because another configuration may take other tokens.
     verified: RefCell<token::Cache>,
@@ -45,6 +48,7 @@ impl Door {
             names: Names::new(config.instance.as_str()),
             metrics: Metrics::new(config.instance.as_str()),
             settlement: Settlement::default(),
+            wanted: Wanted::default(),
             token,
             verified: RefCell::default(),
             meta: Cell::new(None),
@@ -95,7 +99,7 @@ impl Door {
             timeout: key_service.timeout,
             token: self.token.clone(),
             node: self.node_name().to_owned(),
-            default_limit: self.config.limit,
+            default_limit: self.config.quotas.limit,
         };
         let generation = Generation { configuration: self.fingerprint, born: now };
         let mut steward = Steward::new(self.names.clone(), Holder(host::random()), generation, settings);

@@ -9,7 +9,9 @@ use proxy_wasm::{
 };
 
 use crate::{
-    gate::Gate,
+    gate::{Gate, Judgement},
+    lease::Patience,
+    purse::Scope,
     refusal::Fault,
     request::{Request, Wire, is_identity_header},
     table::KeyTable,
@@ -36,10 +38,15 @@ impl RequestContext {
     fn judge(&self, request: &Request<'_>) -> Verdict {
         let Ok(now) = host::now() else { return Verdict::Refused(Fault::HostFailure.into()) };
         let Door { config, names, .. } = &*self.door;
-        let (default_limit, monotonic) = (config.limit, now.monotonic);
+        let (default_limit, monotonic) = (config.quotas.limit, now.monotonic);
         let table = KeyTable { shared: &HostSharedData, names, default_limit, now: monotonic };
         let usable = self.door.table_at(monotonic);
-        let verdict = Gate { config, table, usable, now, tokens: self.door.tokens() }.judge(request);
+        let (tokens, scope, wanted) = (self.door.tokens(), Scope::Process, &self.door.wanted);
+        let gate = Gate { config, table, usable, now, tokens, scope, wanted };
+        let verdict = match gate.judge(request, Patience::Over) {
+            Judgement::Decided(verdict) => verdict,
+            Judgement::Waits(_) => Verdict::Refused(Fault::QuotaUnavailable.into()),
+        };
         self.door.settlement.count(&verdict, now);
         verdict
     }

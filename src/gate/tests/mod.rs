@@ -5,9 +5,11 @@ mod sessions;
 
 use std::cell::RefCell;
 
-use super::Gate;
+use super::{Gate, Judgement};
 use crate::{
     config::Config,
+    lease::Patience,
+    purse::Scope,
     refusal::{Denial, Fault},
     request::{Field, Request},
     shared::memory::Memory,
@@ -15,6 +17,7 @@ use crate::{
     time::{Monotonic, Now},
     token::{Cache, NoSignatures, Verifier},
     verdict::Verdict,
+    wanted::Wanted,
 };
 use tollkeeper_contract::{
     Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
@@ -92,12 +95,17 @@ impl Door {
         let now = Now { unix: 1000, monotonic: Monotonic(1000) };
         let Self { config, usable, secret, verified, .. } = self;
         let tokens = Verifier { settings: &config.tokens, secret, host: &NoSignatures, cache: verified };
-        Gate { config, table: self.table(), usable: *usable, now, tokens }.judge(request)
+        let (scope, wanted) = (Scope::Process, &Wanted::default());
+        let gate = Gate { config, table: self.table(), usable: *usable, now, tokens, scope, wanted };
+        match gate.judge(request, Patience::Left) {
+            Judgement::Decided(verdict) => verdict,
+            Judgement::Waits(account) => panic!("waits for {account:?}"),
+        }
     }
 
     fn table(&self) -> KeyTable<'_, Memory> {
         let Self { config, names, shared, .. } = self;
-        KeyTable { shared, names, default_limit: config.limit, now: Monotonic(1000) }
+        KeyTable { shared, names, default_limit: config.quotas.limit, now: Monotonic(1000) }
     }
 }
 

@@ -1,0 +1,123 @@
+//! Settling with the key service and asking for more; every step is one compare-and-swap of the cell.
+
+use tollkeeper_contract::lease::{self, Ask, Lent};
+
+use crate::{config::Promise, time::Monotonic};
+
+use super::{Dry, Lease};
+
+/// A lease is at least this part of the limit, where there is so much: small against the limit, and enough for somebody who
+/// sends a few requests.
+const LEAST_PART: u32 = 32;
+
+/// For how long a lease should last at the present demand, in milliseconds.
+const AHEAD: u64 = 1000;
+
+/// What was asked: needed again when the answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draft {
+    /// The number of the question.
+    pub seq: u64,
+    need: u32,
+    want: u32,
+    spent: u64,
+    overdrawn: u64,
+}
+
+/// An answer to a draft.
+#[derive(Debug, Clone, Copy)]
+pub struct Reply<'a> {
+    /// What was asked.
+    pub draft: Draft,
+    /// When.
+    pub sent: Monotonic,
+    /// What is lent.
+    pub lent: &'a Lent,
+    /// For how long, counted from when it was asked, in milliseconds.
+    pub term: u64,
+    /// Whether this only settles, and nobody lends at present.
+    pub only_settles: bool,
+}
+
+impl Lease {
+    /// Puts the next question. What was not wanted since the last answer is given back.
+    pub fn ask(&mut self, now: Monotonic) -> Draft {
+        let demand = self.spent.saturating_sub(self.spent_before).saturating_add(self.missed.into());
+        // After its end, a balance will not be spent again.
+        if demand == 0 || now >= self.until {
+            self.returned = self.returned.saturating_add(self.unspent());
+        }
+        self.asked = self.asked.saturating_add(1);
+        let (need, want) = (self.need, self.wanted(demand, now));
+        Draft { seq: self.asked, need, want, spent: self.spent, overdrawn: self.overdrawn }
+    }
+
+    /// The question as it travels.
+    #[must_use]
+    pub fn to_ask(&self, account: lease::Account, draft: Draft) -> Ask {
+        Ask {
+            account,
+            seq: draft.seq,
+            granted: self.granted,
+            void: self.void,
+            spent: self.spent,
+            returned: self.returned,
+            overdrawn: self.overdrawn,
+            settled: self.settled,
+            need: draft.need,
+            want: draft.want,
+            limit: self.limit.quota.limit().get(),
+            window: self.limit.quota.window().get(),
+            promise: match self.limit.promise {
+                Promise::Bucket => lease::Promise::Bucket,
+                Promise::Strict => lease::Promise::Strict,
+            },
+        }
+    }
+
+    /// Takes in an answer, unless a later one is in already.
+    pub fn take_in(&mut self, reply: Reply<'_>, now: Monotonic) {
+        let Reply { draft, sent, lent, term, only_settles } = reply;
+        if lent.seq != draft.seq || draft.seq <= self.answered {
+            return;
+        }
+        self.answered = draft.seq;
+        self.answered_at = now;
+        self.granted = self.granted.max(lent.granted);
+        self.void = lent.void;
+        self.until = self.until.max(sent.after(term));
+        self.settled = self.settled.max(draft.overdrawn);
+        self.spent_before = draft.spent;
+        self.size = self.balance(now);
+        self.left = lent.left;
+        if only_settles {
+            return;
+        }
+        self.missed = 0;
+        self.need = 0;
+        self.asking = None;
+        self.share = None;
+        // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
+        let is_dry = (1..u64::MAX).contains(&lent.wait_ms);
+        self.dry = is_dry.then(|| Dry { until: now.after(lent.wait_ms), need: draft.need });
+    }
+
+    /// Whether the key service knows all there is to know, and nothing is lent.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let is_settled = self.spent == self.spent_before && self.overdrawn == self.settled;
+        self.unspent() == 0 && is_settled && self.answered == self.asked && self.asking.is_none()
+    }
+
+    /// As many as will be wanted for a while, if demand stays what it was since the last answer.
+    fn wanted(&self, demand: u64, now: Monotonic) -> u32 {
+        if demand == 0 {
+            return 0;
+        }
+        let limit = self.limit.quota.limit().get();
+        let elapsed = now.since(self.answered_at).clamp(1, AHEAD);
+        let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
+        let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / LEAST_PART).max(self.need);
+        wanted.min(limit)
+    }
+}

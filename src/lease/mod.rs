@@ -1,0 +1,277 @@
+//! What this node was lent of a team's quota over the fleet, and what becomes of a request for tokens: pure arithmetic.
+//!
+//! * here: spending
+//! * `exchange`: asking the key service for more, and its answers
+//! * `share`: what a node may do when nobody answers
+//! * `layout`: the lease as bytes
+//!
+//! Counts are sums since the cell was made and only grow, so nothing that is lost, doubled or overtaken on the way to
+//! the key service and back can lose or mint a token ([`tollkeeper_contract::lease`]).
+
+mod exchange;
+mod layout;
+mod share;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU32;
+
+use crate::{
+    config::Fallback,
+    limiter::{Left, Limit, Limiter},
+    time::Monotonic,
+};
+
+pub use exchange::{Draft, Reply};
+
+/// After how many milliseconds without an answer the steward is reminded: a message or a steward may be lost.
+const REMIND_AFTER: u64 = 1000;
+
+/// After how many milliseconds in which nobody reminded it the steward is asked anew: that says nothing about the service.
+const FORGET_AFTER: u64 = 10_000;
+
+/// What is told to wait when tokens come faster than they can be had, in milliseconds.
+const CROWDED: u64 = 1000;
+
+/// How quotas hold over the whole fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fleet {
+    /// How long a request may wait for a lease, in milliseconds.
+    pub wait: u64,
+    /// What happens when nobody answers.
+    pub fallback: Fallback,
+    /// How many nodes there are, as last known.
+    pub nodes: Option<NonZeroU32>,
+}
+
+/// Whether a request may still wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It may.
+    Left,
+    /// It has waited as long as it may.
+    Over,
+}
+
+/// One node's lease on the quota of a team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The limit that held when it was last looked at.
+    limit: Limit,
+    granted: u64,
+    void: u64,
+    spent: u64,
+    returned: u64,
+    /// Until when the balance may be spent.
+    until: Monotonic,
+    overdrawn: u64,
+    settled: u64,
+    /// The last question about this account, and the last that was answered.
+    asked: u64,
+    answered: u64,
+    answered_at: Monotonic,
+    /// What was spent when the question was put that was answered last.
+    spent_before: u64,
+    /// The balance when it was answered.
+    size: u64,
+    /// What the fleet had left beyond it.
+    left: u64,
+    /// Tokens that were not there since the last answer, each time that they were wanted.
+    missed: u32,
+    /// The greatest of those costs.
+    need: u32,
+    /// Since when the steward has been asked without an answer, and when it was told last.
+    asking: Option<Asking>,
+    /// Until when so many tokens cannot be had.
+    dry: Option<Dry>,
+    /// What this node may spend as long as nobody answers.
+    share: Option<Limiter>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asking {
+    since: Monotonic,
+    reminded: Monotonic,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Dry {
+    until: Monotonic,
+    need: u32,
+}
+
+/// What becomes of a request for tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    /// The tokens were there, and are gone now.
+    Taken(Basis),
+    /// They are not.
+    Refused {
+        /// Milliseconds after which a lone client will get them, at least 1; [`u64::MAX`] if never.
+        wait: u64,
+        /// What says so.
+        basis: Basis,
+    },
+    /// An answer is on its way.
+    Wait,
+    /// There is no lease, nobody answers, and nothing may be spent without.
+    Unavailable,
+}
+
+/// On what tokens are given or refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The quota as it was promised.
+    Quota,
+    /// This node's share of it, because nobody answers.
+    Share,
+}
+
+/// Whether the steward is to be told that tokens are wanted.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// It is.
+    Ask,
+    /// It knows, or need not.
+    Silent,
+}
+
+impl Lease {
+    /// Of an account for which nothing was asked yet.
+    #[must_use]
+    pub fn cold(limit: Limit, now: Monotonic) -> Self {
+        Self {
+            limit,
+            granted: 0,
+            void: 0,
+            spent: 0,
+            returned: 0,
+            until: Monotonic(0),
+            overdrawn: 0,
+            settled: 0,
+            asked: 0,
+            answered: 0,
+            answered_at: now,
+            spent_before: 0,
+            size: 0,
+            left: 0,
+            missed: 0,
+            need: 0,
+            asking: None,
+            dry: None,
+            share: None,
+        }
+    }
+
+    /// Takes `cost` tokens.
+    pub fn take(
+        &mut self,
+        limit: Limit,
+        fleet: Fleet,
+        now: Monotonic,
+        cost: u32,
+        patience: Patience,
+    ) -> (Taking, Signal) {
+        self.observe(limit);
+        if cost > limit.quota.limit().get() {
+            return (Taking::Refused { wait: u64::MAX, basis: Basis::Quota }, Signal::Silent);
+        }
+        if u64::from(cost) <= self.balance(now) {
+            self.spent = self.spent.saturating_add(cost.into());
+            return (Taking::Taken(Basis::Quota), self.look_ahead(now));
+        }
+        if let Some(wait) = self.dry_for(cost, now) {
+            return (Taking::Refused { wait, basis: Basis::Quota }, Signal::Silent);
+        }
+        self.missed = self.missed.saturating_add(cost);
+        self.need = self.need.max(cost);
+        let signal = self.ask_for(now);
+        let since = self.asking.map_or(now, |asking| asking.since);
+        let taking = if now.since(since) >= fleet.wait {
+            self.fall_back(fleet, now, cost)
+        } else {
+            match patience {
+                Patience::Left => Taking::Wait,
+                // Answers come, and others were faster each time.
+                Patience::Over => Taking::Refused { wait: CROWDED, basis: Basis::Quota },
+            }
+        };
+        (taking, signal)
+    }
+
+    /// Takes note of a changed limit: what was said about the old one does not count.
+    pub fn observe(&mut self, limit: Limit) {
+        if self.limit != limit {
+            self.limit = limit;
+            self.dry = None;
+            self.left = self.left.min(limit.quota.limit().get().into());
+        }
+    }
+
+    /// The limit that held when it was last looked at.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// What this node may spend without asking.
+    #[must_use]
+    pub fn balance(&self, now: Monotonic) -> u64 {
+        if now < self.until { self.unspent() } else { 0 }
+    }
+
+    /// What the fleet has left, as far as this node knows.
+    #[must_use]
+    pub fn left(&self, now: Monotonic) -> Left {
+        let quota = self.limit.quota;
+        let limit = u64::from(quota.limit().get());
+        let tokens = match &self.share {
+            Some(share) => share.left().tokens,
+            None => self.balance(now).saturating_add(self.left).min(limit),
+        };
+        let until_next = match self.dry.filter(|dry| tokens == 0 && dry.until > now) {
+            Some(dry) => dry.until.since(now),
+            None if tokens == limit => 0,
+            None => u64::from(quota.window().get()).saturating_mul(1000).div_ceil(limit),
+        };
+        Left { tokens, until_next }
+    }
+
+    /// Whether a request that waits for an answer should be judged again.
+    #[must_use]
+    pub fn has_news(&self, now: Monotonic) -> bool {
+        self.asking.is_none() || self.balance(now) > 0
+    }
+
+    fn unspent(&self) -> u64 {
+        self.granted.saturating_sub(self.void).saturating_sub(self.spent).saturating_sub(self.returned)
+    }
+
+    /// Asks for the next lease before this one is used up, if there is more to be had.
+    fn look_ahead(&mut self, now: Monotonic) -> Signal {
+        let is_low = self.unspent() <= self.size / 2;
+        if is_low && self.left > 0 && self.asking.is_none() { self.ask_for(now) } else { Signal::Silent }
+    }
+
+    fn ask_for(&mut self, now: Monotonic) -> Signal {
+        match &mut self.asking {
+            Some(asking) if now.since(asking.reminded) < REMIND_AFTER => Signal::Silent,
+            Some(asking) if now.since(asking.reminded) < FORGET_AFTER => {
+                asking.reminded = now;
+                Signal::Ask
+            }
+            // Nobody asked, or nobody has wanted to know for long.
+            Some(_) | None => {
+                self.asking = Some(Asking { since: now, reminded: now });
+                Signal::Ask
+            }
+        }
+    }
+
+    /// How long the key service said that so many tokens cannot be had.
+    fn dry_for(&self, cost: u32, now: Monotonic) -> Option<u64> {
+        let dry = self.dry.filter(|dry| self.asking.is_none() && cost >= dry.need && now < dry.until)?;
+        Some(dry.until.since(now))
+    }
+}

@@ -1,0 +1,132 @@
+//! What the requests of an account spend from on this node: a limiter of its own, or what the fleet has lent.
+
+use crate::{
+    lease::{Basis, Fleet, Lease, Patience, Signal, Taking},
+    limiter::{Left, Limit, Limiter, Outcome},
+    time::Monotonic,
+};
+
+/// Where the tokens of an account come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purse {
+    /// This node counts by itself.
+    Own(Limiter),
+    /// All nodes have one quota together.
+    Lent(Lease),
+}
+
+/// Over what a limit holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each node by itself.
+    Process,
+    /// All nodes together.
+    Fleet(Fleet),
+}
+
+/// What became of a request for tokens.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether there were enough.
+    pub taking: Taking,
+    /// Whether the steward is to be told that more are wanted.
+    pub signal: Signal,
+    /// What is left.
+    pub left: Left,
+    /// The purse afterwards, if it has changed.
+    pub changed: Option<Purse>,
+}
+
+const OWN: u8 = 1;
+const LENT: u8 = 2;
+
+impl Purse {
+    /// Of an account that has spent nothing.
+    #[must_use]
+    pub fn fresh(limit: Limit, scope: Scope, now: Monotonic) -> Self {
+        match scope {
+            Scope::Process => Self::Own(Limiter::fresh(limit, now)),
+            Scope::Fleet(_) => Self::Lent(Lease::cold(limit, now)),
+        }
+    }
+
+    /// Takes `cost` tokens under `limit` and `scope`, which need not be those that held before.
+    pub fn take(self, limit: Limit, scope: Scope, now: Monotonic, cost: u32, patience: Patience) -> Taken {
+        match (self, scope) {
+            (Self::Own(limiter), Scope::Process) => take_own(limiter, limit, now, cost),
+            (Self::Lent(lease), Scope::Fleet(fleet)) => take_lent(lease, limit, fleet, now, cost, patience),
+            (Self::Own(_), Scope::Fleet(fleet)) => {
+                take_lent(Lease::cold(limit, now), limit, fleet, now, cost, patience)
+            }
+            // What this node may spend is what it was lent: nobody gets fresh tokens.
+            (Self::Lent(lease), Scope::Process) => {
+                let balance = u32::try_from(lease.balance(now)).unwrap_or(u32::MAX);
+                take_own(Limiter::holding(balance, limit, now), limit, now, cost)
+            }
+        }
+    }
+
+    /// As it is at `now` under `limit`: a changed limit gives nobody fresh tokens.
+    #[must_use]
+    pub fn at(self, limit: Limit, now: Monotonic) -> Self {
+        match self {
+            Self::Own(limiter) => Self::Own(limiter.at(limit, now)),
+            Self::Lent(mut lease) => {
+                lease.observe(limit);
+                Self::Lent(lease)
+            }
+        }
+    }
+
+    /// The purse as bytes, with a length of its own: one byte says which, then it comes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Own(limiter) => {
+                out.push(OWN);
+                limiter.encode(out);
+            }
+            Self::Lent(lease) => {
+                out.push(LENT);
+                lease.encode(out);
+            }
+        }
+    }
+
+    /// Reads what [`Purse::encode`] writes, and gives what follows; `None` for anything else.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (kind, bytes) = bytes.split_first()?;
+        match *kind {
+            OWN => Limiter::decode(bytes).map(|(limiter, rest)| (Self::Own(limiter), rest)),
+            LENT => Lease::decode(bytes).map(|(lease, rest)| (Self::Lent(lease), rest)),
+            _ => None,
+        }
+    }
+}
+
+fn take_own(limiter: Limiter, limit: Limit, now: Monotonic, cost: u32) -> Taken {
+    let signal = Signal::Silent;
+    match limiter.clone().take(limit, now, cost) {
+        Outcome::Taken(limiter) => {
+            let left = limiter.left();
+            Taken { taking: Taking::Taken(Basis::Quota), signal, left, changed: Some(Purse::Own(limiter)) }
+        }
+        Outcome::Refused { wait } => {
+            let held = limiter.limit();
+            let limiter = limiter.at(limit, now);
+            let taking = Taking::Refused { wait, basis: Basis::Quota };
+            let left = limiter.left();
+            // Under another limit, it refills from now on by that.
+            Taken { taking, signal, left, changed: (held != limit).then_some(Purse::Own(limiter)) }
+        }
+    }
+}
+
+fn take_lent(before: Lease, limit: Limit, fleet: Fleet, now: Monotonic, cost: u32, patience: Patience) -> Taken {
+    let mut lease = before.clone();
+    let (taking, signal) = lease.take(limit, fleet, now, cost, patience);
+    let left = lease.left(now);
+    let changed = (lease != before).then_some(Purse::Lent(lease));
+    Taken { taking, signal, left, changed }
+}
