@@ -17,6 +17,7 @@
 
 mod bytes;
 mod digest;
+mod factor;
 pub mod key_text;
 mod kind;
 pub mod lease;
@@ -31,6 +32,7 @@ pub mod token;
 
 pub use bytes::Broken;
 pub use digest::Digest;
+pub use factor::{Factor, InvalidFactor};
 pub use kind::Kind;
 pub use names::{
     EnterpriseId, InvalidName, KeyId, Scope, Scopes, ServiceAccountId, SessionId, Subject, TeamId, TokenKeyId, UserId,
@@ -38,8 +40,8 @@ pub use names::{
 pub use origin::{HostName, InvalidOrigin, Origin};
 pub use quota::{InvalidQuota, Quota};
 pub use record::{
-    Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, KeyState, Owner, RevokedSessionRecord, TeamRecord,
-    TenantState, TokenKeyRecord, TokenMaterial, UserRecord,
+    Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, KeyState, LimitsRecord, Owner, RevokedSessionRecord,
+    TeamRecord, TenantState, TokenKeyRecord, TokenMaterial, UserRecord,
 };
 
 /// The header that marks an answer as the key service's own.

@@ -32,6 +32,11 @@ impl Quota {
         self.limit
     }
 
+    /// As much time for another limit.
+    pub(crate) fn with_limit(self, limit: NonZeroU32) -> Self {
+        Self { limit, ..self }
+    }
+
     /// The window in seconds, 1 to [`Quota::MAX_WINDOW`].
     #[must_use]
     pub fn window(self) -> NonZeroU32 {

@@ -13,7 +13,7 @@ use tollkeeper_contract::{
 
 use crate::{
     shared::{Expected, HostFailure, SharedData, Swap},
-    table::{KeyTable, Meta, Names, SnapshotWriter, WriteError},
+    table::{KeyTable, Limits, Meta, Names, SnapshotWriter, WriteError, read_factor},
     time::Monotonic,
 };
 
@@ -235,7 +235,9 @@ impl Sync {
         if page.nonce != asked.nonce {
             return Err(SyncError::OtherQuestion);
         }
-        let table = KeyTable { shared, names, default_limit: self.settings.default_limit, now };
+        let factor = read_factor(shared, names).map_err(|_| WriteError::Broken)?;
+        let limits = Limits { default: self.settings.default_limit, factor };
+        let table = KeyTable { shared, names, limits, now };
         match (asked.question, page.span) {
             (Question::Snapshot { after }, Span::Snapshot { after: answered, revision, rest }) if after == answered => {
                 self.take_in_snapshot(&table, &page, revision, rest)

@@ -180,8 +180,8 @@ impl Node {
     }
 
     fn key_id(&self, name: u8) -> Option<String> {
-        let (default_limit, now) = (Limit::bucket(1, 1), Monotonic(0));
-        let table = KeyTable { shared: &self.shared, names: &self.names, default_limit, now };
+        let (limits, now) = (Limit::bucket(1, 1).into(), Monotonic(0));
+        let table = KeyTable { shared: &self.shared, names: &self.names, limits, now };
         let record = table.find_key(&key(name).digest).unwrap()?;
         Some(KeyRecord::decode(&record).unwrap().id.to_owned())
     }

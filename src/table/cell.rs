@@ -105,7 +105,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     }
 
     fn limit_of(&self, tenant: &Tenant<'_>) -> Limit {
-        Limit { quota: tenant.quota().unwrap_or(self.default_limit.quota), ..self.default_limit }
+        self.limits.of(tenant.quota())
     }
 
     /// Looks at the shard once more after a cell was made from it. A cell that cannot be confirmed does not stay.
@@ -218,14 +218,14 @@ mod tests {
     }
 
     fn charge(shared: &impl SharedData, now: Monotonic) -> Result<Charge, Refusal> {
-        KeyTable { shared, names: &names(), default_limit: three(), now }.charge(&acme(), &TERMS, ONE)
+        KeyTable { shared, names: &names(), limits: three().into(), now }.charge(&acme(), &TERMS, ONE)
     }
 
     fn write(shared: &impl SharedData, state: TenantState, quota: Option<Quota>) {
         let mut record = Vec::new();
         TeamRecord { id: "acme", state, quota, enterprise: None, hosts: Hosts::Shared }.encode(&mut record);
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
-        let table = KeyTable { shared, names: &names(), default_limit: three(), now: NOW };
+        let table = KeyTable { shared, names: &names(), limits: three().into(), now: NOW };
         table.apply(&[Entry { cursor, record: Some(&record) }]).unwrap();
     }
 
@@ -277,8 +277,8 @@ mod tests {
         write(&shared, TenantState::Active, None);
         while take(&shared) == Ok(true) {}
         let charge = |now| {
-            let default_limit = Limit::bucket(1000, 300);
-            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, ONE)
+            let limits = Limit::bucket(1000, 300).into();
+            KeyTable { shared: &shared, names: &names(), limits, now }.charge(&acme(), &TERMS, ONE)
         };
         assert!(matches!(charge(NOW), Ok(Charge { taking: Taking::Refused { .. }, .. })));
         assert!(matches!(charge(NOW.after(300)), Ok(Charge { taking: Taking::Taken(_), .. })));
@@ -290,8 +290,8 @@ mod tests {
         write(&shared, TenantState::Active, None);
         while take(&shared) == Ok(true) {}
         let charge = |now| {
-            let default_limit = Limit { promise: Promise::Strict, ..three() };
-            KeyTable { shared: &shared, names: &names(), default_limit, now }.charge(&acme(), &TERMS, ONE)
+            let limits = Limit { promise: Promise::Strict, ..three() }.into();
+            KeyTable { shared: &shared, names: &names(), limits, now }.charge(&acme(), &TERMS, ONE)
         };
         assert!(matches!(charge(NOW), Ok(Charge { taking: Taking::Refused { wait: 300_001, .. }, .. })));
         assert!(matches!(charge(NOW.after(150_000)), Ok(Charge { taking: Taking::Refused { wait: 150_001, .. }, .. })));
@@ -345,7 +345,7 @@ mod tests {
 
     fn remove(shared: &impl SharedData) -> Result<(), WriteError> {
         let cursor = Cursor { table: Table::Teams, digest: Digest::of(b"acme") };
-        let table = KeyTable { shared, names: &names(), default_limit: three(), now: NOW };
+        let table = KeyTable { shared, names: &names(), limits: three().into(), now: NOW };
         table.apply(&[Entry { cursor, record: None }])
     }
 

@@ -5,6 +5,7 @@
 //! | `tk4/<instance>/meta` | which database, which revision, since when: [`Meta`] |
 //! | `tk4/<instance>/k/<shard>` | keys by digest |
 //! | `tk4/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk4/<instance>/l/<shard>` | what holds for all limits, in one record: [`Limits`] |
 //! | `tk4/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |
 //! | `tk4/<instance>/fleet` | how many nodes there are |
 //! | `tk4/<instance>/steward` | who is steward, until when |
@@ -12,6 +13,7 @@
 //! | `tk4/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
+mod limits;
 mod meta;
 mod names;
 mod read;
@@ -19,22 +21,23 @@ mod snapshot;
 mod write;
 
 pub use cell::{Cell, Charge, Order};
+pub use limits::{Limits, read_factor};
 pub use meta::Meta;
 pub use names::Names;
 pub use snapshot::SnapshotWriter;
 pub use write::WriteError;
 
-use crate::{limiter::Limit, time::Monotonic};
+use crate::time::Monotonic;
 
-/// The key table at a moment: where it is, and what holds for teams without a quota of their own.
+/// The key table at a moment: where it is, and what holds for everybody's limits.
 #[derive(Debug)]
 pub struct KeyTable<'a, Shared> {
     /// Where it is.
     pub shared: &'a Shared,
     /// What its parts are called.
     pub names: &'a Names,
-    /// What holds for a team that has no quota of its own.
-    pub default_limit: Limit,
+    /// What limits follow from.
+    pub limits: Limits,
     /// The time.
     pub now: Monotonic,
 }

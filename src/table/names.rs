@@ -37,6 +37,7 @@ impl Names {
             Table::Hosts => 'h',
             Table::Enterprises => 'e',
             Table::TokenKeys => 'g',
+            Table::Limits => 'l',
         };
         format!("{}{letter}/{index:04x}", self.prefix)
     }

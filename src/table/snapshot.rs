@@ -117,8 +117,8 @@ mod tests {
     fn a_snapshot_in_pages_of_any_length_is_the_table_and_what_it_lacks_is_gone() {
         for page in [1, 7, 1000] {
             let (shared, names) = (Memory::default(), Names::new("test"));
-            let default_limit = Limit::bucket(1, 1);
-            let table = KeyTable { shared: &shared, names: &names, default_limit, now: Monotonic(0) };
+            let limits = Limit::bucket(1, 1).into();
+            let table = KeyTable { shared: &shared, names: &names, limits, now: Monotonic(0) };
             let mut old = vec![team("old"), key(9999)];
             old.sort_by_key(|(cursor, _)| *cursor);
             table.apply(&entries(&old)).unwrap();

@@ -129,7 +129,9 @@ fn account_of(table: Table, record: &[u8]) -> Result<Option<Account>, Broken> {
     match table {
         Table::Teams => Ok(Some(Account::Team(TeamRecord::decode(record)?.id.to_owned()))),
         Table::Enterprises => Ok(Some(Account::Enterprise(EnterpriseRecord::decode(record)?.id.to_owned()))),
-        Table::Keys | Table::Users | Table::RevokedSessions | Table::Hosts | Table::TokenKeys => Ok(None),
+        Table::Keys | Table::Users | Table::RevokedSessions | Table::Hosts | Table::TokenKeys | Table::Limits => {
+            Ok(None)
+        }
     }
 }
 
@@ -173,7 +175,7 @@ mod tests {
     }
 
     fn table<'a>(shared: &'a Memory, names: &'a Names) -> KeyTable<'a, Memory> {
-        KeyTable { shared, names, default_limit: Limit::bucket(1, 1), now: Monotonic(0) }
+        KeyTable { shared, names, limits: Limit::bucket(1, 1).into(), now: Monotonic(0) }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 
-use tollkeeper_contract::page::NodeToken;
+use tollkeeper_contract::{Factor, page::NodeToken};
 
 use crate::{
     config::Config,
     refusal::Fault,
     shared::{Expected, SharedData, Swap},
     steward::{Generation, Holder, Settings, Steward},
-    table::{Meta, Names},
+    table::{Limits, Meta, Names, read_factor},
     time::Monotonic,
     token::{self, Verifier},
     wanted::Wanted,
@@ -37,6 +37,8 @@ pub(super) struct Door {
     fingerprint: u64,
     /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
     pub(super) meta: Cell<Option<Meta>>,
+    /// What all limits are multiplied by, as of the same moment.
+    factor: Cell<Factor>,
     pub(super) steward: RefCell<Option<Steward>>,
     calling: Cell<Calling>,
     node_name: OnceCell<String>,
@@ -52,6 +54,7 @@ impl Door {
             token,
             verified: RefCell::default(),
             meta: Cell::new(None),
+            factor: Cell::new(Factor::ONE),
             steward: RefCell::new(None),
             calling: Cell::new(Calling::Idle),
             node_name: OnceCell::new(),
@@ -75,6 +78,11 @@ impl Door {
         // It may just have become usable.
         self.look_at_table();
         usable(self.meta.get())
+    }
+
+    /// What limits follow from.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { default: self.config.quotas.limit, factor: self.factor.get() }
     }
 
     pub(super) fn revision(&self) -> Option<u64> {
@@ -123,6 +131,10 @@ impl Door {
     pub(super) fn look_at_table(&self) {
         if let Ok(meta) = Meta::read(&HostSharedData, &self.names) {
             self.meta.set(meta);
+        }
+        // After the state: the steward writes records before the revision with which they came.
+        if let Ok(factor) = read_factor(&HostSharedData, &self.names) {
+            self.factor.set(factor);
         }
     }
 }

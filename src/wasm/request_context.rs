@@ -38,9 +38,10 @@ impl RequestContext {
     fn judge(&self, request: &Request<'_>) -> Verdict {
         let Ok(now) = host::now() else { return Verdict::Refused(Fault::HostFailure.into()) };
         let Door { config, names, .. } = &*self.door;
-        let (default_limit, monotonic) = (config.quotas.limit, now.monotonic);
-        let table = KeyTable { shared: &HostSharedData, names, default_limit, now: monotonic };
-        let usable = self.door.table_at(monotonic);
+        // First: it may have to look at the table again, and what limits follow from is read with it.
+        let usable = self.door.table_at(now.monotonic);
+        let limits = self.door.limits();
+        let table = KeyTable { shared: &HostSharedData, names, limits, now: now.monotonic };
         let (tokens, scope, wanted) = (self.door.tokens(), Scope::Process, &self.door.wanted);
         let gate = Gate { config, table, usable, now, tokens, scope, wanted };
         let verdict = match gate.judge(request, Patience::Over) {

@@ -1,7 +1,8 @@
 //! The parts of a page as bytes.
 
 use crate::{
-    Digest, EnterpriseRecord, HostRecord, KeyRecord, RevokedSessionRecord, TeamRecord, TokenKeyRecord, UserRecord,
+    Digest, EnterpriseRecord, HostRecord, KeyRecord, LimitsRecord, RevokedSessionRecord, TeamRecord, TokenKeyRecord,
+    UserRecord,
     bytes::{Broken, Reader},
 };
 
@@ -76,6 +77,7 @@ fn check_record(table: Table, digest: &Digest, record: &[u8]) -> Result<(), Brok
         Table::Hosts => HostRecord::decode(record)?.host,
         Table::Enterprises => EnterpriseRecord::decode(record)?.id,
         Table::TokenKeys => TokenKeyRecord::decode(record)?.kid,
+        Table::Limits => LimitsRecord::decode(record).map(|_| LimitsRecord::NAME)?,
     };
     if Digest::of(name.as_bytes()) == *digest { Ok(()) } else { Err(Broken) }
 }

@@ -51,12 +51,22 @@ pub enum Table {
     Enterprises,
     /// Keys that verify tokens, under the digest of their `kid`.
     TokenKeys,
+    /// What holds for all limits, under the digest of its one name.
+    Limits,
 }
 
 impl Table {
     /// Every one there is, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Teams, Self::Keys, Self::Users, Self::RevokedSessions, Self::Hosts, Self::Enterprises, Self::TokenKeys];
+    pub const ALL: [Self; 8] = [
+        Self::Teams,
+        Self::Keys,
+        Self::Users,
+        Self::RevokedSessions,
+        Self::Hosts,
+        Self::Enterprises,
+        Self::TokenKeys,
+        Self::Limits,
+    ];
 
     /// The table's number in pages, in queries and in the database, from 1.
     #[must_use]
@@ -69,6 +79,7 @@ impl Table {
             Self::Hosts => 5,
             Self::Enterprises => 6,
             Self::TokenKeys => 7,
+            Self::Limits => 8,
         }
     }
 

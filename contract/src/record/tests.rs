@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::{
-    EnterpriseRecord, HostRecord, Hosts, KeyRecord, KeyState, Owner, RevokedSessionRecord, TeamRecord, TenantState,
-    TokenKeyRecord, TokenMaterial, UserRecord,
+    EnterpriseRecord, HostRecord, Hosts, KeyRecord, KeyState, LimitsRecord, Owner, RevokedSessionRecord, TeamRecord,
+    TenantState, TokenKeyRecord, TokenMaterial, UserRecord,
 };
-use crate::{Kind, Quota};
+use crate::{Factor, Kind, Quota};
 
 /// The record written by `$encode` comes back, and no part of it does.
 macro_rules! comes_back {
@@ -78,6 +78,11 @@ proptest! {
     }
 
     #[test]
+    fn the_record_of_limits_comes_back_as_it_went(thousandths in 1..=Factor::MAX_THOUSANDTHS) {
+        comes_back!(LimitsRecord { factor: Factor::from_thousandths(thousandths).unwrap() }, LimitsRecord);
+    }
+
+    #[test]
     fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
         let _ = KeyRecord::decode(&bytes);
         let _ = TeamRecord::decode(&bytes);
@@ -86,5 +91,6 @@ proptest! {
         let _ = HostRecord::decode(&bytes);
         let _ = TokenKeyRecord::decode(&bytes);
         let _ = RevokedSessionRecord::decode(&bytes);
+        let _ = LimitsRecord::decode(&bytes);
     }
 }

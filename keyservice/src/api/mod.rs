@@ -10,6 +10,7 @@ mod fields;
 mod fleet;
 mod health;
 mod keys;
+mod limits;
 mod login;
 mod node;
 mod oauth;
@@ -126,6 +127,7 @@ fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/revoke", post(sessions::revoke))
         .route("/sessions/revoke", post(sessions::revoke_all))
+        .route("/limits", get(limits::show).put(limits::set))
         .route("/fleet", get(fleet::list))
         .route("/fleet/{node}", delete(fleet::forget))
         .route("/token-keys", get(token_keys::list).post(token_keys::create))

@@ -12,6 +12,7 @@ mod enterprises;
 mod fields;
 mod fleet;
 mod keys;
+mod limits;
 mod output;
 mod serve;
 mod service_accounts;
@@ -73,6 +74,11 @@ enum Command {
   keyservice teams create acme --name 'Acme Ltd' --limit 300 --window 300
   keyservice teams set acme --state disabled --wait")]
     Teams(Group<teams::Command>),
+    /// Show and set what all limits are multiplied by, for the time being.
+    #[command(after_help = "Examples:
+  keyservice limits show
+  keyservice limits set --factor 0.5 --wait")]
+    Limits(Group<limits::Command>),
     /// Make, show, change and delete users, and set their passwords.
     #[command(after_help = "Examples:
   keyservice users create ada --team acme --permission read
@@ -194,6 +200,7 @@ impl Command {
             Self::Serve(_) | Self::Completions { .. } => Output::Text,
             Self::Enterprises(group) => group.target.output(),
             Self::Teams(group) => group.target.output(),
+            Self::Limits(group) => group.target.output(),
             Self::Users(group) => group.target.output(),
             Self::ServiceAccounts(group) => group.target.output(),
             Self::Keys(group) => group.target.output(),
@@ -219,6 +226,7 @@ async fn carry_out(command: Command) -> Result<(), CommandError> {
         Command::Serve(flags) => serve::start(flags).await,
         Command::Enterprises(Group { command, target }) => enterprises::run(command, &target).await,
         Command::Teams(Group { command, target }) => teams::run(command, &target).await,
+        Command::Limits(Group { command, target }) => limits::run(command, &target).await,
         Command::Users(Group { command, target }) => users::run(command, &target).await,
         Command::ServiceAccounts(Group { command, target }) => service_accounts::run(command, &target).await,
         Command::Keys(Group { command, target }) => keys::run(command, &target).await,

@@ -9,6 +9,7 @@ mod fleet;
 mod holder;
 mod import;
 mod key;
+mod limits;
 mod mint;
 mod moment;
 mod network;
@@ -38,6 +39,7 @@ pub use key::{
     ALL_OF_THE_USER, InvalidOverlap, Issued, Key, KeyChange, KeyFilter, KeyRefusal, KeySeed, KeyState, KeyTerms,
     NewKey, Overlap, Revocation, Rotation, is_ever_valid, require_a_future,
 };
+pub use limits::{Limits, factor_of, number_of};
 pub use mint::{Mint, TokenRules};
 pub use moment::{InvalidMoment, Moment};
 pub use network::{InvalidNetwork, Network, TrustedProxies};

@@ -3,6 +3,7 @@
 //! * `change`: the only way to write what nodes see; commit order is revision order
 //! * `enterprises`, `teams`, `hosts`, `users`, `service_accounts`, `keys`: what the admin API reads and changes
 //! * `kept`: what the first of these have in common
+//! * `limits`: what holds for the limits of everybody
 //! * `audit`, `telling`: the audit log as it is read, and what changes tell it
 //! * `login`, `grants`, `acquaintances`, `sessions`, `token_keys`: logins, and what they lead to
 //! * `publication`, `records`: what nodes read, in pages
@@ -27,6 +28,7 @@ mod idempotency;
 mod kept;
 mod keys;
 mod ledger;
+mod limits;
 mod login;
 mod nodes;
 mod open;

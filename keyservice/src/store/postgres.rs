@@ -29,7 +29,10 @@ const FALLBACK: Duration = Duration::from_secs(30);
 /// How long to wait before the next try to listen.
 const PAUSE: Duration = Duration::from_millis(250);
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(1, "everything", include_str!("migrations/postgres/0001_everything.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "everything", include_str!("migrations/postgres/0001_everything.sql")),
+    (2, "limit factor", include_str!("migrations/postgres/0002_limit_factor.sql")),
+];
 
 /// Opens the database that `options` lead to; in messages it is called `name`.
 pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Store, OpenError> {

@@ -1,11 +1,11 @@
 //! The records that nodes get, table by table: where each comes from, and how it is written.
 
 use tollkeeper_contract::{
-    Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, Kind, Owner, RevokedSessionRecord, TeamRecord,
-    TokenKeyRecord, TokenMaterial, UserRecord, page::Table,
+    Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, Kind, LimitsRecord, Owner, RevokedSessionRecord,
+    TeamRecord, TokenKeyRecord, TokenMaterial, UserRecord, page::Table,
 };
 
-use super::{StoreError, row, sql::Row};
+use super::{StoreError, limits, row, sql::Row};
 use crate::domain::word;
 
 /// Digest, revision and all that a record is made of, for those rows of `published` that a clause behind it picks.
@@ -43,6 +43,11 @@ pub(super) fn select(table: Table) -> &'static str {
             "SELECT p.digest, p.revision, r.kid, r.algorithm, r.material
              FROM published p LEFT JOIN token_keys r ON r.digest = p.digest"
         }
+        // There is one of it, and nothing to tell it from.
+        Table::Limits => {
+            "SELECT p.digest, p.revision, r.limit_factor
+             FROM published p CROSS JOIN service r"
+        }
     }
 }
 
@@ -59,6 +64,7 @@ pub(super) fn record(table: Table, from: &Row) -> Result<Vec<u8>, StoreError> {
         Table::TokenKeys => {
             TokenKeyRecord { kid: from.text("kid")?, material: material(from)? }.encode(&mut bytes);
         }
+        Table::Limits => LimitsRecord { factor: limits::factor(from)? }.encode(&mut bytes),
     }
     Ok(bytes)
 }

@@ -14,6 +14,7 @@ mod keys;
 mod kinds;
 mod ledger;
 mod lifecycle;
+mod limits;
 mod login;
 mod login_failures;
 mod login_speed;

@@ -105,7 +105,7 @@ impl Door {
 
     fn table(&self) -> KeyTable<'_, Memory> {
         let Self { config, names, shared, .. } = self;
-        KeyTable { shared, names, default_limit: config.quotas.limit, now: Monotonic(1000) }
+        KeyTable { shared, names, limits: config.quotas.limit.into(), now: Monotonic(1000) }
     }
 }
 

@@ -109,7 +109,7 @@ impl Scene {
 
     fn table(&self) -> KeyTable<'_, Memory> {
         let Self { config, names, shared, .. } = self;
-        KeyTable { shared, names, default_limit: config.quotas.limit, now: Monotonic(0) }
+        KeyTable { shared, names, limits: config.quotas.limit.into(), now: Monotonic(0) }
     }
 
     fn verify_at(&self, token: &str, now: u64) -> Result<Rc<Verified>, Refusal> {

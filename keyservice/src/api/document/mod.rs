@@ -2,7 +2,7 @@
 //!
 //! * `rules`: the rules of texts and numbers
 //! * `endpoint`: one endpoint, described
-//! * `tenants`, `keys`, `access`, `service`: all of them, as [`super::router`] serves them; a test compares the two
+//! * `tenants`, `limits`, `keys`, `access`, `service`: all of them, as [`super::router`] serves them; a test compares the two
 //! * `choices`: rules between the fields of a body
 //! * `page`: `/docs`
 
@@ -10,6 +10,7 @@ mod access;
 mod choices;
 mod endpoint;
 mod keys;
+mod limits;
 mod page;
 pub(in crate::api) mod rules;
 mod service;
@@ -68,6 +69,7 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Endpoint>)> {
     vec![
         ("enterprises", "What owns teams.", tenants::enterprises()),
         ("teams", "What owns keys and is rate-limited.", tenants::teams()),
+        ("limits", "What holds for the limits of everybody.", limits::limits()),
         ("users", "Who owns personal keys, and may log in with a password.", tenants::users()),
         ("service accounts", "Programs with exactly one key each.", tenants::service_accounts()),
         ("keys", "Who may call, as whom, for what and for how long.", keys::keys()),

@@ -5,6 +5,7 @@ mod enterprises;
 mod fleet;
 mod import;
 mod keys;
+mod limits;
 mod service_accounts;
 mod teams;
 mod tokens;
@@ -19,6 +20,7 @@ pub use enterprises::{EnterpriseChangeBody, EnterpriseList, EnterpriseMade, Ente
 pub use fleet::{BehindView, FleetList, FleetView, NodeView};
 pub use import::{DuplicateView, ImportBody, ImportKeyBody, ImportView};
 pub use keys::{KeyChangeBody, KeyList, KeyMade, KeyView, NewKeyBody, OriginBody, RevokeBody, RotateBody};
+pub use limits::{LimitsBody, LimitsView};
 pub use service_accounts::{
     NewServiceAccountBody, ServiceAccountChangeBody, ServiceAccountList, ServiceAccountMade, ServiceAccountView,
 };
