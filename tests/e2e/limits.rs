@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lab::edge::Edge;
 use serde_json::json;
 
-use crate::scene;
+use crate::{connections::Connections, scene};
 
 /// Two tokens in a month.
 const QUOTA: (u32, u32) = (2, 2_678_400);
@@ -69,6 +69,75 @@ async fn a_strict_quota_never_has_more_than_the_limit_in_any_window() {
     }
     // One window less than there were, because the last one may not be over.
     assert!(admitted.len() >= LIMIT * (ROUNDS as usize - 1), "only {} were admitted", admitted.len());
+}
+
+/// The limit and what is left of it, as each worker says it at a route that costs nothing.
+async fn told_by_workers(connections: &Connections, key: &str) -> Vec<(u32, u32)> {
+    let mut told = Vec::new();
+    for request in connections.get("/api/acme/free") {
+        let answer = request.header("x-api-key", key).send().await.unwrap();
+        // `"team";q=300;w=300` and `"team";r=299;t=1`
+        let number = |name: &str| {
+            let value = answer.headers()[name].to_str().unwrap().split(['=', ';']).nth(2).unwrap().to_owned();
+            value.parse().unwrap()
+        };
+        told.push((number("ratelimit-policy"), number("ratelimit")));
+        let _ = answer.bytes().await;
+    }
+    told
+}
+
+/// Sets the factor and waits until each worker says that this is the limit, and this is left.
+async fn multiply(edge: &Edge, connections: &Connections, key: &str, factor: f64, told: (u32, u32)) {
+    let set = Instant::now();
+    edge.key_service().put("/v1/limits", &json!({ "factor": factor })).await.unwrap();
+    let mut last = Vec::new();
+    while last.iter().any(|one| *one != told) || last.is_empty() {
+        assert!(set.elapsed() < Duration::from_secs(20), "not on every worker: {last:?} instead of {told:?}");
+        last = told_by_workers(connections, key).await;
+    }
+    report(factor, set.elapsed());
+}
+
+#[expect(clippy::print_stdout, reason = "the measured delay belongs into the report of the test run")]
+fn report(factor: f64, delay: Duration) {
+    println!("measured: limits were multiplied by {factor}, told by every worker after {} ms", delay.as_millis());
+}
+
+#[tokio::test]
+async fn a_factor_for_all_limits_holds_on_every_worker_and_gives_nobody_a_fresh_bucket() {
+    let free = json!({ "path": "/api/{team}/free", "cost": 0 });
+    let settings = json!({
+        "routes": [free, { "path": "/api/{team}/dear", "cost": 100 }],
+        "quota": { "limit": 300, "window_seconds": QUOTA.1 },
+    });
+    let edge = scene::edge_with(settings).await;
+    let key = edge.key("acme", &["read"]).await;
+    let connections = Connections::to_every_worker(&edge).await;
+    scene::get(&edge, "/api/acme/dear", &key).await.is_granted();
+    multiply(&edge, &connections, &key, 2.0, (600, 200)).await;
+    multiply(&edge, &connections, &key, 0.5, (150, 150)).await;
+    scene::get(&edge, "/api/acme/dear", &key).await.is_granted();
+    multiply(&edge, &connections, &key, 1.0, (300, 50)).await;
+    multiply(&edge, &connections, &key, 0.001, (1, 1)).await;
+    let refused = scene::get(&edge, "/api/acme/dear", &key).await;
+    refused.is_refused(429, "cost_above_quota");
+    multiply(&edge, &connections, &key, 10.0, (3000, 1)).await;
+}
+
+#[tokio::test]
+async fn a_factor_holds_for_a_quota_of_ones_own_and_for_one_that_is_set_later() {
+    let edge = edge(json!([{ "path": "/api/{team}/free", "cost": 0 }])).await;
+    let key = edge.key("acme", &["read"]).await;
+    let connections = Connections::to_every_worker(&edge).await;
+    scene::limit_team(&edge, "acme", 100, QUOTA.1).await;
+    multiply(&edge, &connections, &key, 0.125, (12, 12)).await;
+    scene::limit_team(&edge, "acme", 55, QUOTA.1).await;
+    let told = told_by_workers(&connections, &key).await;
+    assert!(told.iter().all(|one| *one == (6, 6)), "{told:?}");
+    scene::limit_team(&edge, "acme", 100, QUOTA.1).await;
+    let told = told_by_workers(&connections, &key).await;
+    assert!(told.iter().all(|one| *one == (12, 6)), "{told:?}");
 }
 
 #[tokio::test]
