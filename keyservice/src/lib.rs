@@ -7,6 +7,7 @@
 //! * [`login`]: a login from its credential to its token
 //! * [`store`]: all SQL, and the order of changes
 //! * [`fleet`], [`nodes`]: who has come how far, and waiting for them all
+//! * [`quota`]: quotas over the whole fleet
 //! * [`edge`]: the clock and the randomness
 //! * [`cli`]: the commands, which talk to the admin API like any other client
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod login;
 pub mod logs;
 pub mod metrics;
 pub mod nodes;
+pub mod quota;
 pub mod serve;
 pub mod settings;
 pub mod store;

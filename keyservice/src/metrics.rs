@@ -43,6 +43,22 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+/// What became of a node's question for leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseOutcome {
+    /// It was settled, and what there was could be lent.
+    Lent {
+        /// How many tokens were.
+        granted: u64,
+    },
+    /// It was settled; nothing is lent so soon after an outage.
+    Settled,
+    /// It broke a rule.
+    Refused,
+    /// The books cannot be reached.
+    Unavailable,
+}
+
 /// All metrics of the service.
 pub struct Metrics {
     registry: Registry,
@@ -52,6 +68,8 @@ pub struct Metrics {
     missing_batches: Counter,
     unknown_keys: Counter,
     logins: Family<OutcomeLabel, Counter>,
+    lease_questions: Family<OutcomeLabel, Counter>,
+    lease_tokens: Counter,
     revision: Level,
     teams: Family<StateLabel, Level>,
     keys: Family<StateLabel, Level>,
@@ -70,6 +88,8 @@ impl Metrics {
             missing_batches: Counter::default(),
             unknown_keys: Counter::default(),
             logins: Family::default(),
+            lease_questions: Family::default(),
+            lease_tokens: Counter::default(),
             revision: Level::default(),
             teams: Family::default(),
             keys: Family::default(),
@@ -92,6 +112,13 @@ impl Metrics {
         for outcome in ["given", "repeated", "refused", "limited", "unavailable"] {
             self.logins.get_or_create(&OutcomeLabel { outcome }).inc_by(0);
         }
+        let help = "Questions of nodes for leases on quotas, by outcome";
+        registry.register("lease_questions", help, self.lease_questions.clone());
+        for outcome in ["lent", "settled", "refused", "unavailable"] {
+            self.lease_questions.get_or_create(&OutcomeLabel { outcome }).inc_by(0);
+        }
+        let help = "Tokens lent to nodes";
+        registry.register("lease_tokens_granted", help, self.lease_tokens.clone());
         registry.register("revision", "The number of the last change", self.revision.clone());
         registry.register("teams", "Teams by state", self.teams.clone());
         registry.register("keys", "Keys by state", self.keys.clone());
@@ -126,6 +153,20 @@ impl Metrics {
             Err(_) => "unavailable",
         };
         self.logins.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts a question for leases.
+    pub fn count_leases(&self, outcome: LeaseOutcome) {
+        let outcome = match outcome {
+            LeaseOutcome::Lent { granted } => {
+                self.lease_tokens.inc_by(granted);
+                "lent"
+            }
+            LeaseOutcome::Settled => "settled",
+            LeaseOutcome::Refused => "refused",
+            LeaseOutcome::Unavailable => "unavailable",
+        };
+        self.lease_questions.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Counts a long poll for as long as the answer is held.

@@ -23,6 +23,7 @@ use crate::{
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
+    quota::Quotas,
     store::{ActError, Database, OpenError, Retention, Store, TokenKeys},
 };
 
@@ -115,6 +116,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         desk: Arc::new(Desk::new(mint)),
         metrics: Metrics::new(),
         nodes: Arc::clone(&nodes),
+        quotas: Quotas::default(),
         stopping: stopping.clone(),
     };
     let housekeeping = tokio::spawn(keep_house(store.clone(), settings.audit_days));

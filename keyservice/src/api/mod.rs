@@ -10,6 +10,7 @@ mod fields;
 mod fleet;
 mod health;
 mod keys;
+mod leases;
 mod limits;
 mod login;
 mod node;
@@ -47,6 +48,7 @@ use crate::{
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
+    quota::Quotas,
     store::Store,
 };
 use problem::Problem;
@@ -77,6 +79,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Who called lately.
     pub nodes: Arc<Nodes>,
+    /// What the fleet may spend.
+    pub quotas: Quotas,
     /// Becomes true when the program is asked to end.
     pub stopping: watch::Receiver<bool>,
 }
@@ -155,6 +159,7 @@ fn node_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/snapshot", get(node::snapshot))
         .route("/changes", get(node::changes))
         .route("/ledger", post(node::ledger))
+        .route("/leases", post(leases::ask))
         .fallback(async || Problem::unknown_route())
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(from_fn_with_state(app.clone(), auth::nodes_only))

@@ -8,6 +8,7 @@
 //! * `login`, `grants`, `acquaintances`, `sessions`, `token_keys`: logins, and what they lead to
 //! * `publication`, `records`: what nodes read, in pages
 //! * `nodes`: who has come how far
+//! * `books`: whether the books of quotas were ever kept
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
 //! * `database`, `open`, `sqlite`, `postgres`, `hold`: which database, and how it is opened and kept
@@ -16,6 +17,7 @@
 
 mod acquaintances;
 mod audit;
+mod books;
 mod change;
 mod database;
 mod enterprises;

@@ -12,6 +12,7 @@ mod idempotency;
 mod import;
 mod keys;
 mod kinds;
+mod leases;
 mod ledger;
 mod lifecycle;
 mod limits;

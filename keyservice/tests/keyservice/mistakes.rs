@@ -274,6 +274,7 @@ async fn the_node_token_itself_opens_nothing() {
         (Method::GET, "/node/v1/snapshot?nonce=1"),
         (Method::GET, "/node/v1/changes?after=0&nonce=1"),
         (Method::POST, "/node/v1/ledger"),
+        (Method::POST, "/node/v1/leases"),
         (Method::GET, "/v1/teams"),
     ] {
         answer(service.bare(method, path).bearer_auth(NODE_TOKEN)).await.refused(401, "wrong_token");

@@ -57,6 +57,16 @@ pub(super) fn nodes() -> Vec<Endpoint> {
             .node()
             .takes::<Report>()
             .answers_nothing(204, "It is counted, or was before."),
+        Endpoint::post("/node/v1/leases", "askForLeases", "Settle what was spent of the fleet's quotas, and be lent more")
+            .described(
+                "All counts are sums since the node began with the account, so a question or an answer that is lost, \
+                 doubled or overtaken by another neither loses nor makes a token. After an outage, answers only settle for \
+                 three seconds.",
+            )
+            .node()
+            .takes::<LeaseQuestion>()
+            .answers_with::<LeaseAnswer>(200, "What is lent, sealed.", BINARY)
+            .refuses(503, "The books, or the database, cannot be reached; what was lent before may be spent."),
     ]
 }
 
@@ -111,6 +121,8 @@ macro_rules! plain {
 plain! {
     /// A page of the table in the binary form of `tollkeeper_contract::page`, sealed with HMAC-SHA256.
     Page: ObjectBuilder::new().schema_type(Type::String).content_encoding("binary");
+    /// `TKL1`, a JSON object (`tollkeeper_contract::lease::Answer`), and its seal: HMAC-SHA256.
+    LeaseAnswer: ObjectBuilder::new().schema_type(Type::String).content_encoding("binary");
     /// A text.
     PlainText: ObjectBuilder::new().schema_type(Type::String);
     /// A JSON object.
@@ -150,4 +162,86 @@ struct Usage {
     limited: u64,
     /// When the key was used last (Unix time, seconds).
     last_used: u64,
+}
+
+/// What a node has spent, and wants (`tollkeeper_contract::lease::Question`).
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as for the report")]
+struct LeaseQuestion {
+    /// The node's name: 1 to 256 visible ASCII characters.
+    #[schema(pattern = "^[!-~]+$", min_length = 1, max_length = 256)]
+    node: String,
+    /// The filter's `instance`: each has quotas of its own.
+    #[schema(pattern = "^[!-~]+$", min_length = 1, max_length = 64)]
+    instance: String,
+    /// A number of the node's choice; the answer is sealed together with it.
+    nonce: u64,
+    /// What is asked, each account at most once; may be empty.
+    #[schema(max_items = 2_000)]
+    asks: Vec<LeaseAsk>,
+}
+
+/// What a node says and wants of one account (`tollkeeper_contract::lease::Ask`).
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "as for the report")]
+struct LeaseAsk {
+    /// Whose quota it is.
+    account: LeaseAccount,
+    /// Grows with every question about the account.
+    #[schema(minimum = 1)]
+    seq: u64,
+    /// Tokens that the node knows to have been lent, ever.
+    #[schema(maximum = 4_503_599_627_370_496_u64)]
+    granted: u64,
+    /// Those of them that it was told not to spend.
+    #[schema(maximum = 4_503_599_627_370_496_u64)]
+    void: u64,
+    /// Those of them that it has spent.
+    #[schema(maximum = 4_503_599_627_370_496_u64)]
+    spent: u64,
+    /// Those of them that it gives back.
+    #[schema(maximum = 4_503_599_627_370_496_u64)]
+    returned: u64,
+    /// Tokens that it has spent without a lease.
+    #[schema(maximum = 4_503_599_627_370_496_u64)]
+    overdrawn: u64,
+    /// How many of these were settled by an answer that it knows of.
+    #[schema(maximum = 4_503_599_627_370_496_u64)]
+    settled: u64,
+    /// The balance that it needs; 0 if it only settles.
+    need: u32,
+    /// The balance that it would like to have.
+    want: u32,
+    /// The limit.
+    #[schema(minimum = 1)]
+    limit: u32,
+    /// The window in seconds.
+    #[schema(minimum = 1, maximum = 2_678_400)]
+    window: u32,
+    /// What limit and window promise.
+    promise: LeasePromise,
+}
+
+/// Whose quota it is.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "as for the report")]
+enum LeaseAccount {
+    /// A team's, by its id.
+    Team(String),
+    /// An enterprise's own, by its id.
+    Enterprise(String),
+}
+
+/// What a quota promises.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "as for the report")]
+enum LeasePromise {
+    /// As many as the limit at once, and from then on as many per window as come back bit by bit.
+    Bucket,
+    /// Never more than the limit in any window of that length.
+    Strict,
 }

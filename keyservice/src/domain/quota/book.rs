@@ -76,6 +76,12 @@ impl Book {
         lent
     }
 
+    /// Tokens that `node` was lent ever, as far as this book knows.
+    #[must_use]
+    pub fn granted(&self, node: &str) -> u64 {
+        self.loans.get(node).map_or(0, |loan| loan.granted)
+    }
+
     /// Whether it is as if nobody had ever asked, when the engine's clock shows `clock`.
     #[must_use]
     pub fn is_forgotten(&self, clock: u64) -> bool {

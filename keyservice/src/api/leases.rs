@@ -1,0 +1,106 @@
+//! `POST /node/v1/leases`: nodes settle what they have spent of the fleet's quotas, and are lent more.
+
+use std::{collections::HashSet, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tollkeeper_contract::lease::{Answer, Ask, MAX_ASKS, MAX_LENGTH, Question};
+
+use super::{App, body::Sent, problem::Problem};
+use crate::{
+    domain::{
+        NodeName, Standing,
+        quota::{Claim, Lending, TERM_MS},
+    },
+    edge, fleet,
+    metrics::LeaseOutcome,
+    quota::{Asker, QuotaError},
+};
+
+/// The longest name of an instance, in bytes.
+const MOST_INSTANCE: usize = 64;
+
+/// `POST /node/v1/leases`
+pub(super) async fn ask(
+    State(app): State<Arc<App>>,
+    sent: Result<Sent<Question, MAX_LENGTH>, Problem>,
+) -> Result<Response, Problem> {
+    let answered = match sent {
+        Ok(sent) => answer(&app, sent.value).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = &answered {
+        let is_ours = problem.status().is_server_error();
+        app.metrics.count_leases(if is_ours { LeaseOutcome::Unavailable } else { LeaseOutcome::Refused });
+    }
+    answered
+}
+
+async fn answer(app: &App, question: Question) -> Result<Response, Problem> {
+    let asker = asker(&question)?;
+    let nonce = question.nonce;
+    let claims = claims(question.asks)?;
+    let answered = app.quotas.answer(&asker, &claims, &app.store).await?;
+    let granted = answered.settled.iter().map(|settled| settled.grant).fold(0, u64::saturating_add);
+    let only_settles = answered.lending == Lending::OnlySettles;
+    app.metrics.count_leases(if only_settles { LeaseOutcome::Settled } else { LeaseOutcome::Lent { granted } });
+    let lent = answered.settled.into_iter().map(|settled| settled.lent).collect();
+    let answer = Answer { nodes: app.quotas.live_nodes(count_nodes(app)).await, term_ms: TERM_MS, only_settles, lent };
+    let bytes = answer.seal(nonce, &app.tokens.node).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "answer_failed", "the answer cannot be written")
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+fn asker(question: &Question) -> Result<Asker, Problem> {
+    let node = NodeName::parse(&question.node)
+        .map_err(|_| Problem::field("node", "a node name is 1 to 256 visible ASCII characters"))?;
+    let instance = question.instance.clone();
+    let is_named =
+        (1..=MOST_INSTANCE).contains(&instance.len()) && instance.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_named {
+        return Err(Problem::field("instance", "an instance is named by 1 to 64 visible ASCII characters"));
+    }
+    Ok(Asker { instance, node })
+}
+
+fn claims(asks: Vec<Ask>) -> Result<Vec<Claim>, Problem> {
+    if asks.len() > MAX_ASKS {
+        return Err(Problem::field("asks", format!("a question is about at most {MAX_ASKS} accounts")));
+    }
+    let mut accounts = HashSet::new();
+    if let Some(index) = asks.iter().position(|ask| !accounts.insert(&ask.account)) {
+        return Err(Problem::field(format!("asks[{index}].account"), "is asked about twice"));
+    }
+    let claim = |(index, ask)| {
+        Claim::read(ask).map_err(|wrong| Problem::field(format!("asks[{index}].{}", wrong.field), wrong.message))
+    };
+    asks.into_iter().enumerate().map(claim).collect()
+}
+
+async fn count_nodes(app: &App) -> Option<u32> {
+    match fleet::nodes(app).await {
+        Ok(nodes) => u32::try_from(Standing::of(&nodes, 0, edge::now()).live).ok(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot count the nodes; the number before is told");
+            None
+        }
+    }
+}
+
+impl From<QuotaError> for Problem {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Database(error) => error.into(),
+            QuotaError::Unavailable(cause) => {
+                tracing::warn!(cause, "the quota store cannot be used");
+                let detail = "the quota store cannot be reached or failed; nodes go on with what they were lent";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "quota_store_unavailable", detail)
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Leases that nodes ask for.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tollkeeper_contract::lease::{Account, Answer as Leases, Ask, MAX_ASKS, Promise, Question};
+
+use crate::harness::{Service, answer, metric, node_token};
+
+const NONCE: u64 = u64::MAX;
+
+fn ask(team: &str) -> Ask {
+    Ask {
+        account: Account::Team(team.into()),
+        seq: 1,
+        granted: 0,
+        void: 0,
+        spent: 0,
+        returned: 0,
+        overdrawn: 0,
+        settled: 0,
+        need: 1,
+        want: 10,
+        limit: 100,
+        window: 100,
+        promise: Promise::Bucket,
+    }
+}
+
+fn question(asks: Vec<Ask>) -> Question {
+    Question { node: "edge-1".into(), instance: "default".into(), nonce: NONCE, asks }
+}
+
+async fn lent(service: &Service, asks: Vec<Ask>) -> Leases {
+    let sent = service.node(Method::POST, "/node/v1/leases").json(&question(asks)).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    Leases::open(&sent.bytes().await.unwrap(), NONCE, &node_token()).unwrap()
+}
+
+async fn metrics(service: &Service) -> String {
+    service.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_node_is_lent_what_it_wants_and_told_how_many_nodes_there_are() {
+    let service = Service::start().await;
+    let leases =
+        lent(&service, vec![ask("acme"), Ask { account: Account::Enterprise("acme".into()), ..ask("") }]).await;
+    assert_eq!((leases.nodes, leases.term_ms, leases.only_settles), (1, 5000, false));
+    let granted: Vec<_> = leases.lent.iter().map(|lent| (lent.granted, lent.left, lent.wait_ms)).collect();
+    assert_eq!(granted, [(10, 90, 0), (10, 90, 0)]);
+    assert_eq!(lent(&service, vec![]).await.lent, []);
+    assert_eq!(metric(&metrics(&service).await, "keyservice_lease_tokens_granted_total"), 20);
+    assert_eq!(metric(&metrics(&service).await, "keyservice_lease_questions_total{outcome=\"lent\"}"), 2);
+}
+
+#[tokio::test]
+async fn a_service_that_starts_again_only_settles_and_knows_of_no_tokens() {
+    let service = Service::start().await;
+    lent(&service, vec![ask("acme")]).await;
+    let (_, folder) = service.stop().await;
+    let service = Service::start_in(folder).await;
+    let leases = lent(&service, vec![ask("acme"), ask("other")]).await;
+    assert!(leases.only_settles);
+    assert!(leases.lent.iter().all(|lent| lent.granted == 0 && lent.left < 100), "{leases:?}");
+}
+
+#[tokio::test]
+async fn instances_have_quotas_of_their_own() {
+    let service = Service::start().await;
+    lent(&service, vec![Ask { need: 100, ..ask("acme") }]).await;
+    let other = Question { instance: "other".into(), ..question(vec![Ask { need: 100, ..ask("acme") }]) };
+    let sent = service.node(Method::POST, "/node/v1/leases").json(&other).send().await.unwrap();
+    let leases = Leases::open(&sent.bytes().await.unwrap(), NONCE, &node_token()).unwrap();
+    assert_eq!(leases.lent[0].granted, 100);
+}
+
+#[tokio::test]
+async fn a_question_that_breaks_a_rule_is_refused_with_its_field() {
+    let service = Service::start().await;
+    let refused = async |change: fn(&mut Value), field: &str| {
+        let mut body = serde_json::to_value(question(vec![ask("a"), ask("b")])).unwrap();
+        change(&mut body);
+        let refused = answer(service.node(Method::POST, "/node/v1/leases").json(&body)).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["field"]), (400, &json!(field)), "{:?}", refused.body);
+    };
+    refused(|body| body["node"] = json!(""), "node").await;
+    refused(|body| body["instance"] = json!("a b"), "instance").await;
+    refused(|body| body["asks"][1]["limit"] = json!(0), "asks[1].limit").await;
+    refused(|body| body["asks"][1]["account"] = json!({"team": "a"}), "asks[1].account").await;
+    refused(|body| body["asks"][0]["account"] = json!({"team": "a/b"}), "asks[0].account").await;
+    refused(|body| body["asks"][0]["spent"] = json!(1), "asks[0].spent").await;
+    refused(|body| body["asks"][0]["seq"] = json!(-1), "asks[0].seq").await;
+    refused(|body| body["more"] = json!(1), "more").await;
+    refused(|body| body["asks"] = json!(vec![body["asks"][0].clone(); MAX_ASKS + 1]), "asks").await;
+    assert_eq!(metric(&metrics(&service).await, "keyservice_lease_questions_total{outcome=\"refused\"}"), 9);
+}
