@@ -1,207 +1,23 @@
 //! The steward against a small key service in memory.
 
-use std::{cell::Cell, collections::BTreeMap, time::Duration};
+mod node;
+mod service;
+
+use std::{cell::Cell, time::Duration};
 
 use proptest::prelude::*;
-use tollkeeper_contract::{
-    Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
-    page::{Cursor, Entry, NodeToken, PageWriter, Rest, ServiceId, Span, Table},
-};
+use tollkeeper_contract::page::ServiceId;
 
-use super::{Answer, Call, Errand, Generation, Holder, Settings, Standing, Steward, SyncError};
+use super::{Answer, Call, Standing, SyncError};
 use crate::{
-    limiter::Limit,
     refusal::Fault,
-    shared::memory::{Interleaved, Memory},
-    table::{KeyTable, Meta, Names, WriteError},
+    shared::memory::Interleaved,
+    table::WriteError,
     time::{Monotonic, Now},
 };
 
-/// A key service whose pages are short, so that few records make many pages.
-struct Service {
-    id: ServiceId,
-    revision: u64,
-    /// Each record with the revision of its last change; `None` when it is gone.
-    rows: BTreeMap<Cursor, (u64, Option<Vec<u8>>)>,
-    history_from: u64,
-    page: usize,
-}
-
-impl Service {
-    fn new() -> Self {
-        let mut service = Self { id: ServiceId([1; 16]), revision: 0, rows: BTreeMap::new(), history_from: 0, page: 3 };
-        let mut team = Vec::new();
-        TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
-            .encode(&mut team);
-        service.write(Cursor { table: Table::Teams, digest: Digest::of(b"acme") }, Some(team));
-        service
-    }
-
-    fn write(&mut self, cursor: Cursor, record: Option<Vec<u8>>) {
-        self.revision += 1;
-        self.rows.insert(cursor, (self.revision, record));
-    }
-
-    fn put_key(&mut self, name: u8, id: &str) {
-        let mut record = Vec::new();
-        let (kind, state) = (Kind::Application, KeyState::Active);
-        KeyRecord {
-            kind,
-            state,
-            not_before: None,
-            expires: None,
-            id,
-            owner: Owner::Team("acme"),
-            subject: "",
-            scopes: "",
-            origin: None,
-        }
-        .encode(&mut record);
-        self.write(key(name), Some(record));
-    }
-
-    fn remove_key(&mut self, name: u8) {
-        self.write(key(name), None);
-    }
-
-    fn answer(&self, call: &Call) -> (u16, Vec<u8>) {
-        let (path, query) = call.path.split_once('?').unwrap();
-        let query: BTreeMap<_, _> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-        let nonce = query["nonce"].parse().unwrap();
-        if path == "/node/v1/snapshot" {
-            return (200, self.snapshot(query.get("after").map(|after| Cursor::from_hex(after).unwrap()), nonce));
-        }
-        let after: u64 = query["after"].parse().unwrap();
-        match after {
-            after if after > self.revision => (409, vec![]),
-            after if after < self.history_from => (410, vec![]),
-            after => (200, self.changes(after, nonce)),
-        }
-    }
-
-    fn snapshot(&self, after: Option<Cursor>, nonce: u64) -> Vec<u8> {
-        let present = |(cursor, (_, record)): (&Cursor, &(u64, Option<Vec<u8>>))| Some((*cursor, record.clone()?));
-        let behind = self.rows.iter().filter(|(cursor, _)| after.is_none_or(|after| **cursor > after));
-        let behind: Vec<_> = behind.filter_map(present).collect();
-        let rest = if behind.len() > self.page { Rest::More } else { Rest::Done };
-        let span = Span::Snapshot { after, revision: self.revision, rest };
-        let page = behind.into_iter().take(self.page).map(|(cursor, record)| (cursor, Some(record)));
-        self.seal(page.collect(), nonce, span)
-    }
-
-    fn changes(&self, after: u64, nonce: u64) -> Vec<u8> {
-        let mut behind: Vec<_> = self.rows.iter().filter(|(_, (revision, _))| *revision > after).collect();
-        behind.sort_by_key(|(_, (revision, _))| *revision);
-        let more = behind.len() > self.page;
-        behind.truncate(self.page);
-        let to = if more { behind.last().unwrap().1.0 } else { self.revision };
-        let span = Span::Changes { after, to, rest: if more { Rest::More } else { Rest::Done } };
-        self.seal(behind.into_iter().map(|(cursor, (_, record))| (*cursor, record.clone())).collect(), nonce, span)
-    }
-
-    fn seal(&self, records: Vec<(Cursor, Option<Vec<u8>>)>, nonce: u64, span: Span) -> Vec<u8> {
-        let mut writer = PageWriter::new();
-        for (cursor, record) in &records {
-            writer.push(Entry { cursor: *cursor, record: record.as_deref() }).unwrap();
-        }
-        writer.seal(self.id, nonce, span, &token())
-    }
-}
-
-fn token() -> NodeToken {
-    NodeToken::parse("a-token-for-nodes").unwrap()
-}
-
-fn key(name: u8) -> Cursor {
-    Cursor { table: Table::Keys, digest: Digest::of(&[name]) }
-}
-
-/// One node with one VM.
-struct Node {
-    shared: Memory,
-    names: Names,
-    steward: Steward,
-    clock: Cell<u64>,
-}
-
-impl Node {
-    fn new() -> Self {
-        let shared = Memory::default();
-        let names = Names::new("test");
-        Self { steward: steward(&names, 1), shared, names, clock: Cell::new(0) }
-    }
-
-    /// Another VM of the same node takes over.
-    fn replace_steward(&mut self, holder: u64) {
-        self.steward = steward(&self.names, holder);
-        self.clock.set(self.clock.get() + 10_000);
-    }
-
-    fn now(&self) -> Now {
-        self.clock.set(self.clock.get() + 100);
-        Now { unix: 1_000_000 + self.clock.get() / 1000, monotonic: Monotonic(self.clock.get()) }
-    }
-
-    fn ask(&mut self) -> Option<Call> {
-        let now = self.now();
-        let standing = self.steward.stand(&self.shared, now.monotonic).unwrap();
-        self.steward.calls(&self.shared, now.monotonic, standing).unwrap().into_iter().next()
-    }
-
-    fn tell(&mut self, errand: Errand, status: u16, body: &[u8]) -> Result<(), SyncError> {
-        let now = self.now();
-        self.steward.on_answer(&self.shared, errand, Answer::Service { status, body }, now).map(|_| ())
-    }
-
-    /// One question and its answer.
-    fn step(&mut self, service: &Service) -> Result<(), SyncError> {
-        let Some(call) = self.ask() else { return Ok(()) };
-        let (status, body) = service.answer(&call);
-        self.tell(call.errand, status, &body)
-    }
-
-    fn sync(&mut self, service: &Service) {
-        for _ in 0..400 {
-            self.step(service).unwrap();
-            if self.revision() == Some(service.revision) && self.usable().is_ok() {
-                return;
-            }
-        }
-        panic!("never in sync");
-    }
-
-    fn revision(&self) -> Option<u64> {
-        Meta::read(&self.shared, &self.names).unwrap().map(|meta| meta.revision)
-    }
-
-    fn usable(&self) -> Result<(), Fault> {
-        let meta = Meta::read(&self.shared, &self.names).unwrap();
-        Meta::usable(meta.as_ref(), Monotonic(self.clock.get()), Duration::from_secs(3600))
-    }
-
-    fn key_id(&self, name: u8) -> Option<String> {
-        let (limits, now) = (Limit::bucket(1, 1).into(), Monotonic(0));
-        let table = KeyTable { shared: &self.shared, names: &self.names, limits, now };
-        let record = table.find_key(&key(name).digest).unwrap()?;
-        Some(KeyRecord::decode(&record).unwrap().id.to_owned())
-    }
-
-    fn assert_mirrors(&self, service: &Service) {
-        for name in 0..=u8::MAX {
-            let row = service.rows.get(&key(name)).and_then(|(_, record)| record.as_ref());
-            let expected = row.map(|record| KeyRecord::decode(record).unwrap().id.to_owned());
-            assert_eq!(self.key_id(name), expected, "key {name}");
-        }
-    }
-}
-
-fn steward(names: &Names, holder: u64) -> Steward {
-    let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
-    let (node, default_limit) = ("n".to_owned(), Limit::bucket(1, 1));
-    let settings = Settings { poll, timeout, token: token(), node, default_limit };
-    let generation = Generation { configuration: 0, born: Monotonic(0) };
-    Steward::new(names.clone(), Holder(holder), generation, settings)
-}
+use node::{Node, steward};
+use service::Service;
 
 #[test]
 fn a_node_that_starts_takes_a_snapshot_and_then_waits_for_changes() {
