@@ -6,7 +6,7 @@ mod service;
 use std::{cell::Cell, time::Duration};
 
 use proptest::prelude::*;
-use tollkeeper_contract::page::ServiceId;
+use tollkeeper_contract::{Quota, page::ServiceId};
 
 use super::{Answer, Call, Standing, SyncError};
 use crate::{
@@ -56,6 +56,21 @@ fn a_revoked_key_is_gone_with_the_next_answer() {
     service.remove_key(1);
     node.step(&service).unwrap();
     assert_eq!(node.key_id(1), None);
+}
+
+#[test]
+fn a_changed_quota_is_multiplied_by_the_factor_from_the_moment_of_the_change() {
+    let (mut service, mut node) = (Service::new(), Node::new());
+    let quota = |limit| Some(Quota::new(limit, 1000).unwrap());
+    service.put_team(quota(10));
+    service.put_factor(500);
+    node.sync(&service);
+    assert_eq!(node.spend(), 5);
+    service.put_team(quota(20));
+    node.step(&service).unwrap();
+    // Half a window of the ten that the factor leaves of twenty.
+    node.clock.set(node.clock.get() + 500_000);
+    assert_eq!(node.spend(), 5);
 }
 
 #[test]

@@ -6,11 +6,15 @@ use tollkeeper_contract::KeyRecord;
 
 use super::service::{Service, key, token};
 use crate::{
+    lease::{Patience, Taking},
     limiter::Limit,
-    refusal::Fault,
+    policy::Terms,
+    principal::Account,
+    purse::Scope,
+    refusal::{Denial, Fault},
     shared::memory::Memory,
     steward::{Answer, Call, Errand, Generation, Holder, Settings, Steward, SyncError},
-    table::{KeyTable, Meta, Names},
+    table::{KeyTable, Limits, Meta, Names, Order, read_factor},
     time::{Monotonic, Now},
 };
 
@@ -82,6 +86,17 @@ impl Node {
         let table = KeyTable { shared: &self.shared, names: &self.names, limits, now };
         let record = table.find_key(&key(name).digest).unwrap()?;
         Some(KeyRecord::decode(&record).unwrap().id.to_owned())
+    }
+
+    /// Takes what the team `acme` has left, one by one; says how much that was.
+    pub(super) fn spend(&self) -> usize {
+        const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
+        const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::Over };
+        let factor = read_factor(&self.shared, &self.names).unwrap();
+        let (limits, now) = (Limits { default: Limit::bucket(1, 1), factor }, Monotonic(self.clock.get()));
+        let table = KeyTable { shared: &self.shared, names: &self.names, limits, now };
+        let take = |_: &usize| table.charge(&Account::Team("acme".into()), &TERMS, ONE).unwrap().taking;
+        (0..).take_while(|number| matches!(take(number), Taking::Taken(_))).count()
     }
 
     pub(super) fn assert_mirrors(&self, service: &Service) {

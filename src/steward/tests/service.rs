@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tollkeeper_contract::{
-    Digest, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState,
+    Digest, Factor, Hosts, KeyRecord, KeyState, Kind, LimitsRecord, Owner, Quota, TeamRecord, TenantState,
     page::{Cursor, Entry, NodeToken, PageWriter, Rest, ServiceId, Span, Table},
 };
 
@@ -22,11 +22,23 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new() -> Self {
         let mut service = Self { id: ServiceId([1; 16]), revision: 0, rows: BTreeMap::new(), history_from: 0, page: 3 };
-        let mut team = Vec::new();
-        TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
-            .encode(&mut team);
-        service.write(Cursor { table: Table::Teams, digest: Digest::of(b"acme") }, Some(team));
+        service.put_team(None);
         service
+    }
+
+    /// Makes or changes the team `acme`.
+    pub(super) fn put_team(&mut self, quota: Option<Quota>) {
+        let mut team = Vec::new();
+        TeamRecord { id: "acme", state: TenantState::Active, quota, enterprise: None, hosts: Hosts::Shared }
+            .encode(&mut team);
+        self.write(Cursor { table: Table::Teams, digest: Digest::of(b"acme") }, Some(team));
+    }
+
+    pub(super) fn put_factor(&mut self, thousandths: u32) {
+        let mut limits = Vec::new();
+        LimitsRecord { factor: Factor::from_thousandths(thousandths).unwrap() }.encode(&mut limits);
+        let digest = Digest::of(LimitsRecord::NAME.as_bytes());
+        self.write(Cursor { table: Table::Limits, digest }, Some(limits));
     }
 
     pub(super) fn write(&mut self, cursor: Cursor, record: Option<Vec<u8>>) {
