@@ -40,7 +40,7 @@ pub struct Gate<'a, Shared> {
 }
 
 /// What comes of judging a request.
-#[expect(clippy::large_enum_variant, reason = "nearly every one is decided, and none is kept")]
+#[allow(clippy::large_enum_variant, reason = "nearly every one is decided, and none is kept")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
     /// It is decided.

@@ -42,6 +42,15 @@ impl From<&Account> for lease::Account {
     }
 }
 
+impl From<lease::Account> for Account {
+    fn from(account: lease::Account) -> Self {
+        match account {
+            lease::Account::Team(id) => Self::Team(id),
+            lease::Account::Enterprise(id) => Self::Enterprise(id),
+        }
+    }
+}
+
 impl From<Owner<'_>> for Account {
     fn from(owner: Owner<'_>) -> Self {
         match owner {

@@ -24,6 +24,7 @@ fn the_module_asks_the_host_for_nothing_but_this() {
         "env.proxy_add_header_map_value",
         // Envoy's own way to verify ES256 signatures.
         "env.proxy_call_foreign_function",
+        "env.proxy_continue_stream",
         "env.proxy_define_metric",
         "env.proxy_dequeue_shared_queue",
         "env.proxy_enqueue_shared_queue",
@@ -55,7 +56,6 @@ fn the_module_asks_the_host_for_nothing_but_this() {
     // Default methods of the SDK's traits ask for these. The filter calls none of them, but the linker cannot know.
     let sdk = [
         "env.proxy_close_stream",
-        "env.proxy_continue_stream",
         "env.proxy_done",
         "env.proxy_get_header_map_value",
         "env.proxy_get_status",

@@ -13,6 +13,10 @@ const LEAST_PART: u32 = 32;
 /// For how long a lease should last at the present demand, in milliseconds.
 const AHEAD: u64 = 1000;
 
+/// How often strict leases are settled in a window, and the shortest time between, in milliseconds.
+const STRICT_PARTS: u64 = 128;
+const SOONEST: u64 = 200;
+
 /// What was asked: needed again when the answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draft {
@@ -107,6 +111,18 @@ impl Lease {
     pub fn is_at_rest(&self) -> bool {
         let is_settled = self.spent == self.spent_before && self.overdrawn == self.settled;
         self.unspent() == 0 && is_settled && self.answered == self.asked && self.asking.is_none()
+    }
+
+    /// After how many milliseconds it is to be settled again: in time to be renewed, and under a strict promise soon, because
+    /// what was spent comes back a window after it was settled.
+    #[must_use]
+    pub fn settles_after(&self, term: u64) -> u64 {
+        let renewed = term / 2;
+        match self.limit.promise {
+            Promise::Bucket => renewed,
+            Promise::Strict => (u64::from(self.limit.quota.window().get()).saturating_mul(1000) / STRICT_PARTS)
+                .clamp(renewed.min(SOONEST), renewed),
+        }
     }
 
     /// As many as will be wanted for a while, if demand stays what it was since the last answer.

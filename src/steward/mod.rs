@@ -1,10 +1,11 @@
-//! The one VM per Envoy process that syncs the table and reports usage.
+//! The one VM per Envoy process that syncs the table, asks for leases and reports usage.
 //!
 //! Every VM could be steward; a lease in shared data says which one is. State machines without I/O: [`Steward`] says
 //! which calls to make and is told their answers.
 
 mod fence;
 mod lease;
+mod leases;
 mod outbox;
 mod question;
 mod sync;
@@ -19,14 +20,16 @@ pub use question::{Answer, Call, Errand};
 pub use sync::SyncError;
 
 use crate::{
+    config::FleetQuotas,
     limiter::Limit,
     shared::{HostFailure, SharedData},
-    table::{Meta, Names},
+    table::{KeyTable, Meta, Names},
     time::{Monotonic, Now},
 };
 
 use fence::Fenced;
 use lease::Candidate;
+use leases::Leases;
 use outbox::Outbox;
 use sync::Sync;
 
@@ -41,8 +44,12 @@ pub struct Settings {
     pub token: NodeToken,
     /// This node's name.
     pub node: String,
+    /// The installation's name.
+    pub instance: String,
     /// The quota of a team that has none of its own.
     pub default_limit: Limit,
+    /// How quotas hold over the fleet, if they do.
+    pub fleet: Option<FleetQuotas>,
 }
 
 /// One VM's part in the stewardship.
@@ -51,7 +58,9 @@ pub struct Steward {
     names: Names,
     holder: Holder,
     candidate: Candidate,
+    default_limit: Limit,
     sync: Sync,
+    leases: Option<Leases>,
     outbox: Outbox,
 }
 
@@ -72,6 +81,8 @@ impl Steward {
         Self {
             candidate: Candidate::new(holder, generation),
             outbox: Outbox::new(&settings, holder),
+            leases: settings.fleet.map(|_| Leases::new(settings.clone(), holder)),
+            default_limit: settings.default_limit,
             sync: Sync::new(settings, holder),
             names,
             holder,
@@ -100,12 +111,18 @@ impl Steward {
     /// When the host fails; the lease then ends by itself.
     pub fn resign(&mut self, shared: &impl SharedData) -> Result<Unsettled, HostFailure> {
         self.candidate.resign(shared, &self.names)?;
-        Ok(self.outbox.give_up())
+        let (tally, reports) = self.outbox.give_up();
+        let wanted = self.leases.as_mut().map(Leases::give_up).unwrap_or_default();
+        Ok(Unsettled { tally, reports, wanted })
     }
 
     /// Takes over what workers have settled, and what a steward before has left.
     pub fn settle(&mut self, unsettled: Unsettled) {
-        self.outbox.add(unsettled);
+        let Unsettled { tally, reports, wanted } = unsettled;
+        self.outbox.add(tally, reports);
+        if let Some(leases) = &mut self.leases {
+            leases.ask_for(wanted);
+        }
     }
 
     /// The calls to make now; `standing` is what [`Steward::stand`] has just said.
@@ -118,14 +135,20 @@ impl Steward {
         now: Monotonic,
         standing: Standing,
     ) -> Result<Vec<Call>, HostFailure> {
-        let sync = match standing {
-            Standing::Steward => self.sync.next_call(Meta::read(shared, &self.names)?.as_ref(), now),
+        let (sync, lend) = match standing {
+            Standing::Steward => {
+                let table = KeyTable { shared, names: &self.names, limits: self.default_limit.into(), now };
+                let lend = self.leases.as_mut().and_then(|leases| leases.next_call(&table));
+                (self.sync.next_call(Meta::read(shared, &self.names)?.as_ref(), now), lend)
+            }
             Standing::Other => {
                 self.sync.abandon();
-                None
+                // Who still wants tokens reminds the other one.
+                self.leases.iter_mut().for_each(|leases| drop(leases.give_up()));
+                (None, None)
             }
         };
-        Ok(sync.into_iter().chain(self.outbox.next_call(now)).collect())
+        Ok(sync.into_iter().chain(lend).chain(self.outbox.next_call(now)).collect())
     }
 
     /// Takes in the answer to a call.
@@ -142,6 +165,14 @@ impl Steward {
         match errand {
             Errand::Report { epoch, seq } => {
                 self.outbox.on_answer((epoch, seq), &answer, now.monotonic);
+                Ok(Progress::Nothing)
+            }
+            Errand::Lend { nonce } => {
+                let limits = self.default_limit.into();
+                let table = KeyTable { shared, names: &self.names, limits, now: now.monotonic };
+                if let Some(leases) = &mut self.leases {
+                    leases.on_answer(&table, nonce, &answer)?;
+                }
                 Ok(Progress::Nothing)
             }
             Errand::Sync { nonce } => {

@@ -1,11 +1,14 @@
 //! Reports usage to the key service, each batch exactly once: a batch keeps its number until it is acknowledged, also
 //! when another steward has to send it.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use tollkeeper_contract::ledger::{MAX_USAGE, Report};
 
-use crate::{time::Monotonic, usage::Tally};
+use crate::{principal::Account, time::Monotonic, usage::Tally};
 
 use super::{Answer, Call, Errand, Holder, Settings, question::Patience};
 
@@ -19,6 +22,8 @@ pub struct Unsettled {
     pub tally: Tally,
     /// Reports that are not acknowledged: they may have been counted, so they must keep their numbers.
     pub reports: Vec<Report>,
+    /// For whom leases are to be asked.
+    pub wanted: BTreeSet<Account>,
 }
 
 #[derive(Debug)]
@@ -57,14 +62,14 @@ impl Outbox {
         }
     }
 
-    pub(super) fn add(&mut self, unsettled: Unsettled) {
-        self.pending.add_all(unsettled.tally);
-        self.reports.extend(unsettled.reports);
+    pub(super) fn add(&mut self, tally: Tally, reports: Vec<Report>) {
+        self.pending.add_all(tally);
+        self.reports.extend(reports);
     }
 
     /// Everything that is not acknowledged.
-    pub(super) fn give_up(&mut self) -> Unsettled {
-        Unsettled { tally: std::mem::take(&mut self.pending), reports: self.reports.drain(..).collect() }
+    pub(super) fn give_up(&mut self) -> (Tally, Vec<Report>) {
+        (std::mem::take(&mut self.pending), self.reports.drain(..).collect())
     }
 
     pub(super) fn next_call(&mut self, now: Monotonic) -> Option<Call> {
@@ -122,7 +127,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outbox, Unsettled};
+    use super::Outbox;
     use crate::{
         limiter::Limit,
         steward::{Answer, Holder, Settings},
@@ -137,8 +142,9 @@ mod tests {
     fn outbox(holder: u64) -> Outbox {
         let token = NodeToken::parse("a-token-for-nodes").unwrap();
         let second = Duration::from_secs(1);
-        let (node, default_limit) = ("n".to_owned(), Limit::bucket(1, 1));
-        Outbox::new(&Settings { poll: second, timeout: second, token, node, default_limit }, Holder(holder << 11))
+        let (node, instance, default_limit) = ("n".to_owned(), "test".to_owned(), Limit::bucket(1, 1));
+        let settings = Settings { poll: second, timeout: second, token, node, instance, default_limit, fleet: None };
+        Outbox::new(&settings, Holder(holder << 11))
     }
 
     fn used(outbox: &mut Outbox, times: u32) {
@@ -146,7 +152,7 @@ mod tests {
         for _ in 0..times {
             tally.count("k", "acme", Use::Granted, Now { unix: 5, monotonic: Monotonic(0) });
         }
-        outbox.add(Unsettled { tally, reports: vec![] });
+        outbox.add(tally, vec![]);
     }
 
     fn report(outbox: &mut Outbox, now: u64) -> Option<Report> {
@@ -195,7 +201,8 @@ mod tests {
         used(&mut old, 3);
         let first = report(&mut old, 0).unwrap();
         used(&mut old, 1);
-        new.add(old.give_up());
+        let (tally, reports) = old.give_up();
+        new.add(tally, reports);
         assert_eq!(report(&mut new, 0), Some(first));
         new.on_answer((1, 1), &DONE, Monotonic(10));
         let rest = report(&mut new, 600).unwrap();

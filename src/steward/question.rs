@@ -25,6 +25,11 @@ pub enum Errand {
         /// The number in the question, which the answer must repeat.
         nonce: u64,
     },
+    /// A question for leases.
+    Lend {
+        /// The number in the question, under which the answer is sealed.
+        nonce: u64,
+    },
     /// A report of usage.
     Report {
         /// Whose report it is.

@@ -22,7 +22,7 @@ use super::{KeyTable, WriteError};
 
 /// How often a compare-and-swap is tried before giving up. Each failure means that somebody else succeeded, so this
 /// many in a row need this many other requests of the same team within microseconds.
-const ATTEMPTS: u32 = 256;
+pub(super) const ATTEMPTS: u32 = 256;
 
 /// What stands in the cell of whoever is being removed.
 const GONE: &[u8] = b"gone";
@@ -163,14 +163,14 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
 }
 
 impl Cell {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.purse.encode(&mut bytes);
         bytes.extend(&self.record);
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (purse, record) = Purse::decode(bytes)?;
         Some(Self { purse, record: record.to_vec() })
     }

@@ -13,6 +13,7 @@
 //! | `tk4/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
+mod lending;
 mod limits;
 mod meta;
 mod names;
@@ -21,6 +22,7 @@ mod snapshot;
 mod write;
 
 pub use cell::{Cell, Charge, Order};
+pub use lending::{Upkeep, nodes, note_nodes};
 pub use limits::{Limits, read_factor};
 pub use meta::Meta;
 pub use names::Names;

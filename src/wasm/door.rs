@@ -1,15 +1,24 @@
 //! What all requests under one configuration share within a VM.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    num::NonZeroU32,
+    rc::Rc,
+    time::Duration,
+};
 
+use proxy_wasm::hostcalls;
 use tollkeeper_contract::{Factor, page::NodeToken};
 
 use crate::{
     config::Config,
+    lease::Fleet,
+    principal::Account,
+    purse::Scope,
     refusal::Fault,
     shared::{Expected, SharedData, Swap},
-    steward::{Generation, Holder, Settings, Steward},
-    table::{Limits, Meta, Names, read_factor},
+    steward::{Generation, Holder, Lease, Settings, Steward},
+    table::{self, KeyTable, Limits, Meta, Names, read_factor},
     time::Monotonic,
     token::{self, Verifier},
     wanted::Wanted,
@@ -20,7 +29,15 @@ use super::{
     metrics::Metrics,
     settlement::Settlement,
     signatures::HostSignatures,
+    stream::Stream,
+    waiting::Waiting,
 };
+
+/// How often a VM looks after its duties.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// How often it looks after requests that wait, in milliseconds.
+const SOON: u64 = 5;
 
 /// What all requests under one configuration share within a VM.
 pub(super) struct Door {
@@ -41,6 +58,10 @@ pub(super) struct Door {
     factor: Cell<Factor>,
     pub(super) steward: RefCell<Option<Steward>>,
     calling: Cell<Calling>,
+    waiting: Waiting,
+    pace: Cell<Pace>,
+    /// How many nodes there are, as of the last tick.
+    nodes: Cell<Option<NonZeroU32>>,
     node_name: OnceCell<String>,
 }
 
@@ -57,6 +78,9 @@ impl Door {
             factor: Cell::new(Factor::ONE),
             steward: RefCell::new(None),
             calling: Cell::new(Calling::Idle),
+            waiting: Waiting::default(),
+            pace: Cell::new(Pace::Usual),
+            nodes: Cell::new(None),
             node_name: OnceCell::new(),
             config,
             fingerprint,
@@ -107,7 +131,9 @@ impl Door {
             timeout: key_service.timeout,
             token: self.token.clone(),
             node: self.node_name().to_owned(),
+            instance: self.config.instance.to_string(),
             default_limit: self.config.quotas.limit,
+            fleet: self.config.quotas.fleet,
         };
         let generation = Generation { configuration: self.fingerprint, born: now };
         let mut steward = Steward::new(self.names.clone(), Holder(host::random()), generation, settings);
@@ -136,7 +162,67 @@ impl Door {
         if let Ok(factor) = read_factor(&HostSharedData, &self.names) {
             self.factor.set(factor);
         }
+        if self.config.quotas.fleet.is_some()
+            && let Ok(nodes) = table::nodes(&HostSharedData, &self.names)
+        {
+            self.nodes.set(nodes);
+        }
     }
+
+    /// The key table at this moment.
+    pub(super) fn table<'a>(&'a self, shared: &'a HostSharedData, now: Monotonic) -> KeyTable<'a, HostSharedData> {
+        KeyTable { shared, names: &self.names, limits: self.limits(), now }
+    }
+
+    /// Over what quotas hold.
+    pub(super) fn scope(&self) -> Scope {
+        match self.config.quotas.fleet {
+            None => Scope::Process,
+            Some(fleet) => {
+                Scope::Fleet(Fleet { wait: fleet.wait_ms, fallback: fleet.fallback, nodes: self.nodes.get() })
+            }
+        }
+    }
+
+    /// Tells the steward at once for whom tokens are wanted. Without one the queue would only grow; the next request asks
+    /// again.
+    pub(super) fn ask_for_wanted(&self, now: Monotonic) {
+        let wanted = self.wanted.take();
+        if !wanted.is_empty() && Lease::is_held(&HostSharedData, &self.names, now) == Ok(true) {
+            Settlement::ask_for(&self.names, &wanted);
+        }
+    }
+
+    /// Lets a request wait for something to be lent, for as long as the configuration says.
+    pub(super) fn let_wait(&self, account: Account, stream: &Rc<Stream>) {
+        let (Ok(now), Some(fleet)) = (host::now(), self.config.quotas.fleet) else { return };
+        self.waiting.join(account, stream, now.monotonic.after(fleet.wait_ms));
+        if self.pace.replace(Pace::Fast) == Pace::Usual {
+            let _ = hostcalls::set_tick_period(Duration::from_millis(SOON));
+        }
+    }
+
+    /// Judges requests again that wait. Afterwards the host takes another context for the one that speaks.
+    pub(super) fn look_after_waiting(&self) {
+        if self.pace.get() == Pace::Usual {
+            return;
+        }
+        if let Ok(now) = host::now() {
+            self.waiting.look_after(&self.table(&HostSharedData, now.monotonic), now.monotonic.after(SOON));
+        }
+        if self.waiting.is_empty() {
+            self.pace.set(Pace::Usual);
+            let _ = hostcalls::set_tick_period(TICK);
+        }
+    }
+}
+
+/// How often the VM ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Usual,
+    /// Requests wait.
+    Fast,
 }
 
 impl Drop for Door {

@@ -12,6 +12,7 @@ pub(super) struct Metrics {
     instance: String,
     /// One counter per verdict and reason, both from closed vocabularies.
     requests: RefCell<BTreeMap<(&'static str, &'static str), u32>>,
+    degraded: RefCell<Option<u32>>,
     sync_failures: RefCell<Option<u32>>,
     gauges: RefCell<Option<Gauges>>,
 }
@@ -42,12 +43,19 @@ impl Metrics {
             }
         };
         let _ = hostcalls::increment_metric(id, 1);
+        if verdict.is_degraded() {
+            self.count_one(&self.degraded, "quota_degraded");
+        }
     }
 
     /// Counts an answer of the key service that was refused, or that did not come.
     pub(super) fn count_sync_failure(&self) {
-        let Ok(mut id) = self.sync_failures.try_borrow_mut() else { return };
-        let name = format!("tollkeeper.sync_failures.instance.{}", self.instance);
+        self.count_one(&self.sync_failures, "sync_failures");
+    }
+
+    fn count_one(&self, counter: &RefCell<Option<u32>>, name: &str) {
+        let Ok(mut id) = counter.try_borrow_mut() else { return };
+        let name = format!("tollkeeper.{name}.instance.{}", self.instance);
         *id = id.or_else(|| hostcalls::define_metric(MetricType::Counter, &name).ok());
         if let Some(id) = *id {
             let _ = hostcalls::increment_metric(id, 1);

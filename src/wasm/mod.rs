@@ -11,6 +11,8 @@ mod request_context;
 mod root_context;
 mod settlement;
 mod signatures;
+mod stream;
+mod waiting;
 
 use proxy_wasm::types::LogLevel;
 
@@ -18,5 +20,5 @@ use root_context::RootContext;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Trace);
-    proxy_wasm::set_root_context(|_| Box::new(RootContext::default()));
+    proxy_wasm::set_root_context(|id| Box::new(RootContext::new(id)));
 }}

@@ -1,6 +1,6 @@
 //! One configuration in one VM: takes the configuration, ticks, and carries the steward's calls.
 
-use std::{collections::HashMap, rc::Rc, time::Duration};
+use std::{collections::HashMap, rc::Rc};
 
 use proxy_wasm::{
     hostcalls,
@@ -14,26 +14,29 @@ use tollkeeper_contract::{
 use crate::{
     config::Config,
     steward::{Answer, Call, Errand, Lease, Progress, Standing},
+    time::Monotonic,
 };
 
 use super::{
-    door::Door,
+    door::{Door, TICK},
     host::{self, HostSharedData},
     request_context::RequestContext,
     settlement::Settlement,
 };
 
-/// How often a VM looks after its duties.
-const TICK: Duration = Duration::from_millis(100);
+/// How much too early a tick may come, in milliseconds.
+const ROUNDING: u64 = 2;
 
 /// One configuration in one VM.
-#[derive(Default)]
 pub(super) struct RootContext {
+    id: u32,
     door: Option<Rc<Door>>,
     calls: HashMap<u32, Errand>,
     queue: Option<u32>,
     failing: Option<String>,
     standing: Option<Standing>,
+    /// When it last looked after its other duties than requests that wait.
+    served: Monotonic,
 }
 
 impl Context for RootContext {
@@ -79,22 +82,27 @@ impl HostRootContext for RootContext {
     }
 
     fn on_tick(&mut self) {
-        if let Some(door) = self.door.clone() {
+        let Some(door) = self.door.clone() else { return };
+        door.look_after_waiting();
+        // From here on this context speaks again.
+        let _ = hostcalls::set_effective_context(self.id);
+        if self.is_due() {
             self.serve(&door);
         }
     }
 
     /// The steward's alone: it is the last to have registered the queue.
     fn on_queue_ready(&mut self, queue: u32) {
-        if let Some(door) = &self.door
+        if let Some(door) = self.door.clone()
             && self.queue == Some(queue)
         {
-            collect(door, queue);
+            // Requests may be waiting for what is asked in there.
+            self.serve(&door);
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        self.door.clone().map(|door| Box::new(RequestContext::new(door)) as Box<dyn HttpContext>)
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        self.door.clone().map(|door| Box::new(RequestContext::new(id, door)) as Box<dyn HttpContext>)
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -103,6 +111,20 @@ impl HostRootContext for RootContext {
 }
 
 impl RootContext {
+    pub(super) fn new(id: u32) -> Self {
+        Self { id, door: None, calls: HashMap::new(), queue: None, failing: None, standing: None, served: Monotonic(0) }
+    }
+
+    /// Whether it is time for the duties of a usual tick, also while ticks come faster.
+    fn is_due(&mut self) -> bool {
+        let Ok(now) = host::now() else { return true };
+        let is_due = now.monotonic.since(self.served).saturating_add(ROUNDING) >= TICK.as_millis() as u64;
+        if is_due {
+            self.served = now.monotonic;
+        }
+        is_due
+    }
+
     fn serve(&mut self, door: &Door) {
         let Ok(now) = host::now() else { return };
         door.look_at_table();
@@ -198,12 +220,4 @@ fn read_status() -> Option<CallStatus> {
     let value = |name: &[u8]| pairs.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
     let status = std::str::from_utf8(value(b":status")?).ok()?.parse().ok()?;
     Some(CallStatus { status, from_service: value(SERVICE_HEADER.as_bytes()) == Some(SERVICE_NAME.as_bytes()) })
-}
-
-fn collect(door: &Door, queue: u32) {
-    if let Ok(mut steward) = door.steward.try_borrow_mut()
-        && let Some(steward) = steward.as_mut()
-    {
-        steward.settle(Settlement::collect(queue));
-    }
 }

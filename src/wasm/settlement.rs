@@ -1,13 +1,16 @@
-//! Usage on its way from the workers to the steward, over the shared queue `ledger`.
+//! Usage, and for whom tokens are wanted, on the way from the workers to the steward, over the shared queue `ledger`.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use proxy_wasm::hostcalls;
 use serde::{Deserialize, Serialize};
-use tollkeeper_contract::ledger::{Report, Usage};
+use tollkeeper_contract::{
+    lease,
+    ledger::{Report, Usage},
+};
 
 use crate::{
-    principal::Principal,
+    principal::{Account, Principal},
     refusal::Refusal,
     shared::HostFailure,
     steward::Unsettled,
@@ -72,10 +75,19 @@ impl Settlement {
             tally.add_all(unsettled.tally);
         }
         self.hand_on(names);
+        if !unsettled.wanted.is_empty() {
+            Self::ask_for(names, &unsettled.wanted);
+        }
         for report in unsettled.reports {
             let Some(queue) = find_queue(names) else { return };
             let _ = Message::Report(report).send(queue);
         }
+    }
+
+    /// Tells the steward for whom tokens are wanted.
+    pub(super) fn ask_for(names: &Names, wanted: &BTreeSet<Account>) {
+        let Some(queue) = find_queue(names) else { return };
+        let _ = Message::Wanted(wanted.iter().map(lease::Account::from).collect()).send(queue);
     }
 
     /// Takes what the workers have put into the queue.
@@ -86,6 +98,7 @@ impl Settlement {
             match serde_json::from_slice(&message) {
                 Ok(Message::Usage(batch)) => batch.into_iter().for_each(|usage| unsettled.tally.add(usage)),
                 Ok(Message::Report(report)) => unsettled.reports.push(report),
+                Ok(Message::Wanted(accounts)) => unsettled.wanted.extend(accounts.into_iter().map(Account::from)),
                 // Only filters write into this queue, but for a moment another version's may.
                 Err(_) => log::warn!("a message in {queue} is of another version of the filter; it is dropped"),
             }
@@ -100,6 +113,7 @@ impl Settlement {
 enum Message {
     Usage(Vec<Usage>),
     Report(Report),
+    Wanted(Vec<lease::Account>),
 }
 
 impl Message {

@@ -111,7 +111,8 @@ impl Node {
 pub(super) fn steward(names: &Names, holder: u64) -> Steward {
     let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
     let (node, default_limit) = ("n".to_owned(), Limit::bucket(1, 1));
-    let settings = Settings { poll, timeout, token: token(), node, default_limit };
+    let (token, instance) = (token(), "test".to_owned());
+    let settings = Settings { poll, timeout, token, node, instance, default_limit, fleet: None };
     let generation = Generation { configuration: 0, born: Monotonic(0) };
     Steward::new(names.clone(), Holder(holder), generation, settings)
 }

@@ -1,0 +1,219 @@
+//! Asks the key service for leases, for all accounts at once: one question at a time, and what comes up meanwhile goes
+//! into the next one.
+//!
+//! What an account has spent stands in its cell, and a question repeats the sums. So nothing is lost with a question, an
+//! answer or a steward; a lease that nobody renews ends by itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use tollkeeper_contract::lease::{self, MAX_ASKS, Question};
+
+use crate::{
+    lease::{Draft, Reply},
+    principal::Account,
+    shared::{HostFailure, SharedData},
+    table::{self, KeyTable, Upkeep},
+    time::Monotonic,
+};
+
+use super::{Answer, Call, Errand, Holder, Settings, question::Patience};
+
+/// The longest that an answer may take: it comes from memory, and requests wait for it.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often the key service is asked how many nodes there are, if nothing else is asked, in milliseconds.
+const COUNT_EVERY: u64 = 10_000;
+
+/// How soon it is asked again while it only settles, in milliseconds.
+const SETTLING: u64 = 250;
+
+#[derive(Debug)]
+pub(super) struct Leases {
+    settings: Settings,
+    /// For whom tokens are wanted.
+    wanted: BTreeSet<Account>,
+    /// Who holds a lease, and when it is to be settled.
+    held: BTreeMap<Account, Monotonic>,
+    under_way: Option<UnderWay>,
+    last_nonce: u64,
+    heard: Option<Monotonic>,
+    /// Nothing is asked before.
+    not_before: Monotonic,
+    patience: Patience,
+    mood: Mood,
+}
+
+/// A question without an answer yet.
+#[derive(Debug)]
+struct UnderWay {
+    nonce: u64,
+    sent: Monotonic,
+    /// If no answer comes at all, it is lost at this moment.
+    until: Monotonic,
+    drafts: BTreeMap<Account, Draft>,
+}
+
+/// What the log was told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Well,
+    Failing,
+}
+
+impl Leases {
+    pub(super) fn new(settings: Settings, holder: Holder) -> Self {
+        Self {
+            settings,
+            wanted: BTreeSet::new(),
+            held: BTreeMap::new(),
+            under_way: None,
+            last_nonce: holder.0,
+            heard: None,
+            not_before: Monotonic(0),
+            patience: Patience::default(),
+            mood: Mood::Well,
+        }
+    }
+
+    /// Tokens are wanted for these accounts, or have been.
+    pub(super) fn ask_for(&mut self, accounts: impl IntoIterator<Item = Account>) {
+        self.wanted.extend(accounts);
+    }
+
+    /// Somebody else is steward: all that is to be asked, for them.
+    pub(super) fn give_up(&mut self) -> BTreeSet<Account> {
+        self.take_back();
+        let mut accounts = std::mem::take(&mut self.wanted);
+        accounts.extend(std::mem::take(&mut self.held).into_keys());
+        accounts
+    }
+
+    /// The next question, if there is one to be put.
+    pub(super) fn next_call(&mut self, table: &KeyTable<'_, impl SharedData>) -> Option<Call> {
+        let now = table.now;
+        if now < self.not_before || self.under_way.as_ref().is_some_and(|question| now < question.until) {
+            return None;
+        }
+        self.take_back();
+        let (drafts, asks) = self.next_asks(table);
+        let counts = self.heard.is_none_or(|heard| now.since(heard) >= COUNT_EVERY);
+        if asks.is_empty() && !counts {
+            return None;
+        }
+        let nonce = self.last_nonce.wrapping_add(1);
+        self.last_nonce = nonce;
+        let timeout = self.settings.timeout.min(TIMEOUT);
+        let lost = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(1000);
+        self.under_way = Some(UnderWay { nonce, sent: now, until: now.after(lost), drafts });
+        let Settings { node, instance, .. } = &self.settings;
+        let question = Question { node: node.clone(), instance: instance.clone(), nonce, asks };
+        Some(Call {
+            errand: Errand::Lend { nonce },
+            method: "POST",
+            path: "/node/v1/leases".to_owned(),
+            body: Some(serde_json::to_vec(&question).ok()?),
+            timeout,
+        })
+    }
+
+    /// What is asked next: first for whom tokens are wanted, then what is to be settled.
+    fn next_asks(&mut self, table: &KeyTable<'_, impl SharedData>) -> (BTreeMap<Account, Draft>, Vec<lease::Ask>) {
+        let due = self.held.iter().filter(|(_, due)| **due <= table.now).map(|(account, _)| account);
+        let accounts: BTreeSet<_> = self.wanted.iter().chain(due).take(MAX_ASKS).cloned().collect();
+        let (mut drafts, mut asks) = (BTreeMap::new(), Vec::new());
+        for account in accounts {
+            self.wanted.remove(&account);
+            // Whoever has no lease, or cannot be read, is asked for again by the next request.
+            let Ok(Some((draft, ask))) = table.ask(&account) else {
+                self.held.remove(&account);
+                continue;
+            };
+            asks.push(ask);
+            drafts.insert(account, draft);
+        }
+        (drafts, asks)
+    }
+
+    /// Takes in an answer, if it belongs to the question that was put last.
+    pub(super) fn on_answer(
+        &mut self,
+        table: &KeyTable<'_, impl SharedData>,
+        nonce: u64,
+        answer: &Answer<'_>,
+    ) -> Result<(), HostFailure> {
+        if self.under_way.as_ref().is_none_or(|question| question.nonce != nonce) {
+            return Ok(());
+        }
+        let opened = match answer {
+            Answer::Service { status: 200, body } => lease::Answer::open(body, nonce, &self.settings.token).ok(),
+            Answer::Service { .. } | Answer::Stranger { .. } | Answer::Nothing => None,
+        };
+        let (Some(question), Some(opened)) = (self.under_way.take(), opened) else {
+            self.take_back();
+            self.not_before = table.now.after(self.patience.after_failure());
+            self.tell(Mood::Failing, answer);
+            return Ok(());
+        };
+        self.patience.restore();
+        self.not_before = table.now;
+        self.heard = Some(table.now);
+        self.tell(Mood::Well, answer);
+        if let Some(nodes) = NonZeroU32::new(opened.nodes) {
+            table::note_nodes(table.shared, table.names, nodes)?;
+        }
+        self.take_in(table, question, &opened);
+        Ok(())
+    }
+
+    fn take_in(&mut self, table: &KeyTable<'_, impl SharedData>, question: UnderWay, answer: &lease::Answer) {
+        let lease::Answer { term_ms, only_settles, .. } = *answer;
+        if only_settles {
+            self.not_before = table.now.after(SETTLING);
+        }
+        let mut lent: BTreeMap<_, _> = answer.lent.iter().map(|lent| (&lent.account, lent)).collect();
+        for (account, draft) in question.drafts {
+            let Some(lent) = lent.remove(&lease::Account::from(&account)) else {
+                self.wanted.insert(account);
+                continue;
+            };
+            let reply = Reply { draft, sent: question.sent, lent, term: term_ms.into(), only_settles };
+            match table.take_in(&account, reply) {
+                Ok(Some(_)) if only_settles => drop(self.wanted.insert(account)),
+                Ok(Some(Upkeep::DueAfter(time))) => drop(self.held.insert(account, table.now.after(time))),
+                Ok(Some(Upkeep::AtRest) | None) => drop(self.held.remove(&account)),
+                Err(_) => drop(self.wanted.insert(account)),
+            }
+        }
+    }
+
+    /// What was asked without an answer is asked again, with the sums of then.
+    fn take_back(&mut self) {
+        if let Some(question) = self.under_way.take() {
+            self.wanted.extend(question.drafts.into_keys());
+        }
+    }
+
+    /// Tells the log when it begins to fail, and when it ends.
+    fn tell(&mut self, mood: Mood, answer: &Answer<'_>) {
+        if std::mem::replace(&mut self.mood, mood) == mood {
+            return;
+        }
+        let instance = &self.settings.instance;
+        match (mood, answer) {
+            (Mood::Well, _) => log::info!("tollkeeper {instance}: leases are given again"),
+            (Mood::Failing, Answer::Service { status: 200, .. }) => {
+                log::warn!("tollkeeper {instance}: no leases: the answer is not whole and sealed under the node token");
+            }
+            (Mood::Failing, Answer::Service { status, .. }) => {
+                log::warn!("tollkeeper {instance}: no leases: the key service answered with status {status}");
+            }
+            (Mood::Failing, Answer::Stranger { .. } | Answer::Nothing) => {
+                log::warn!("tollkeeper {instance}: no leases: the key service did not answer");
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Leases in cells: what the steward asks for an account, and what it is told, each by one compare-and-swap.
+//!
+//! Unlike other writes of the steward these are not fenced: a lease only goes forward by numbers of its own, so two
+//! stewards at once, and one that is late, do no harm.
+
+use std::num::NonZeroU32;
+
+use tollkeeper_contract::lease::Ask;
+
+use crate::{
+    lease::{Draft, Lease, Reply},
+    principal::Account,
+    purse::Purse,
+    shared::{Expected, HostFailure, SharedData, Swap},
+};
+
+use super::{
+    KeyTable, Names, WriteError,
+    cell::{ATTEMPTS, Cell},
+};
+
+/// What a lease needs after an answer.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upkeep {
+    /// There is nothing to settle.
+    AtRest,
+    /// It is to be settled again after so many milliseconds.
+    DueAfter(u64),
+}
+
+impl<Shared: SharedData> KeyTable<'_, Shared> {
+    /// Puts the next question about `account`; `None` if no lease is kept for it.
+    ///
+    /// # Errors
+    /// When the host fails, or others were faster too often.
+    pub fn ask(&self, account: &Account) -> Result<Option<(Draft, Ask)>, WriteError> {
+        self.change_lease(account, |lease| {
+            let draft = lease.ask(self.now);
+            (draft, lease.to_ask(account.into(), draft))
+        })
+    }
+
+    /// Takes in what is said about `account`; `None` if no lease is kept for it.
+    ///
+    /// # Errors
+    /// When the host fails, or others were faster too often.
+    pub fn take_in(&self, account: &Account, reply: Reply<'_>) -> Result<Option<Upkeep>, WriteError> {
+        self.change_lease(account, |lease| {
+            lease.take_in(reply, self.now);
+            if lease.is_at_rest() { Upkeep::AtRest } else { Upkeep::DueAfter(lease.settles_after(reply.term)) }
+        })
+    }
+
+    /// Whether a request that waits for something to be lent to `account` should be judged again.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn has_news(&self, account: &Account) -> Result<bool, HostFailure> {
+        let cell = self.shared.get(&self.names.cell(account))?.and_then(|value| Cell::decode(&value.bytes));
+        // What cannot be read, or is no lease any more, is for the judgement to say.
+        let Some(Cell { purse: Purse::Lent(lease), .. }) = cell else { return Ok(true) };
+        Ok(lease.has_news(self.now))
+    }
+
+    fn change_lease<T>(&self, account: &Account, change: impl Fn(&mut Lease) -> T) -> Result<Option<T>, WriteError> {
+        let name = self.names.cell(account);
+        for _ in 0..ATTEMPTS {
+            let Some(value) = self.shared.get(&name)? else { return Ok(None) };
+            let Some(Cell { purse: Purse::Lent(mut lease), record }) = Cell::decode(&value.bytes) else {
+                return Ok(None);
+            };
+            let changed = change(&mut lease);
+            let cell = Cell { purse: Purse::Lent(lease), record };
+            if self.shared.swap(&name, &cell.encode(), Expected::Version(value.version))? == Swap::Done {
+                return Ok(Some(changed));
+            }
+        }
+        Err(WriteError::Superseded)
+    }
+}
+
+/// How many nodes there are, as the key service said last; `None` before it has.
+///
+/// # Errors
+/// When the host fails.
+pub fn nodes(shared: &impl SharedData, names: &Names) -> Result<Option<NonZeroU32>, HostFailure> {
+    let value = shared.get(&names.fleet())?;
+    let number = value.and_then(|value| Some(u32::from_le_bytes(value.bytes.try_into().ok()?)));
+    Ok(number.and_then(NonZeroU32::new))
+}
+
+/// Notes how many nodes there are.
+///
+/// # Errors
+/// When the host fails.
+pub fn note_nodes(shared: &impl SharedData, names: &Names, nodes: NonZeroU32) -> Result<(), HostFailure> {
+    let read = shared.get(&names.fleet())?;
+    let bytes = nodes.get().to_le_bytes();
+    if read.as_ref().is_some_and(|value| value.bytes == bytes) {
+        return Ok(());
+    }
+    // Who was faster has heard as much.
+    let _ = shared.swap(&names.fleet(), &bytes, Expected::from_read(read.as_ref()))?;
+    Ok(())
+}
