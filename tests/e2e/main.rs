@@ -10,6 +10,7 @@
 mod apis;
 mod connections;
 mod exactness;
+mod fleet;
 mod hostile;
 mod identity_headers;
 mod limits;

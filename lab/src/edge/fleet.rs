@@ -44,13 +44,20 @@ impl Fleet {
             directory: Some(directory),
         };
         for _ in 0..count {
-            fleet.add_node().await;
+            fleet.start_node().await;
+        }
+        for node in &fleet.nodes {
+            node.synced().await;
         }
         fleet
     }
 
     /// Starts one more node, and waits until it has its keys.
     pub async fn add_node(&mut self) {
+        self.start_node().await.synced().await;
+    }
+
+    async fn start_node(&mut self) -> &Edge {
         let name = format!("node-{}", self.nodes.len() + self.fallen.len());
         let setup = |setup: Setup| {
             let named = setup.joins(&self.key_service_process).bootstrap(move |bootstrap| {
@@ -59,8 +66,8 @@ impl Fleet {
             });
             (self.configure)(named)
         };
-        let node = Edge::synced_start(setup).await;
-        self.nodes.push(node);
+        let node = Edge::start(setup).await;
+        self.nodes.push_mut(node)
     }
 
     /// The nodes that run.

@@ -1,0 +1,86 @@
+//! What a lone client is told about the fleet's quota is true.
+
+use std::time::Duration;
+
+use lab::edge::Edge;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{PATH, fleet, record::Quota};
+use crate::scene::{self, Outcome};
+
+/// `r` of `RateLimit`.
+fn left(outcome: &Outcome) -> u32 {
+    outcome.header("ratelimit").split(['=', ';']).nth(2).unwrap().parse().unwrap()
+}
+
+/// Sends requests to a node until it refuses.
+async fn refused(node: &Edge, key: &str) -> Outcome {
+    loop {
+        let outcome = scene::get(node, PATH, key).await;
+        if outcome.status() != 200 {
+            return outcome;
+        }
+    }
+}
+
+/// The client goes from node to node, so that what it waits for may lie with another one.
+async fn waits_as_told_and_is_admitted(promise: &str) {
+    let quota = Quota { limit: 4, window: Duration::from_secs(4) };
+    let fleet = fleet(quota, json!({ "promise": promise })).await;
+    let key = fleet.key("acme").await;
+    for round in 0..2 {
+        for node in fleet.nodes() {
+            let refused = refused(node, &key).await;
+            refused.is_refused(429, "quota_exhausted");
+            let seconds: u64 = refused.header("retry-after").parse().unwrap();
+            // To wait as long as one was told is what this is about.
+            sleep(Duration::from_secs(seconds)).await;
+            let again = scene::get(node, PATH, &key).await;
+            assert_eq!(again.status(), 200, "round {round}, told to wait {seconds} s: {refused:?} {again:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_client_that_waits_as_told_is_admitted() {
+    waits_as_told_and_is_admitted("bucket").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_client_that_waits_as_told_is_admitted_under_a_strict_quota() {
+    waits_as_told_and_is_admitted("strict").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_to_be_left_is_the_fleets_as_the_node_last_knew_it() {
+    // Nothing comes back while the test runs.
+    let quota = Quota { limit: 60, window: Duration::from_secs(2_678_400) };
+    let fleet = fleet(quota, json!({})).await;
+    let key = fleet.key("acme").await;
+    let mut admitted = 0;
+    for node in fleet.nodes() {
+        // A node that has never asked cannot know more than is true.
+        let mut known = quota.limit - admitted;
+        for _ in 0..10 {
+            let outcome = scene::get(node, PATH, &key).await;
+            outcome.is_granted();
+            (admitted, known) = (admitted + 1, known - 1);
+            assert!(left(&outcome) <= known, "{admitted} admitted: {outcome:?}");
+        }
+    }
+    let mut refusals = 0;
+    for node in fleet.nodes().iter().cycle() {
+        let outcome = scene::get(node, PATH, &key).await;
+        if outcome.status() == 200 {
+            (admitted, refusals) = (admitted + 1, 0);
+            continue;
+        }
+        assert_eq!((outcome.status(), left(&outcome)), (429, 0), "{outcome:?}");
+        refusals += 1;
+        if refusals == 2 * fleet.nodes().len() {
+            break;
+        }
+    }
+    assert_eq!(admitted, quota.limit);
+}
