@@ -123,10 +123,13 @@ impl Leases {
     /// What is asked next: first for whom tokens are wanted, then what is to be settled.
     fn next_asks(&mut self, table: &KeyTable<'_, impl SharedData>) -> (BTreeMap<Account, Draft>, Vec<lease::Ask>) {
         let due = self.held.iter().filter(|(_, due)| **due <= table.now).map(|(account, _)| account);
-        let accounts: BTreeSet<_> = self.wanted.iter().chain(due).take(MAX_ASKS).cloned().collect();
+        let accounts: Vec<_> = self.wanted.iter().chain(due).take(MAX_ASKS).cloned().collect();
         let (mut drafts, mut asks) = (BTreeMap::new(), Vec::new());
         for account in accounts {
             self.wanted.remove(&account);
+            if drafts.contains_key(&account) {
+                continue;
+            }
             // Whoever has no lease, or cannot be read, is asked for again by the next request.
             let Ok(Some((draft, ask))) = table.ask(&account) else {
                 self.held.remove(&account);
@@ -174,13 +177,11 @@ impl Leases {
         if only_settles {
             self.not_before = table.now.after(SETTLING);
         }
-        let mut lent: BTreeMap<_, _> = answer.lent.iter().map(|lent| (&lent.account, lent)).collect();
-        for (account, draft) in question.drafts {
-            let Some(lent) = lent.remove(&lease::Account::from(&account)) else {
-                self.wanted.insert(account);
-                continue;
-            };
-            let reply = Reply { draft, sent: question.sent, lent, term: term_ms.into(), only_settles };
+        let UnderWay { sent, mut drafts, .. } = question;
+        for lent in &answer.lent {
+            let account = Account::from(lent.account.clone());
+            let Some(draft) = drafts.remove(&account) else { continue };
+            let reply = Reply { draft, sent, lent, term: term_ms.into(), only_settles };
             match table.take_in(&account, reply) {
                 Ok(Some(_)) if only_settles => drop(self.wanted.insert(account)),
                 Ok(Some(Upkeep::DueAfter(time))) => drop(self.held.insert(account, table.now.after(time))),
@@ -188,6 +189,8 @@ impl Leases {
                 Err(_) => drop(self.wanted.insert(account)),
             }
         }
+        // What was not answered is asked again.
+        self.wanted.extend(drafts.into_keys());
     }
 
     /// What was asked without an answer is asked again, with the sums of then.
