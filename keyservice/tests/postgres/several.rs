@@ -257,17 +257,20 @@ async fn a_change_waits_for_nodes_that_call_another_service() {
     assert_eq!((&fleet["reached"], &fleet["nodes"]), (&json!(true), &json!(1)));
 }
 
+/// The token that a login with the key gives.
+async fn log_in(service: &Service, key: &str, session: &str) -> String {
+    let body = json!({ "api_key": key, "session_id": session });
+    let given = answer(service.bare(Method::POST, "/auth/login").json(&body)).await.ok();
+    text(&given, "access_token").to_owned()
+}
+
 #[tokio::test]
 async fn every_service_gives_the_same_token() {
     let here = Service::for_logins().await;
     let there = beside_in(Folder::for_logins(), &here).await;
     here.team("acme").await;
     let key = text(&here.key("acme").await, "key").to_owned();
-    let log_in = async |service: &Service, session: &str| {
-        let body = json!({ "api_key": key, "session_id": session });
-        let given = answer(service.bare(Method::POST, "/auth/login").json(&body)).await.ok();
-        text(&given, "access_token").to_owned()
-    };
+    let log_in = async |service: &Service, session: &str| log_in(service, &key, session).await;
     assert_eq!(log_in(&here, "one after the other").await, log_in(&there, "one after the other").await);
     for session in 0..10 {
         let session = format!("at the same time {session}");
@@ -281,11 +284,7 @@ async fn services_whose_secret_is_changed_one_after_the_other_let_everybody_in()
     let here = Service::for_logins().await;
     here.team("acme").await;
     let key = text(&here.key("acme").await, "key").to_owned();
-    let log_in = async |service: &Service, session: &str| {
-        let body = json!({ "api_key": key, "session_id": session });
-        let given = answer(service.bare(Method::POST, "/auth/login").json(&body)).await.ok();
-        text(&given, "access_token").to_owned()
-    };
+    let log_in = async |service: &Service, session: &str| log_in(service, &key, session).await;
     let kid = |token: &str| Parts::split(token.as_bytes()).unwrap().header.kid;
     let before = log_in(&here, "before").await;
     let folder = Folder::new();
