@@ -200,13 +200,18 @@ impl Lease {
         (taking, signal)
     }
 
-    /// Takes note of a changed limit: what was said about the old one does not count.
+    /// Takes note of a changed limit: what was said about the old one does not count. Of what was lent under a higher one,
+    /// that part goes back by which the limit has fallen.
     pub fn observe(&mut self, limit: Limit) {
-        if self.limit != limit {
-            self.limit = limit;
-            self.dry = None;
-            self.left = self.left.min(limit.quota.limit().get().into());
+        let before = std::mem::replace(&mut self.limit, limit);
+        if before == limit {
+            return;
         }
+        self.dry = None;
+        self.left = self.left.min(limit.quota.limit().get().into());
+        let (old, new) = (u64::from(before.quota.limit().get()), u64::from(limit.quota.limit().get()));
+        let kept = self.unspent().saturating_mul(new).checked_div(old).unwrap_or(0);
+        self.returned = self.returned.saturating_add(self.unspent().saturating_sub(kept));
     }
 
     /// The limit that held when it was last looked at.

@@ -114,6 +114,17 @@ fn where_nothing_is_left_all_are_told_when_there_will_be_and_nobody_asks_until_t
 }
 
 #[test]
+fn a_limit_that_falls_takes_its_part_of_what_was_lent() {
+    let mut lease = holding(8);
+    lease.observe(Limit::bucket(150, 300));
+    assert_eq!(lease.balance(Monotonic(20)), 4);
+    lease.observe(Limit::bucket(300, 300));
+    assert_eq!(lease.balance(Monotonic(20)), 4, "and one that rises again brings nothing back");
+    assert_eq!(take(&mut lease, 20, 1).0, TAKEN);
+    assert_eq!(ask(&mut lease, 20).1.returned, 4);
+}
+
+#[test]
 fn where_nobody_answers_a_node_has_its_share_and_begins_with_nothing() {
     let mut lease = cold();
     assert_eq!(take(&mut lease, 0, 1).0, Taking::Wait);

@@ -155,7 +155,7 @@ impl Leases {
             Answer::Service { status: 200, body } => lease::Answer::open(body, nonce, &self.settings.token).ok(),
             Answer::Service { .. } | Answer::Stranger { .. } | Answer::Nothing => None,
         };
-        let (Some(question), Some(opened)) = (self.under_way.take(), opened) else {
+        let Some(opened) = opened else {
             self.take_back();
             self.not_before = table.now.after(self.patience.after_failure());
             self.tell(Mood::Failing, answer);
@@ -165,11 +165,13 @@ impl Leases {
         self.not_before = table.now;
         self.heard = Some(table.now);
         self.tell(Mood::Well, answer);
-        if let Some(nodes) = NonZeroU32::new(opened.nodes) {
-            table::note_nodes(table.shared, table.names, nodes)?;
+        if let Some(question) = self.under_way.take() {
+            self.take_in(table, question, &opened);
         }
-        self.take_in(table, question, &opened);
-        Ok(())
+        match NonZeroU32::new(opened.nodes) {
+            Some(nodes) => table::note_nodes(table.shared, table.names, nodes),
+            None => Ok(()),
+        }
     }
 
     fn take_in(&mut self, table: &KeyTable<'_, impl SharedData>, question: UnderWay, answer: &lease::Answer) {

@@ -1,5 +1,6 @@
 //! The steward against a small key service in memory.
 
+mod leases;
 mod node;
 mod replacement;
 mod service;
