@@ -1,7 +1,8 @@
 //! How a node asks for leases on the quotas of teams, and what it is lent.
 //!
 //! All counts are sums since the node began with the account, so a question or an answer that is lost, doubled or
-//! overtaken by another neither loses nor mints a token. `seq` says which question of an account is the later one.
+//! overtaken by another neither loses nor mints a token. `seq` says which question of an account is the later one, and
+//! `since` which questions belong together.
 //!
 //! A balance is what a node may still spend: `granted - void - spent - returned`.
 
@@ -63,6 +64,9 @@ pub struct Question {
 pub struct Ask {
     /// Whose quota it is.
     pub account: Account,
+    /// When the node began to count, by a clock of its own. Sums with another beginning are as another node's: what was
+    /// counted before is not in them.
+    pub since: u64,
     /// Grows with every question about the account.
     pub seq: u64,
     /// Tokens that the node knows to have been lent, ever.

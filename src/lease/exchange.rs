@@ -2,7 +2,7 @@
 
 use tollkeeper_contract::lease::{self, Ask, Lent};
 
-use crate::{config::Promise, time::Monotonic};
+use crate::{config::Promise, limiter::Limit, time::Monotonic};
 
 use super::{Dry, Lease};
 
@@ -22,6 +22,8 @@ const SOONEST: u64 = 200;
 pub struct Draft {
     /// The number of the question.
     pub seq: u64,
+    since: Monotonic,
+    limit: Limit,
     need: u32,
     want: u32,
     spent: u64,
@@ -51,9 +53,18 @@ impl Lease {
         if demand == 0 || now >= self.until {
             self.returned = self.returned.saturating_add(self.unspent());
         }
+        self.give_back_void();
         self.asked = self.asked.saturating_add(1);
         let (need, want) = (self.need, self.wanted(demand, now));
-        Draft { seq: self.asked, need, want, spent: self.spent, overdrawn: self.overdrawn }
+        Draft {
+            seq: self.asked,
+            since: self.since,
+            limit: self.limit,
+            need,
+            want,
+            spent: self.spent,
+            overdrawn: self.overdrawn,
+        }
     }
 
     /// The question as it travels.
@@ -61,6 +72,7 @@ impl Lease {
     pub fn to_ask(&self, account: lease::Account, draft: Draft) -> Ask {
         Ask {
             account,
+            since: self.since.0,
             seq: draft.seq,
             granted: self.granted,
             void: self.void,
@@ -79,16 +91,18 @@ impl Lease {
         }
     }
 
-    /// Takes in an answer, unless a later one is in already.
+    /// Takes in an answer, unless a later one is in already, or it is for a lease before this one.
     pub fn take_in(&mut self, reply: Reply<'_>, now: Monotonic) {
         let Reply { draft, sent, lent, term, only_settles } = reply;
-        if lent.seq != draft.seq || draft.seq <= self.answered {
+        if draft.since != self.since || lent.seq != draft.seq || draft.seq <= self.answered {
             return;
         }
         self.answered = draft.seq;
         self.answered_at = now;
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
+        // It was asked for under another limit.
+        self.give_back_part(draft.limit);
         self.until = self.until.max(sent.after(term));
         self.settled = self.settled.max(draft.overdrawn);
         self.spent_before = draft.spent;
@@ -106,11 +120,18 @@ impl Lease {
         self.dry = is_dry.then(|| Dry { until: now.after(lent.wait_ms), need: draft.need });
     }
 
+    /// What must not be spent any more, and was not, is as good as what is given back.
+    fn give_back_void(&mut self) {
+        let kept = self.granted.saturating_sub(self.spent).saturating_sub(self.returned);
+        self.returned = self.returned.saturating_add(self.void.min(kept));
+        self.void = 0;
+    }
+
     /// Whether the key service knows all there is to know, and nothing is lent.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
         let is_settled = self.spent == self.spent_before && self.overdrawn == self.settled;
-        self.unspent() == 0 && is_settled && self.answered == self.asked && self.asking.is_none()
+        self.unspent() == 0 && self.void == 0 && is_settled && self.answered == self.asked && self.asking.is_none()
     }
 
     /// After how many milliseconds it is to be settled again: in time to be renewed, and under a strict promise soon, because

@@ -1,6 +1,6 @@
 //! A lease as bytes, little endian.
 //!
-//! Limit `u32`, window `u32`, promise `u8`; thirteen `u64` in the order of [`Lease`]'s counts and times; missed `u32`, need
+//! Limit `u32`, window `u32`, promise `u8`; fourteen `u64` in the order of [`Lease`]'s counts and times; missed `u32`, need
 //! `u32`; since when the steward is asked and when it was reminded, two `u64`, both the greatest if it is not; until when
 //! tokens cannot be had `u64` and how many `u32`, both 0 if none are known of; `1` and the share, or `0`.
 
@@ -26,6 +26,7 @@ impl Lease {
             Promise::Strict => 1,
         });
         let numbers = [
+            self.since.0,
             self.granted,
             self.void,
             self.spent,
@@ -63,6 +64,7 @@ impl Lease {
             _ => return None,
         };
         let mut lease = Self::cold(Limit { quota, promise }, Monotonic(0));
+        lease.since = Monotonic(reader.u64()?);
         lease.granted = reader.u64()?;
         lease.void = reader.u64()?;
         lease.spent = reader.u64()?;

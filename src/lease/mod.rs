@@ -58,6 +58,8 @@ pub enum Patience {
 pub struct Lease {
     /// The limit that held when it was last looked at.
     limit: Limit,
+    /// When it began: its sums are told apart by that from those of a lease on the same account before it.
+    since: Monotonic,
     granted: u64,
     void: u64,
     spent: u64,
@@ -143,6 +145,7 @@ impl Lease {
     pub fn cold(limit: Limit, now: Monotonic) -> Self {
         Self {
             limit,
+            since: now,
             granted: 0,
             void: 0,
             spent: 0,
@@ -209,7 +212,12 @@ impl Lease {
         }
         self.dry = None;
         self.left = self.left.min(limit.quota.limit().get().into());
-        let (old, new) = (u64::from(before.quota.limit().get()), u64::from(limit.quota.limit().get()));
+        self.give_back_part(before);
+    }
+
+    /// Gives back that part of what was lent under the limit `before` by which the limit has fallen since.
+    fn give_back_part(&mut self, before: Limit) {
+        let (old, new) = (u64::from(before.quota.limit().get()), u64::from(self.limit.quota.limit().get()));
         let kept = self.unspent().saturating_mul(new).checked_div(old).unwrap_or(0);
         self.returned = self.returned.saturating_add(self.unspent().saturating_sub(kept));
     }

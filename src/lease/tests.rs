@@ -125,6 +125,43 @@ fn a_limit_that_falls_takes_its_part_of_what_was_lent() {
 }
 
 #[test]
+fn what_was_asked_for_under_a_higher_limit_comes_in_part() {
+    let mut lease = cold();
+    let _ = take(&mut lease, 10, 1);
+    let (draft, question) = ask(&mut lease, 10);
+    lease.observe(Limit::bucket(30, 300));
+    answer(&mut lease, draft, &lent(&question, 100, 0), 10, 12);
+    assert_eq!(lease.balance(Monotonic(20)), 10);
+}
+
+#[test]
+fn what_must_not_be_spent_any_more_is_given_back_at_once_and_once_only() {
+    let mut lease = holding(8);
+    assert_eq!(take(&mut lease, 20, 1).0, TAKEN);
+    let (draft, question) = ask(&mut lease, 30);
+    let lapsed = Lent { void: 7, ..lent(&question, 12, 0) };
+    answer(&mut lease, draft, &lapsed, 30, 40);
+    assert_eq!(lease.balance(Monotonic(50)), 4);
+    assert!(!lease.is_at_rest());
+    for _ in 0..2 {
+        let (draft, question) = ask(&mut lease, 50);
+        assert_eq!((question.spent, question.returned, question.void), (1, 11, 0));
+        answer(&mut lease, draft, &lent(&question, 12, 0), 50, 60);
+    }
+    assert!(lease.is_at_rest());
+}
+
+#[test]
+fn a_lease_takes_no_answer_to_one_before_it() {
+    let (mut before, mut lease) = (cold(), Lease::cold(limit(), Monotonic(1)));
+    let (draft, question) = ask(&mut before, 0);
+    let (_, own) = ask(&mut lease, 1);
+    assert_ne!(question.since, own.since);
+    answer(&mut lease, draft, &lent(&question, 8, 0), 0, 2);
+    assert_eq!(lease.balance(Monotonic(3)), 0);
+}
+
+#[test]
 fn where_nobody_answers_a_node_has_its_share_and_begins_with_nothing() {
     let mut lease = cold();
     assert_eq!(take(&mut lease, 0, 1).0, Taking::Wait);

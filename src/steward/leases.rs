@@ -92,6 +92,12 @@ impl Leases {
         accounts
     }
 
+    /// Somebody else is steward, or nobody for a moment: what is held is to be settled by whoever comes next, and that may
+    /// be this VM again. Then it asks for more than it must, which does no harm.
+    pub(super) fn pause(&mut self) {
+        self.take_back();
+    }
+
     /// The next question, if there is one to be put.
     pub(super) fn next_call(&mut self, table: &KeyTable<'_, impl SharedData>) -> Option<Call> {
         let now = table.now;

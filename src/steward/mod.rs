@@ -143,8 +143,7 @@ impl Steward {
             }
             Standing::Other => {
                 self.sync.abandon();
-                // Who still wants tokens reminds the other one.
-                self.leases.iter_mut().for_each(|leases| drop(leases.give_up()));
+                self.leases.iter_mut().for_each(Leases::pause);
                 (None, None)
             }
         };

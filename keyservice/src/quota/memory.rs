@@ -60,12 +60,12 @@ impl Shelf {
         let key = (asker.instance.clone(), claim.ask().account.clone());
         let open = || Book::open(claim, self.opening, clock);
         let book = self.books.entry(key).or_insert_with(open);
-        let node = asker.node.as_str();
+        let counter = asker.counter(claim);
         if book.is_forgotten(clock) {
             *book = open();
         }
-        let before = book.granted(node).max(claim.ask().granted);
-        let lent = book.settle(claim, node, clock, lending);
+        let before = book.granted(&counter).max(claim.ask().granted);
+        let lent = book.settle(claim, &counter, clock, lending);
         Settled { grant: lent.granted.saturating_sub(before), lent }
     }
 

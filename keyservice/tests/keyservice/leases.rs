@@ -11,6 +11,7 @@ const NONCE: u64 = u64::MAX;
 fn ask(team: &str) -> Ask {
     Ask {
         account: Account::Team(team.into()),
+        since: 7,
         seq: 1,
         granted: 0,
         void: 0,
@@ -62,6 +63,17 @@ async fn a_service_that_starts_again_only_settles_and_knows_of_no_tokens() {
     let leases = lent(&service, vec![ask("acme"), ask("other")]).await;
     assert!(leases.only_settles);
     assert!(leases.lent.iter().all(|lent| lent.granted == 0 && lent.left < 100), "{leases:?}");
+}
+
+#[tokio::test]
+async fn a_node_that_begins_anew_with_a_team_does_not_get_again_what_it_was_lent_before() {
+    let service = Service::start().await;
+    for spent in [0, 10, 20] {
+        let sums = Ask { seq: 1 + spent, granted: spent, spent, ..ask("acme") };
+        lent(&service, vec![sums]).await;
+    }
+    let leases = lent(&service, vec![Ask { since: 8, ..ask("acme") }]).await;
+    assert_eq!(leases.lent[0].granted, 10);
 }
 
 #[tokio::test]

@@ -189,6 +189,8 @@ struct LeaseQuestion {
 struct LeaseAsk {
     /// Whose quota it is.
     account: LeaseAccount,
+    /// When the node began to count, by a clock of its own; sums with another beginning are as another node's.
+    since: u64,
     /// Grows with every question about the account.
     #[schema(minimum = 1)]
     seq: u64,

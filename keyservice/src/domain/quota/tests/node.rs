@@ -50,6 +50,7 @@ impl Node {
         self.seq += 1;
         Claim::read(Ask {
             account: Account::Team("acme".into()),
+            since: 7,
             seq: self.seq,
             granted: self.granted,
             void: self.void,
