@@ -17,7 +17,7 @@ mod tests;
 use std::num::NonZeroU32;
 
 use crate::{
-    config::Fallback,
+    config::{Fallback, Promise},
     limiter::{Left, Limit, Limiter},
     time::Monotonic,
 };
@@ -49,8 +49,8 @@ pub struct Fleet {
 pub enum Patience {
     /// It may.
     Left,
-    /// It has waited as long as it may.
-    Over,
+    /// It has waited as long as it may, since then.
+    Over(Monotonic),
 }
 
 /// One node's lease on the quota of a team.
@@ -191,14 +191,12 @@ impl Lease {
         self.need = self.need.max(cost);
         let signal = self.ask_for(now);
         let since = self.asking.map_or(now, |asking| asking.since);
-        let taking = if now.since(since) >= fleet.wait {
-            self.fall_back(fleet, now, cost)
-        } else {
-            match patience {
-                Patience::Left => Taking::Wait,
-                // Answers come, and others were faster each time.
-                Patience::Over => Taking::Refused { wait: CROWDED, basis: Basis::Quota },
-            }
+        let taking = match patience {
+            _ if now.since(since) >= fleet.wait => self.fall_back(fleet, now, cost),
+            Patience::Left => Taking::Wait,
+            Patience::Over(began) if since <= began => self.fall_back(fleet, now, cost),
+            // Answers came, and others were faster each time.
+            Patience::Over(_) => Taking::Refused { wait: CROWDED, basis: Basis::Quota },
         };
         (taking, signal)
     }
@@ -246,25 +244,34 @@ impl Lease {
         let until_next = match self.dry.filter(|dry| tokens == 0 && dry.until > now) {
             Some(dry) => dry.until.since(now),
             None if tokens == limit => 0,
-            None => u64::from(quota.window().get()).saturating_mul(1000).div_ceil(limit),
+            None => {
+                let window = u64::from(quota.window().get()).saturating_mul(1000);
+                match self.limit.promise {
+                    Promise::Bucket => window.div_ceil(limit),
+                    // When the others spent what will come back next, only the key service knows; at the latest then.
+                    Promise::Strict => window,
+                }
+            }
         };
         Left { tokens, until_next }
     }
 
-    /// Whether a request that waits for an answer should be judged again.
+    /// Whether a request that waits for an answer should be judged again: there is one, or the steward is to be reminded.
     #[must_use]
     pub fn has_news(&self, now: Monotonic) -> bool {
-        self.asking.is_none() || self.balance(now) > 0
+        let is_answered = self.asking.is_none_or(|asking| now.since(asking.reminded) >= REMIND_AFTER);
+        is_answered || self.balance(now) > 0
     }
 
     fn unspent(&self) -> u64 {
         self.granted.saturating_sub(self.void).saturating_sub(self.spent).saturating_sub(self.returned)
     }
 
-    /// Asks for the next lease before this one is used up, if there is more to be had.
+    /// Asks for the next lease before this one is used up, unless it is known that there is none.
     fn look_ahead(&mut self, now: Monotonic) -> Signal {
         let is_low = self.unspent() <= self.size / 2;
-        if is_low && self.left > 0 && self.asking.is_none() { self.ask_for(now) } else { Signal::Silent }
+        let is_dry = self.dry.is_some_and(|dry| now < dry.until);
+        if is_low && !is_dry && self.asking.is_none() { self.ask_for(now) } else { Signal::Silent }
     }
 
     fn ask_for(&mut self, now: Monotonic) -> Signal {

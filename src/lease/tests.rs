@@ -57,14 +57,13 @@ fn the_first_request_of_a_cold_team_asks_and_all_wait() {
     assert_eq!((question.need, question.want), (2, 250), "three tokens in 12 milliseconds are 250 in a second");
     answer(&mut lease, draft, &lent(&question, 3, 0), 12, 15);
     assert_eq!(take(&mut lease, 15, 1), (TAKEN, Signal::Silent));
-    assert_eq!(take(&mut lease, 15, 2), (TAKEN, Signal::Silent));
-    assert_eq!(take(&mut lease, 16, 1), (Taking::Wait, Signal::Ask));
+    assert_eq!(take(&mut lease, 15, 2), (TAKEN, Signal::Ask));
+    assert_eq!(take(&mut lease, 16, 1), (Taking::Wait, Signal::Silent));
 }
 
 #[test]
-fn more_is_asked_for_before_a_lease_is_used_up_if_there_is_more() {
+fn more_is_asked_for_before_a_lease_is_used_up() {
     let mut lease = holding(8);
-    lease.left = 100;
     for _ in 0..3 {
         assert_eq!(take(&mut lease, 20, 1), (TAKEN, Signal::Silent));
     }
@@ -204,8 +203,22 @@ fn a_share_of_less_than_one_token_is_one_in_a_longer_time() {
 #[test]
 fn who_has_waited_long_enough_is_refused_also_if_answers_come() {
     let mut lease = cold();
-    let taking = lease.take(limit(), FLEET, Monotonic(0), 1, Patience::Over).0;
+    let taking = lease.take(limit(), FLEET, Monotonic(490), 1, Patience::Over(Monotonic(0))).0;
     assert_eq!(taking, Taking::Refused { wait: 1000, basis: Basis::Quota });
+}
+
+#[test]
+fn who_has_waited_without_an_answer_has_the_share_also_a_moment_too_early() {
+    for fallback in [Fallback::Share, Fallback::Refuse] {
+        let (mut lease, fleet) = (cold(), Fleet { fallback, ..FLEET });
+        assert_eq!(lease.take(limit(), fleet, Monotonic(7), 1, Patience::Left).0, Taking::Wait);
+        let taking = lease.take(limit(), fleet, Monotonic(500), 1, Patience::Over(Monotonic(7))).0;
+        let expected = match fallback {
+            Fallback::Share => Taking::Refused { wait: 3000, basis: Basis::Share },
+            Fallback::Refuse => Taking::Unavailable,
+        };
+        assert_eq!(taking, expected);
+    }
 }
 
 #[test]

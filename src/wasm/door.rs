@@ -196,7 +196,7 @@ impl Door {
     /// Lets a request wait for something to be lent, for as long as the configuration says.
     pub(super) fn let_wait(&self, account: Account, stream: &Rc<Stream>) {
         let (Ok(now), Some(fleet)) = (host::now(), self.config.quotas.fleet) else { return };
-        self.waiting.join(account, stream, now.monotonic.after(fleet.wait_ms));
+        self.waiting.join(account, stream, now.monotonic, now.monotonic.after(fleet.wait_ms));
         if self.pace.replace(Pace::Fast) == Pace::Usual {
             let _ = hostcalls::set_tick_period(Duration::from_millis(SOON));
         }

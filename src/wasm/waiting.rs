@@ -20,7 +20,8 @@ pub(super) struct Waiting {
 struct Waiter {
     /// Gone when the client has given up.
     stream: Weak<Stream>,
-    /// When it must be decided.
+    /// Since when it waits, and when it must be decided.
+    since: Monotonic,
     until: Monotonic,
 }
 
@@ -33,10 +34,11 @@ pub(super) enum Again {
 }
 
 impl Waiting {
-    /// This request waits, until `until` at the latest.
-    pub(super) fn join(&self, account: Account, stream: &Rc<Stream>, until: Monotonic) {
+    /// This request waits from `since` on, until `until` at the latest.
+    pub(super) fn join(&self, account: Account, stream: &Rc<Stream>, since: Monotonic, until: Monotonic) {
         if let Ok(mut queues) = self.queues.try_borrow_mut() {
-            queues.entry(account).or_default().push_back(Waiter { stream: Rc::downgrade(stream), until });
+            let waiter = Waiter { stream: Rc::downgrade(stream), since, until };
+            queues.entry(account).or_default().push_back(waiter);
         }
     }
 
@@ -63,7 +65,7 @@ fn serve(waiters: VecDeque<Waiter>, mut has_news: bool, soon: Monotonic) -> VecD
     let mut left = VecDeque::new();
     for waiter in waiters {
         let Some(stream) = waiter.stream.upgrade() else { continue };
-        let patience = if waiter.until < soon { Patience::Over } else { Patience::Left };
+        let patience = if waiter.until < soon { Patience::Over(waiter.since) } else { Patience::Left };
         if !has_news && patience == Patience::Left {
             left.push_back(waiter);
             continue;
