@@ -84,18 +84,13 @@ impl Leases {
         self.wanted.extend(accounts);
     }
 
-    /// Somebody else is steward: all that is to be asked, for them.
+    /// Somebody else is steward: all that is to be asked, for them. An answer that is still under way will not count: whoever
+    /// asks next is told the same sums.
     pub(super) fn give_up(&mut self) -> BTreeSet<Account> {
         self.take_back();
         let mut accounts = std::mem::take(&mut self.wanted);
         accounts.extend(std::mem::take(&mut self.held).into_keys());
         accounts
-    }
-
-    /// Somebody else is steward, or nobody for a moment: what is held is to be settled by whoever comes next, and that may
-    /// be this VM again. Then it asks for more than it must, which does no harm.
-    pub(super) fn pause(&mut self) {
-        self.take_back();
     }
 
     /// The next question, if there is one to be put.
@@ -106,7 +101,7 @@ impl Leases {
         }
         self.take_back();
         let (drafts, asks) = self.next_asks(table);
-        let counts = self.heard.is_none_or(|heard| now.since(heard) >= COUNT_EVERY);
+        let counts = self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= COUNT_EVERY);
         if asks.is_empty() && !counts {
             return None;
         }

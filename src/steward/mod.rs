@@ -10,7 +10,7 @@ mod outbox;
 mod question;
 mod sync;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tollkeeper_contract::page::NodeToken;
 
@@ -22,6 +22,7 @@ pub use sync::SyncError;
 use crate::{
     config::FleetQuotas,
     limiter::Limit,
+    principal::Account,
     shared::{HostFailure, SharedData},
     table::{KeyTable, Meta, Names},
     time::{Monotonic, Now},
@@ -48,7 +49,7 @@ pub struct Settings {
     pub instance: String,
     /// The quota of a team that has none of its own.
     pub default_limit: Limit,
-    /// How quotas hold over the fleet, if they do.
+    /// How quotas hold over the fleet, if they do. If not, leases are still asked for on behalf of other configurations.
     pub fleet: Option<FleetQuotas>,
 }
 
@@ -60,7 +61,7 @@ pub struct Steward {
     candidate: Candidate,
     default_limit: Limit,
     sync: Sync,
-    leases: Option<Leases>,
+    leases: Leases,
     outbox: Outbox,
 }
 
@@ -81,7 +82,7 @@ impl Steward {
         Self {
             candidate: Candidate::new(holder, generation),
             outbox: Outbox::new(&settings, holder),
-            leases: settings.fleet.map(|_| Leases::new(settings.clone(), holder)),
+            leases: Leases::new(settings.clone(), holder),
             default_limit: settings.default_limit,
             sync: Sync::new(settings, holder),
             names,
@@ -112,17 +113,19 @@ impl Steward {
     pub fn resign(&mut self, shared: &impl SharedData) -> Result<Unsettled, HostFailure> {
         self.candidate.resign(shared, &self.names)?;
         let (tally, reports) = self.outbox.give_up();
-        let wanted = self.leases.as_mut().map(Leases::give_up).unwrap_or_default();
-        Ok(Unsettled { tally, reports, wanted })
+        Ok(Unsettled { tally, reports, wanted: self.leases.give_up() })
+    }
+
+    /// Another VM is steward now: for whom it has to ask for leases.
+    pub fn hand_over(&mut self) -> BTreeSet<Account> {
+        self.leases.give_up()
     }
 
     /// Takes over what workers have settled, and what a steward before has left.
     pub fn settle(&mut self, unsettled: Unsettled) {
         let Unsettled { tally, reports, wanted } = unsettled;
         self.outbox.add(tally, reports);
-        if let Some(leases) = &mut self.leases {
-            leases.ask_for(wanted);
-        }
+        self.leases.ask_for(wanted);
     }
 
     /// The calls to make now; `standing` is what [`Steward::stand`] has just said.
@@ -138,12 +141,11 @@ impl Steward {
         let (sync, lend) = match standing {
             Standing::Steward => {
                 let table = KeyTable { shared, names: &self.names, limits: self.default_limit.into(), now };
-                let lend = self.leases.as_mut().and_then(|leases| leases.next_call(&table));
+                let lend = self.leases.next_call(&table);
                 (self.sync.next_call(Meta::read(shared, &self.names)?.as_ref(), now), lend)
             }
             Standing::Other => {
                 self.sync.abandon();
-                self.leases.iter_mut().for_each(Leases::pause);
                 (None, None)
             }
         };
@@ -169,9 +171,7 @@ impl Steward {
             Errand::Lend { nonce } => {
                 let limits = self.default_limit.into();
                 let table = KeyTable { shared, names: &self.names, limits, now: now.monotonic };
-                if let Some(leases) = &mut self.leases {
-                    leases.on_answer(&table, nonce, &answer)?;
-                }
+                self.leases.on_answer(&table, nonce, &answer)?;
                 Ok(Progress::Nothing)
             }
             Errand::Sync { nonce } => {

@@ -145,7 +145,12 @@ impl RootContext {
                 self.queue = hostcalls::register_shared_queue(&door.names.ledger()).ok();
             }
             Standing::Steward => self.queue.into_iter().for_each(|queue| steward.settle(Settlement::collect(queue))),
-            Standing::Other => self.queue = None,
+            Standing::Other => {
+                self.queue = None;
+                if before == Some(Standing::Steward) {
+                    Settlement::ask_for(&door.names, &steward.hand_over());
+                }
+            }
         }
         let Ok(calls) = steward.calls(&HostSharedData, now.monotonic, standing) else { return };
         let failed: Vec<_> = calls.into_iter().filter_map(|call| self.dispatch(door, call)).collect();

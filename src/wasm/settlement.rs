@@ -75,9 +75,7 @@ impl Settlement {
             tally.add_all(unsettled.tally);
         }
         self.hand_on(names);
-        if !unsettled.wanted.is_empty() {
-            Self::ask_for(names, &unsettled.wanted);
-        }
+        Self::ask_for(names, &unsettled.wanted);
         for report in unsettled.reports {
             let Some(queue) = find_queue(names) else { return };
             let _ = Message::Report(report).send(queue);
@@ -86,6 +84,9 @@ impl Settlement {
 
     /// Tells the steward for whom tokens are wanted.
     pub(super) fn ask_for(names: &Names, wanted: &BTreeSet<Account>) {
+        if wanted.is_empty() {
+            return;
+        }
         let Some(queue) = find_queue(names) else { return };
         let _ = Message::Wanted(wanted.iter().map(lease::Account::from).collect()).send(queue);
     }

@@ -244,19 +244,6 @@ fn how_many_nodes_there_are_is_asked_also_if_nothing_else_is() {
 }
 
 #[test]
-fn a_steward_that_pauses_goes_on_with_what_it_knows() {
-    let mut node = Node::new();
-    node.want(&["a", "b"]);
-    let question = node.question();
-    node.lend(&question, 5);
-    node.want(&["c"]);
-    assert_eq!(teams(&node.question()), ["c"]);
-    node.leases.pause();
-    node.now += u64::from(TERM) / 2;
-    assert_eq!(teams(&node.question()), ["c", "a", "b"]);
-}
-
-#[test]
 fn a_successor_is_told_of_everybody_who_holds_a_lease_or_wants_one() {
     let mut node = Node::new();
     node.want(&["a", "b"]);
