@@ -1,6 +1,7 @@
 //! What the requests of an account spend from on this node: a limiter of its own, or what the fleet has lent.
 
 use crate::{
+    config::Fallback,
     lease::{Basis, Fleet, Lease, Patience, Signal, Taking},
     limiter::{Left, Limit, Limiter, Outcome},
     time::Monotonic,
@@ -38,6 +39,9 @@ pub struct Taken {
     pub changed: Option<Purse>,
 }
 
+/// For requests under a configuration that knows of no fleet.
+const WITHOUT_WAITING: Fleet = Fleet { wait: u64::MAX, fallback: Fallback::Refuse, nodes: None };
+
 const OWN: u8 = 1;
 const LENT: u8 = 2;
 
@@ -59,10 +63,17 @@ impl Purse {
             (Self::Own(_), Scope::Fleet(fleet)) => {
                 take_lent(Lease::cold(limit, now), limit, fleet, now, cost, patience)
             }
+            // Requests under an old and a new configuration take turns while connections are drained. Those that cannot
+            // wait for a lease have what is there.
+            (Self::Lent(lease), Scope::Process) if lease.is_new(now) => {
+                take_lent(lease, limit, WITHOUT_WAITING, now, cost, Patience::Over(Monotonic(0)))
+            }
             // What this node may spend is what it was lent: nobody gets fresh tokens.
             (Self::Lent(lease), Scope::Process) => {
                 let balance = u32::try_from(lease.balance(now)).unwrap_or(u32::MAX);
-                take_own(Limiter::holding(balance, limit, now), limit, now, cost)
+                let own = Limiter::holding(balance, limit, now);
+                let taken = take_own(own.clone(), limit, now, cost);
+                Taken { changed: taken.changed.or(Some(Self::Own(own))), ..taken }
             }
         }
     }
@@ -129,4 +140,49 @@ fn take_lent(before: Lease, limit: Limit, fleet: Fleet, now: Monotonic, cost: u3
     let left = lease.left(now);
     let changed = (lease != before).then_some(Purse::Lent(lease));
     Taken { taking, signal, left, changed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Purse, Scope, Taken};
+    use crate::{
+        config::Fallback,
+        lease::{Basis, Fleet, Patience, Signal, Taking},
+        limiter::Limit,
+        time::Monotonic,
+    };
+
+    const FLEET: Scope = Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, nodes: None });
+
+    fn take(purse: &mut Purse, scope: Scope, now: u64) -> (Taking, Signal) {
+        let limit = Limit::bucket(10, 1000);
+        let Taken { taking, signal, changed, .. } = purse.clone().take(limit, scope, Monotonic(now), 1, Patience::Left);
+        *purse = changed.unwrap_or_else(|| purse.clone());
+        (taking, signal)
+    }
+
+    #[test]
+    fn a_quota_that_begins_to_hold_over_the_fleet_begins_with_a_question() {
+        let mut purse = Purse::fresh(Limit::bucket(10, 1000), Scope::Process, Monotonic(0));
+        assert_eq!(take(&mut purse, Scope::Process, 0), (Taking::Taken(Basis::Quota), Signal::Silent));
+        assert_eq!(take(&mut purse, FLEET, 1), (Taking::Wait, Signal::Ask));
+    }
+
+    #[test]
+    fn requests_under_both_scopes_in_turn_spend_from_one_lease() {
+        let mut purse = Purse::fresh(Limit::bucket(10, 1000), FLEET, Monotonic(0));
+        for now in 1..20 {
+            assert_eq!(take(&mut purse, FLEET, now).0, Taking::Wait);
+            let refused = Taking::Refused { wait: 1000, basis: Basis::Quota };
+            assert_eq!(take(&mut purse, Scope::Process, now).0, refused);
+        }
+    }
+
+    #[test]
+    fn a_quota_that_holds_over_one_node_again_begins_with_what_that_was_lent() {
+        let mut purse = Purse::fresh(Limit::bucket(10, 1000), FLEET, Monotonic(0));
+        assert_eq!(take(&mut purse, FLEET, 0).0, Taking::Wait);
+        assert_eq!(take(&mut purse, Scope::Process, 10_000).0, Taking::Refused { wait: 100_000, basis: Basis::Quota });
+        assert_eq!(take(&mut purse, Scope::Process, 110_000).0, Taking::Taken(Basis::Quota));
+    }
 }

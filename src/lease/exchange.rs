@@ -13,6 +13,9 @@ const LEAST_PART: u32 = 32;
 /// For how long a lease should last at the present demand, in milliseconds.
 const AHEAD: u64 = 1000;
 
+/// Demand is taken to have come up in no less than this time, in milliseconds: of one request nothing follows.
+const LEAST_TIME: u64 = 100;
+
 /// How often strict leases are settled in a window, and the shortest time between, in milliseconds.
 const STRICT_PARTS: u64 = 128;
 const SOONEST: u64 = 200;
@@ -117,7 +120,7 @@ impl Lease {
         self.share = None;
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
         let is_dry = (1..u64::MAX).contains(&lent.wait_ms);
-        self.dry = is_dry.then(|| Dry { until: now.after(lent.wait_ms), need: draft.need });
+        self.dry = is_dry.then(|| Dry { said: now, until: now.after(lent.wait_ms), need: draft.need });
     }
 
     /// What must not be spent any more, and was not, is as good as what is given back.
@@ -152,7 +155,7 @@ impl Lease {
             return 0;
         }
         let limit = self.limit.quota.limit().get();
-        let elapsed = now.since(self.answered_at).clamp(1, AHEAD);
+        let elapsed = now.since(self.answered_at).clamp(LEAST_TIME, AHEAD);
         let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
         let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / LEAST_PART).max(self.need);
         wanted.min(limit)

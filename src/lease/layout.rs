@@ -1,8 +1,8 @@
 //! A lease as bytes, little endian.
 //!
 //! Limit `u32`, window `u32`, promise `u8`; fourteen `u64` in the order of [`Lease`]'s counts and times; missed `u32`, need
-//! `u32`; since when the steward is asked and when it was reminded, two `u64`, both the greatest if it is not; until when
-//! tokens cannot be had `u64` and how many `u32`, both 0 if none are known of; `1` and the share, or `0`.
+//! `u32`; since when the steward is asked and when it was reminded, two `u64`, both the greatest if it is not; when it was
+//! said that tokens cannot be had, and until when, `u64`, and how many `u32`, all 0 if none are known of; `1` and the share, or `0`.
 
 use tollkeeper_contract::Quota;
 
@@ -46,7 +46,8 @@ impl Lease {
         out.extend(self.need.to_le_bytes());
         let asking = self.asking.map_or([NEVER; 2], |asking| [asking.since.0, asking.reminded.0]);
         out.extend(asking.into_iter().flat_map(u64::to_le_bytes));
-        let dry = self.dry.unwrap_or(Dry { until: Monotonic(0), need: 0 });
+        let dry = self.dry.unwrap_or(Dry { said: Monotonic(0), until: Monotonic(0), need: 0 });
+        out.extend(dry.said.0.to_le_bytes());
         out.extend(dry.until.0.to_le_bytes());
         out.extend(dry.need.to_le_bytes());
         out.push(self.share.is_some().into());
@@ -82,7 +83,8 @@ impl Lease {
         lease.need = reader.u32()?;
         let asking = Asking { since: Monotonic(reader.u64()?), reminded: Monotonic(reader.u64()?) };
         lease.asking = Some(asking).filter(|asking| asking.since.0 != NEVER);
-        let dry = Dry { until: Monotonic(reader.u64()?), need: reader.u32()? };
+        let (said, until) = (Monotonic(reader.u64()?), Monotonic(reader.u64()?));
+        let dry = Dry { said, until, need: reader.u32()? };
         lease.dry = Some(dry).filter(|dry| dry.until.0 != 0);
         let rest = match reader.u8()? {
             0 => reader.0,

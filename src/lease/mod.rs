@@ -30,6 +30,14 @@ const REMIND_AFTER: u64 = 1000;
 /// After how many milliseconds in which nobody reminded it the steward is asked anew: that says nothing about the service.
 const FORGET_AFTER: u64 = 10_000;
 
+/// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
+/// back. No client is told to come again sooner.
+const HOLDS_FOR: u64 = 1000;
+
+/// For how long a lease stays one, in milliseconds, when requests under a configuration come that knows of none: while
+/// connections are drained, requests under both come.
+const SETTLED_AFTER: u64 = 10_000;
+
 /// What is told to wait when tokens come faster than they can be had, in milliseconds.
 const CROWDED: u64 = 1000;
 
@@ -98,6 +106,7 @@ struct Asking {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Dry {
+    said: Monotonic,
     until: Monotonic,
     need: u32,
 }
@@ -256,6 +265,12 @@ impl Lease {
         Left { tokens, until_next }
     }
 
+    /// Whether it has only begun.
+    #[must_use]
+    pub fn is_new(&self, now: Monotonic) -> bool {
+        now.since(self.since) < SETTLED_AFTER
+    }
+
     /// Whether a request that waits for an answer should be judged again: there is one, or the steward is to be reminded.
     #[must_use]
     pub fn has_news(&self, now: Monotonic) -> bool {
@@ -270,7 +285,7 @@ impl Lease {
     /// Asks for the next lease before this one is used up, unless it is known that there is none.
     fn look_ahead(&mut self, now: Monotonic) -> Signal {
         let is_low = self.unspent() <= self.size / 2;
-        let is_dry = self.dry.is_some_and(|dry| now < dry.until);
+        let is_dry = self.dry.is_some_and(|dry| now < dry.until && now.since(dry.said) < HOLDS_FOR);
         if is_low && !is_dry && self.asking.is_none() { self.ask_for(now) } else { Signal::Silent }
     }
 
@@ -291,7 +306,8 @@ impl Lease {
 
     /// How long the key service said that so many tokens cannot be had.
     fn dry_for(&self, cost: u32, now: Monotonic) -> Option<u64> {
-        let dry = self.dry.filter(|dry| self.asking.is_none() && cost >= dry.need && now < dry.until)?;
-        Some(dry.until.since(now))
+        let dry = self.dry.filter(|dry| cost >= dry.need && now < dry.until)?;
+        let holds = self.asking.is_none() && now.since(dry.said) < HOLDS_FOR;
+        holds.then(|| dry.until.since(now))
     }
 }

@@ -54,7 +54,7 @@ fn the_first_request_of_a_cold_team_asks_and_all_wait() {
     assert_eq!(take(&mut lease, 10, 1), (Taking::Wait, Signal::Ask));
     assert_eq!(take(&mut lease, 11, 2), (Taking::Wait, Signal::Silent));
     let (draft, question) = ask(&mut lease, 12);
-    assert_eq!((question.need, question.want), (2, 250), "three tokens in 12 milliseconds are 250 in a second");
+    assert_eq!((question.need, question.want), (2, 30), "three tokens in a tenth of a second are 30 in a second");
     answer(&mut lease, draft, &lent(&question, 3, 0), 12, 15);
     assert_eq!(take(&mut lease, 15, 1), (TAKEN, Signal::Silent));
     assert_eq!(take(&mut lease, 15, 2), (TAKEN, Signal::Ask));
@@ -106,6 +106,13 @@ fn where_nothing_is_left_all_are_told_when_there_will_be_and_nobody_asks_until_t
     assert_eq!(take(&mut lease, 719, 1), refused(1));
     assert_eq!(take(&mut lease, 720, 1), (Taking::Wait, Signal::Ask));
     assert_eq!(take(&mut lease, 720, 301), refused(u64::MAX));
+    // What was said a second ago may have changed, when another node has given back what it did not need.
+    let mut other = cold();
+    let _ = take(&mut other, 10, 1);
+    let (draft, question) = ask(&mut other, 10);
+    answer(&mut other, draft, &lent(&question, 0, 70_000), 10, 20);
+    assert_eq!(take(&mut other, 1019, 1), refused(69_001));
+    assert_eq!(take(&mut other, 1020, 1), (Taking::Wait, Signal::Ask));
     // What is said of an old limit does not hold for a new one.
     answer(&mut lease, draft, &lent(&question, 0, 700), 10, 20);
     let taking = lease.take(Limit::bucket(600, 300), FLEET, Monotonic(30), 1, Patience::Left);

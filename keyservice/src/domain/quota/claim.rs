@@ -84,6 +84,7 @@ impl Claim {
 
 fn too_great(ask: &Ask) -> Option<&'static str> {
     let counts = [
+        ("seq", ask.seq),
         ("granted", ask.granted),
         ("void", ask.void),
         ("spent", ask.spent),
