@@ -42,13 +42,14 @@ TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
-.PHONY: help run test schemathesis check filter programs envoy env clean rust-tools python-tools
+.PHONY: help run test schemathesis figure check filter programs envoy env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
 	echo "              with a file of envoy/apis/ instead of envoy/edge.yaml)"
 	echo "make test     build everything, then every test, on a real Envoy, PostgreSQL and Valkey (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
+	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
@@ -78,6 +79,14 @@ test: programs filter envoy
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"
 	python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
+
+figure: programs filter envoy ## A test of the fleet that takes its time, and writes down what it sees
+	@$(FIND_ENVOY)
+	$(FIND_VALKEY)
+	export $(TESTED_WITH) FIGURE_DATA="$(CURDIR)/docs/fleet-quota.csv"
+	cargo test --package tollkeeper --test e2e -- --exact \
+		fleet::figure::through_an_outage_of_valkey_three_nodes_stay_at_or_below_the_exact_limit
+	python3 -B tools/figure.py docs/fleet-quota.csv docs/fleet-quota.svg
 
 check: rust-tools
 	@echo "==> Format"

@@ -101,7 +101,8 @@ impl Demand {
             found(&seen).then_some(())
         });
         if let Err(late) = reached.await {
-            panic!("{late:#}: {:?}", Record::of(self.client.seen.lock().unwrap().clone()).summary());
+            let seen = self.client.seen.lock().unwrap().clone();
+            panic!("{late:#}: {:?}", Record::of(seen).summary());
         }
     }
 

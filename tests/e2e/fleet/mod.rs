@@ -2,6 +2,7 @@
 
 mod changes;
 mod demand;
+mod figure;
 mod nodes;
 mod promise;
 mod record;

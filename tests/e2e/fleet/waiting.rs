@@ -26,19 +26,17 @@ async fn refused(node: &Edge, key: &str) -> Outcome {
 
 /// The client goes from node to node, so that what it waits for may lie with another one.
 async fn waits_as_told_and_is_admitted(promise: &str) {
-    let quota = Quota { limit: 4, window: Duration::from_secs(4) };
+    let quota = Quota { limit: 3, window: Duration::from_secs(3) };
     let fleet = fleet(quota, json!({ "promise": promise })).await;
     let key = fleet.key("acme").await;
-    for round in 0..2 {
-        for node in fleet.nodes() {
-            let refused = refused(node, &key).await;
-            refused.is_refused(429, "quota_exhausted");
-            let seconds: u64 = refused.header("retry-after").parse().unwrap();
-            // To wait as long as one was told is what this is about.
-            sleep(Duration::from_secs(seconds)).await;
-            let again = scene::get(node, PATH, &key).await;
-            assert_eq!(again.status(), 200, "round {round}, told to wait {seconds} s: {refused:?} {again:?}");
-        }
+    for node in fleet.nodes().iter().cycle().take(4) {
+        let refused = refused(node, &key).await;
+        refused.is_refused(429, "quota_exhausted");
+        let seconds: u64 = refused.header("retry-after").parse().unwrap();
+        // To wait as long as one was told is what this is about.
+        sleep(Duration::from_secs(seconds)).await;
+        let again = scene::get(node, PATH, &key).await;
+        assert_eq!(again.status(), 200, "told to wait {seconds} s: {refused:?} {again:?}");
     }
 }
 
