@@ -1,11 +1,16 @@
 //! What the service counts, as OpenMetrics text.
 
-use std::{fmt, sync::atomic::AtomicU64};
+use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
 };
 
 use crate::{
@@ -59,6 +64,15 @@ pub enum LeaseOutcome {
     Unavailable,
 }
 
+/// What became of a call to the quota store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaOutcome {
+    /// It answered.
+    Answered,
+    /// It did not, or with an error.
+    Failed,
+}
+
 /// All metrics of the service.
 pub struct Metrics {
     registry: Registry,
@@ -70,6 +84,8 @@ pub struct Metrics {
     logins: Family<OutcomeLabel, Counter>,
     lease_questions: Family<OutcomeLabel, Counter>,
     lease_tokens: Counter,
+    quota_calls: Family<OutcomeLabel, Counter>,
+    quota_seconds: Histogram,
     revision: Level,
     teams: Family<StateLabel, Level>,
     keys: Family<StateLabel, Level>,
@@ -90,6 +106,8 @@ impl Metrics {
             logins: Family::default(),
             lease_questions: Family::default(),
             lease_tokens: Counter::default(),
+            quota_calls: Family::default(),
+            quota_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 12)),
             revision: Level::default(),
             teams: Family::default(),
             keys: Family::default(),
@@ -119,6 +137,13 @@ impl Metrics {
         }
         let help = "Tokens lent to nodes";
         registry.register("lease_tokens_granted", help, self.lease_tokens.clone());
+        let help = "Accounts that the quota store was asked about, by outcome";
+        registry.register("quota_store_calls", help, self.quota_calls.clone());
+        for outcome in ["answered", "failed"] {
+            self.quota_calls.get_or_create(&OutcomeLabel { outcome }).inc_by(0);
+        }
+        let help = "How long the quota store took for all accounts of a question";
+        registry.register_with_unit("quota_store", help, Unit::Seconds, self.quota_seconds.clone());
         registry.register("revision", "The number of the last change", self.revision.clone());
         registry.register("teams", "Teams by state", self.teams.clone());
         registry.register("keys", "Keys by state", self.keys.clone());
@@ -167,6 +192,16 @@ impl Metrics {
             LeaseOutcome::Unavailable => "unavailable",
         };
         self.lease_questions.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts what the quota store was asked, and how long that took.
+    pub fn count_quota_calls(&self, accounts: usize, outcome: QuotaOutcome, took: Duration) {
+        let outcome = match outcome {
+            QuotaOutcome::Answered => "answered",
+            QuotaOutcome::Failed => "failed",
+        };
+        self.quota_calls.get_or_create(&OutcomeLabel { outcome }).inc_by(u64::try_from(accounts).unwrap_or(u64::MAX));
+        self.quota_seconds.observe(took.as_secs_f64());
     }
 
     /// Counts a long poll for as long as the answer is held.

@@ -23,7 +23,7 @@ use crate::{
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
-    quota::Quotas,
+    quota::{Place, Quotas},
     store::{ActError, Database, OpenError, Retention, Store, TokenKeys},
 };
 
@@ -50,6 +50,8 @@ pub struct ServeSettings {
     pub audit_days: u64,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
+    /// Where the books of the fleet's quotas are kept.
+    pub quota_store: Place,
 }
 
 /// What to do when the newest token key was made from other secrets.
@@ -109,6 +111,11 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         prepare_tokens(&store, mint).await?;
     }
     let nodes = Arc::new(Nodes::default());
+    let quotas = Arc::new(Quotas::new(settings.quota_store));
+    tokio::spawn({
+        let quotas = Arc::clone(&quotas);
+        async move { quotas.check().await }
+    });
     let app = App {
         store: store.clone(),
         tokens: settings.tokens,
@@ -116,7 +123,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         desk: Arc::new(Desk::new(mint)),
         metrics: Metrics::new(),
         nodes: Arc::clone(&nodes),
-        quotas: Quotas::default(),
+        quotas: Arc::clone(&quotas),
         stopping: stopping.clone(),
     };
     let housekeeping = tokio::spawn(keep_house(store.clone(), settings.audit_days));

@@ -1,6 +1,6 @@
 //! `POST /node/v1/leases`: nodes settle what they have spent of the fleet's quotas, and are lent more.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use axum::{
     extract::State,
@@ -16,7 +16,7 @@ use crate::{
         quota::{Claim, Lending, TERM_MS},
     },
     edge, fleet,
-    metrics::LeaseOutcome,
+    metrics::{LeaseOutcome, QuotaOutcome},
     quota::{Asker, QuotaError},
 };
 
@@ -43,7 +43,11 @@ async fn answer(app: &App, question: Question) -> Result<Response, Problem> {
     let asker = asker(&question)?;
     let nonce = question.nonce;
     let claims = claims(question.asks)?;
-    let answered = app.quotas.answer(&asker, &claims, &app.store).await?;
+    let began = Instant::now();
+    let answered = app.quotas.answer(&asker, &claims, &app.store).await;
+    let outcome = if answered.is_ok() { QuotaOutcome::Answered } else { QuotaOutcome::Failed };
+    app.metrics.count_quota_calls(claims.len(), outcome, began.elapsed());
+    let answered = answered?;
     let granted = answered.settled.iter().map(|settled| settled.grant).fold(0, u64::saturating_add);
     let only_settles = answered.lending == Lending::OnlySettles;
     app.metrics.count_leases(if only_settles { LeaseOutcome::Settled } else { LeaseOutcome::Lent { granted } });

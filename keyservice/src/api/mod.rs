@@ -80,7 +80,7 @@ pub struct App {
     /// Who called lately.
     pub nodes: Arc<Nodes>,
     /// What the fleet may spend.
-    pub quotas: Quotas,
+    pub quotas: Arc<Quotas>,
     /// Becomes true when the program is asked to end.
     pub stopping: watch::Receiver<bool>,
 }

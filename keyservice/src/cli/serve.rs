@@ -29,6 +29,16 @@ pub(super) struct ServeFlags {
         value_name = "FILE|URL"
     )]
     database: String,
+    /// Where the quotas of the fleet are kept: `memory`, for a single service, or redis://USER:PASSWORD@HOST:PORT/DATABASE
+    /// (better in the environment: `ps` shows flags).
+    #[arg(
+        long,
+        env = "TOLLKEEPER_QUOTA_STORE",
+        hide_env_values = true,
+        default_value = "memory",
+        value_name = "memory|URL"
+    )]
+    quota_store: String,
     /// How long the audit log is kept, in days.
     #[arg(long, env = "TOLLKEEPER_AUDIT_DAYS", default_value_t = 400, value_name = "DAYS",
         value_parser = clap::value_parser!(u64).range(1..=36_500))]
@@ -100,8 +110,13 @@ pub(super) async fn start(flags: ServeFlags) -> Result<(), CommandError> {
     logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
     let rules = flags.tokens.rules();
     let mint = settings::mint(&tokens, rules, from_environment)?;
-    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, .. } = flags;
+    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, quota_store, .. } = flags;
     let database = Database::parse(&database)
         .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
-    Ok(serve(ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint, audit_days }).await?)
+    let quota_store = quota_store
+        .parse()
+        .map_err(|error| CommandError::Usage(format!("--quota-store or TOLLKEEPER_QUOTA_STORE: {error}")))?;
+    let settings =
+        ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint, audit_days, quota_store };
+    Ok(serve(settings).await?)
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tollkeeper_contract::lease::Account;
 
-use super::{Asker, Settled};
+use super::{Asker, Books, Settled};
 use crate::domain::quota::{Book, Claim, Lending, Opening};
 
 /// How often books that are over are thrown away, in milliseconds.
@@ -38,16 +38,17 @@ impl Memory {
         self.lock().opening = Opening::Full;
     }
 
-    pub(super) fn settle(&self, asker: &Asker, claims: &[Claim], lending: Lending) -> Vec<Settled> {
+    pub(super) fn settle(&self, asker: &Asker, claims: &[Claim], lending: Lending) -> Books {
         // Since the start, by the monotonic clock: a corrected date mints nothing.
         let clock = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.settle_at(clock, asker, claims, lending)
     }
 
-    fn settle_at(&self, clock: u64, asker: &Asker, claims: &[Claim], lending: Lending) -> Vec<Settled> {
+    fn settle_at(&self, clock: u64, asker: &Asker, claims: &[Claim], lending: Lending) -> Books {
         let mut shelf = self.lock();
         shelf.sweep(clock);
-        claims.iter().map(|claim| shelf.settle(clock, asker, claim, lending)).collect()
+        let settled = claims.iter().map(|claim| shelf.settle(clock, asker, claim, lending)).collect();
+        Books { settled, begin: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {

@@ -1,13 +1,16 @@
 //! Quotas over the whole fleet: what nodes say and ask goes to where the books are kept, and what is lent comes back.
 //!
 //! * here: questions, and what happens after an outage
-//! * `memory`: books of a single service
+//! * `place`: where the books are kept
+//! * `memory`: in a single service; `valkey`: in Valkey, by a script
 //! * [`crate::domain::quota`]: the arithmetic
 
 mod memory;
+mod place;
+mod valkey;
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,9 @@ use crate::{
     store::{Store, StoreError},
 };
 use memory::Memory;
+use valkey::Valkey;
+
+pub use place::{InvalidPlace, Place};
 
 /// For how long nodes first say what they have spent, once books can be kept again.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -74,9 +80,24 @@ pub enum QuotaError {
     Unavailable(String),
 }
 
+/// What became of all claims, and what that says of the books.
+#[derive(Debug, Default)]
+struct Books {
+    settled: Vec<Settled>,
+    /// Whether memory began with this question: what was spent before is not known.
+    begin: bool,
+}
+
+/// Where books are kept.
+enum Keeper {
+    Memory(Memory),
+    Valkey(Box<Valkey>),
+}
+
 /// The quotas of the fleet.
 pub struct Quotas {
-    books: Memory,
+    place: Place,
+    keeper: Keeper,
     /// Whether it is known with what the books began.
     begun: OnceCell<()>,
     trust: Mutex<Trust>,
@@ -94,18 +115,35 @@ enum Trust {
     Settling(Instant),
 }
 
-impl Default for Quotas {
-    fn default() -> Self {
+impl Quotas {
+    /// Quotas whose books are kept there; nothing is connected yet.
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        let keeper = match &place {
+            Place::Memory => Keeper::Memory(Memory::new()),
+            Place::Valkey(info) => Keeper::Valkey(Box::new(Valkey::new((**info).clone()))),
+        };
         Self {
-            books: Memory::new(),
+            place,
+            keeper,
             begun: OnceCell::new(),
             trust: Mutex::new(Trust::Sound),
             fleet: tokio::sync::Mutex::new(None),
         }
     }
-}
 
-impl Quotas {
+    /// Warns if books cannot be kept there, or not safely.
+    pub async fn check(&self) {
+        let Keeper::Valkey(valkey) = &self.keeper else { return };
+        match valkey.check().await {
+            Ok(()) => tracing::info!(place = %self.place, "quotas of the fleet are kept there"),
+            Err(cause) => {
+                tracing::warn!(place = %self.place, cause, "the quota store is not as it should be; nodes get no leases while \
+                    it cannot be reached");
+            }
+        }
+    }
+
     /// Settles what a node says, and lends what can be lent.
     ///
     /// # Errors
@@ -117,9 +155,13 @@ impl Quotas {
         }
         self.begun.get_or_try_init(|| self.begin(database)).await?;
         let lending = self.lending();
-        let settled = self.books.settle(asker, claims, lending);
-        self.note_success();
-        Ok(Answered { settled, lending })
+        let kept = match &self.keeper {
+            Keeper::Memory(memory) => Ok(memory.settle(asker, claims, lending)),
+            Keeper::Valkey(valkey) => valkey.settle(asker, claims, lending).await,
+        };
+        let books = kept.map_err(|cause| self.failed(cause))?;
+        self.note_success(books.begin);
+        Ok(Answered { settled: books.settled, lending })
     }
 
     /// How many nodes are live, at least 1; `count` is asked at most once a second.
@@ -138,27 +180,39 @@ impl Quotas {
     /// Where nobody ever kept books, everybody begins with a full quota; otherwise nobody knows what was spent.
     async fn begin(&self, database: &Store) -> Result<(), QuotaError> {
         if database.has_kept_books().await? {
-            *self.trust.lock().unwrap_or_else(PoisonError::into_inner) = Trust::Broken;
+            *self.trust() = Trust::Broken;
             return Ok(());
         }
-        self.books.begin_full();
+        match &self.keeper {
+            Keeper::Memory(memory) => memory.begin_full(),
+            Keeper::Valkey(valkey) => valkey.begin_full().await.map_err(|cause| self.failed(cause))?,
+        }
         database.note_books().await?;
         tracing::info!("quotas of the fleet are kept from now on");
         Ok(())
     }
 
     fn lending(&self) -> Lending {
-        match *self.trust.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.trust() {
             Trust::Broken => Lending::OnlySettles,
             Trust::Settling(until) if Instant::now() < until => Lending::OnlySettles,
             Trust::Settling(_) | Trust::Sound => Lending::Lends,
         }
     }
 
-    fn note_success(&self) {
-        let mut trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        if *trust == Trust::Broken {
+    fn note_success(&self, memory_begins: bool) {
+        let mut trust = self.trust();
+        if memory_begins || *trust == Trust::Broken {
             *trust = Trust::Settling(Instant::now() + SETTLING);
         }
+    }
+
+    fn failed(&self, cause: String) -> QuotaError {
+        *self.trust() = Trust::Broken;
+        QuotaError::Unavailable(cause)
+    }
+
+    fn trust(&self) -> MutexGuard<'_, Trust> {
+        self.trust.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -95,6 +95,13 @@ impl Allowance {
         self.pass(0, scene)
     }
 
+    /// Whole tokens for which a bucket has room beside what is lent.
+    pub(super) fn room(&self, scene: Scene) -> Option<u64> {
+        let Self::Bucket(bucket) = self else { return None };
+        let room = scene.capacity().saturating_add_signed(bucket.tokens.saturating_neg());
+        Some(room.saturating_sub(bucket.fraction.min(1)))
+    }
+
     /// Whole tokens that can be lent.
     pub(super) fn available(&self, scene: Scene) -> u64 {
         match self {
@@ -141,7 +148,8 @@ impl Allowance {
     }
 
     /// When there are so many tokens, if nobody takes any, and `leases` (end and tokens, the first to end first), which
-    /// are part of what is lent, end without a word. The limit less what else is lent must be as many.
+    /// are part of what is lent, end without a word. The limit less what else is lent must be as many. A lease of which
+    /// nothing counts as spent has 0 tokens.
     pub(super) fn time_of(mut self, tokens: u64, mut scene: Scene, leases: &[(u64, u64)]) -> u64 {
         for (end, lent) in leases {
             if matches!(self, Self::Bucket(_)) && tokens <= scene.capacity() {
@@ -153,7 +161,10 @@ impl Allowance {
             }
             scene.now = scene.now.max(*end);
             scene.lent = scene.lent.saturating_sub(*lent);
-            self.spend_lent(*lent, scene);
+            if let Self::Strict(runs) = &mut self {
+                runs.prolong(scene.now, window_ms(scene.quota));
+                runs.spend(*lent, scene.now, window_ms(scene.quota));
+            }
         }
         match self {
             Self::Bucket(bucket) => scene.now.saturating_add(bucket.time_until(tokens, scene.quota)),

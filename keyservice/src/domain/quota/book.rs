@@ -58,7 +58,7 @@ impl Book {
         let mut loan = self.loans.remove(node).unwrap_or_else(|| Loan::adopted(ask));
         if ask.seq > loan.seq {
             loan.seq = ask.seq;
-            self.take_over(claim, &loan);
+            self.take_over(claim, &mut loan);
             self.settle_counts(ask, &mut loan);
             let grant = match lending {
                 Lending::Lends => self.grant(ask, &loan),
@@ -99,17 +99,40 @@ impl Book {
             self.allowance.spend_lent(lapsing, self.scene(0));
         }
         self.pass(now);
+        self.bound_recent(None);
     }
 
     fn pass(&mut self, until: u64) {
         let elapsed = until.saturating_sub(self.at);
-        self.at = self.at.max(until);
+        if elapsed == 0 {
+            return;
+        }
+        self.at = until;
         let over = self.allowance.pass(elapsed, self.scene(0));
         self.close(over);
+        self.bound_recent(None);
+    }
+
+    /// What lapsed from a bucket can come back only as far as its room there was not refilled meanwhile.
+    fn bound_recent(&mut self, own: Option<&mut Loan>) {
+        let balance = own.as_ref().map_or(0, |loan| loan.balance());
+        let Some(mut room) = self.allowance.room(self.scene(balance)) else { return };
+        let loans = self.loans.values_mut().chain(own);
+        let mut loans: Vec<_> = loans.filter(|loan| loan.recent > 0).collect();
+        loans.sort_unstable_by_key(|loan| loan.recent);
+        let mut share = u64::MAX;
+        for (others, loan) in (1..=loans.len() as u64).rev().zip(&mut loans) {
+            // From the first that does not fit on, each has the same.
+            if share == u64::MAX && loan.recent > room / others {
+                share = room / others;
+            }
+            loan.recent = loan.recent.min(share);
+            room = room.saturating_sub(loan.recent);
+        }
     }
 
     /// The quota of the last question counts; nobody gets fresh tokens by a change.
-    fn take_over(&mut self, claim: &Claim, loan: &Loan) {
+    fn take_over(&mut self, claim: &Claim, loan: &mut Loan) {
         if self.allowance.promise() != claim.promise() {
             self.allowance.under(claim.promise(), self.scene(loan.balance()));
             self.close(Some(self.at));
@@ -118,19 +141,19 @@ impl Book {
         // Also if it is the same: a loan that is new here takes its place.
         let over = self.allowance.carry(before, self.scene(loan.balance()));
         self.close(over);
+        self.bound_recent(Some(loan));
     }
 
     fn settle_counts(&mut self, ask: &Ask, loan: &mut Loan) {
         let unknown = loan.learn_granted(ask.granted);
         self.allowance.lend(unknown, self.quota);
-        let spent = loan.settle_spent(ask.spent);
-        self.allowance.spend_lent(spent.of_balance, self.scene(loan.balance()));
-        let lapsed_at = loan.lapsed_at;
-        let returned = loan.settle_returned(ask.returned);
+        let spent = loan.settle_spent(ask);
+        self.allowance.spend_lent(spent, self.scene(loan.balance()));
+        let returned = loan.settle_returned(ask);
         let scene = self.scene(loan.balance());
         self.allowance.take_back(returned.of_balance, scene);
-        if lapsed_at > self.closed {
-            self.allowance.take_back_spent(returned.of_lapsed, lapsed_at, scene);
+        if loan.lapsed_at > self.closed {
+            self.allowance.take_back_spent(returned.of_lapsed, loan.lapsed_at, scene);
         }
         let overdrawn = loan.settle_overdrawn(ask.overdrawn);
         self.allowance.overdraw(overdrawn, scene);
@@ -168,9 +191,22 @@ impl Book {
         if need > self.limit() {
             return u64::MAX;
         }
-        let mut others: Vec<_> = self.loans.values().map(|loan| (loan.expiry, loan.balance())).collect();
-        others.sort_unstable();
-        let time = self.allowance.clone().time_of(gap, self.scene(loan.balance()), &others);
+        let others = || self.loans.values().filter(|loan| loan.balance() > 0 || loan.recent > 0);
+        let time_of = |tokens, own| {
+            let own = Some((loan.expiry, own)).filter(|_| loan.balance() > 0);
+            let mut leases: Vec<_> = others().map(|loan| (loan.expiry, loan.balance())).chain(own).collect();
+            leases.sort_unstable();
+            self.allowance.clone().time_of(tokens, self.scene(loan.balance()), &leases)
+        };
+        // What the node has already is given back if its lease ends before that.
+        let time = match (&self.allowance, time_of(gap, 0)) {
+            (Allowance::Bucket(_), time) if loan.balance() > 0 && time >= loan.expiry => {
+                // Then its room may be taken: by what others give back, or, in a full bucket, by a part of a token.
+                let has_room = others().next().is_none() && need < self.limit();
+                if has_room { time } else { time_of(need, loan.balance()) }
+            }
+            (_, time) => time,
+        };
         // The clock may be behind: then nothing comes back until it has caught up.
         time.saturating_sub(clock).max(1)
     }

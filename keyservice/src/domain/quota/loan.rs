@@ -12,7 +12,9 @@ pub(super) struct Loan {
     pub(super) returned: u64,
     /// What was not settled when its lease ended: the node must not spend it, but may have done so.
     pub(super) lapsed: u64,
-    /// When the first of that lapsed; 0 if that is not known.
+    /// How many of them lapsed last and can come back, and when they lapsed. What the node gives back is of these: it
+    /// knows of those before.
+    pub(super) recent: u64,
     pub(super) lapsed_at: u64,
     pub(super) overdrawn: u64,
     /// The last question that was settled.
@@ -37,6 +39,7 @@ impl Loan {
             spent: ask.spent,
             returned: ask.returned,
             lapsed: ask.void.min(ask.granted.saturating_sub(ask.spent).saturating_sub(ask.returned)),
+            recent: 0,
             lapsed_at: 0,
             overdrawn: ask.settled,
             seq: 0,
@@ -53,10 +56,10 @@ impl Loan {
     /// Ends the lease, and gives what lapses by that.
     pub(super) fn lapse(&mut self) -> u64 {
         let lapsing = self.balance();
-        if self.lapsed == 0 {
-            self.lapsed_at = self.expiry;
+        if lapsing > 0 {
+            self.lapsed = self.lapsed.saturating_add(lapsing);
+            (self.recent, self.lapsed_at) = (lapsing, self.expiry);
         }
-        self.lapsed = self.lapsed.saturating_add(lapsing);
         lapsing
     }
 
@@ -75,18 +78,26 @@ impl Loan {
         unknown
     }
 
-    /// The node has spent so many.
-    pub(super) fn settle_spent(&mut self, spent: u64) -> Settled {
-        let settled = self.settle(spent.saturating_sub(self.spent));
-        self.spent = self.spent.max(spent);
-        settled
+    /// What the node says to have spent: gives how many of these it still had here.
+    ///
+    /// Of what lapsed, it has spent only what it had not been told of, and what it cannot have had otherwise.
+    pub(super) fn settle_spent(&mut self, ask: &Ask) -> u64 {
+        let gone = ask.void.saturating_add(ask.spent).saturating_add(ask.returned);
+        let most = self.lapsed.saturating_sub(ask.void).saturating_add(gone.saturating_sub(ask.granted));
+        let settled = self.settle(ask.spent.saturating_sub(self.spent), most);
+        self.spent = self.spent.max(ask.spent);
+        self.recent = self.recent.min(self.lapsed);
+        settled.of_balance
     }
 
-    /// The node has given back so many.
-    pub(super) fn settle_returned(&mut self, returned: u64) -> Settled {
-        let settled = self.settle(returned.saturating_sub(self.returned));
-        self.returned = self.returned.max(returned);
-        settled
+    /// What the node gives back: gives how many of these it still had here, and how many had lapsed last.
+    pub(super) fn settle_returned(&mut self, ask: &Ask) -> Settled {
+        let most = self.lapsed.saturating_sub(ask.void);
+        let settled = self.settle(ask.returned.saturating_sub(self.returned), most);
+        self.returned = self.returned.max(ask.returned);
+        let of_lapsed = settled.of_lapsed.min(self.recent);
+        self.recent -= of_lapsed;
+        Settled { of_lapsed, ..settled }
     }
 
     /// The node has overdrawn so many: gives how many are new here.
@@ -96,8 +107,8 @@ impl Loan {
         unknown
     }
 
-    fn settle(&mut self, tokens: u64) -> Settled {
-        let of_lapsed = tokens.min(self.lapsed);
+    fn settle(&mut self, tokens: u64, most_lapsed: u64) -> Settled {
+        let of_lapsed = tokens.min(self.lapsed).min(most_lapsed);
         let of_balance = (tokens - of_lapsed).min(self.balance());
         self.lapsed -= of_lapsed;
         Settled { of_lapsed, of_balance }

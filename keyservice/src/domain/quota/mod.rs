@@ -16,7 +16,7 @@ mod claim;
 mod loan;
 mod runs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use book::{Book, Lending, Opening};
 pub use claim::{Claim, InvalidClaim, MOST_COUNTED};

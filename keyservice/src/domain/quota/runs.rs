@@ -32,16 +32,20 @@ impl Runs {
         if tokens == 0 {
             return;
         }
-        match self.runs.last_mut() {
-            Some(newest) if at.saturating_sub(self.since) < window / PARTS => {
-                newest.end = at;
-                newest.spent = newest.spent.saturating_add(tokens).min(MOST_SPENT);
-            }
-            _ => {
+        match self.prolong(at, window) {
+            Some(newest) => newest.spent = newest.spent.saturating_add(tokens).min(MOST_SPENT),
+            None => {
                 self.since = at;
                 self.runs.push(Run { end: at, spent: tokens.min(MOST_SPENT) });
             }
         }
+    }
+
+    /// Prolongs the newest run up to `at`, if it may be so long.
+    pub(super) fn prolong(&mut self, at: u64, window: u64) -> Option<&mut Run> {
+        let newest = self.runs.last_mut().filter(|_| at.saturating_sub(self.since) < window / PARTS)?;
+        newest.end = at;
+        Some(newest)
     }
 
     /// Takes back what was counted as spent at a time whose run is still there.

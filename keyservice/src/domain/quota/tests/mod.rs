@@ -1,6 +1,7 @@
 //! What nodes see of a book.
 
-mod node;
+mod model;
+pub(crate) mod node;
 
 use super::{Book, Claim, Lending, Opening};
 use node::{Node, Terms};
@@ -103,6 +104,34 @@ fn what_lapsed_unspent_comes_back_when_the_node_says_so() {
         let refilled = if terms == BUCKET { 3 } else { 0 };
         assert_eq!((lent.void, lent.left, node.balance()), (0, 70 + refilled, 0), "{terms:?}");
     }
+}
+
+#[test]
+fn what_lapsed_is_not_lent_again_by_what_is_spent_later() {
+    let terms = Terms { limit: 52, window: 1, ..BUCKET };
+    let (mut book, mut node) = (fresh(terms, 0), Node::new("a"));
+    book.settle(&node.claim(terms, 1, 1), "a", 0, Lending::Lends);
+    // The answer was lost, and the bucket is full again.
+    node.asks(&mut book, terms, 51, 51, 5_520);
+    node.spends(9);
+    let lent = node.asks(&mut book, terms, 0, 0, 5_520);
+    assert_eq!((lent.void, node.balance() + lent.left), (1, 43));
+}
+
+#[test]
+fn what_was_refilled_since_it_lapsed_does_not_come_back_too() {
+    let terms = Terms { limit: 10, window: 10, ..BUCKET };
+    let (mut book, mut node, mut other) = (fresh(terms, 0), Node::new("a"), Node::new("b"));
+    node.asks(&mut book, terms, 5, 5, 0);
+    other.asks(&mut book, terms, 5, 5, 0);
+    other.spends(5);
+    other.asks(&mut book, terms, 0, 0, 0);
+    // The lease ends after 5.5 s; 2 s later, 2 of its 5 tokens were refilled.
+    assert_eq!(other.asks(&mut book, terms, 7, 7, 7_500).wait_ms, 0);
+    other.spends(7);
+    other.asks(&mut book, terms, 0, 0, 7_500);
+    node.returns(5);
+    assert_eq!(node.asks(&mut book, terms, 0, 0, 7_500).left, 3);
 }
 
 #[test]

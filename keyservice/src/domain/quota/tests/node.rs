@@ -6,47 +6,47 @@ use super::super::{Book, Claim, Lending};
 
 /// A quota, and what it promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Terms {
-    pub(super) limit: u32,
-    pub(super) window: u32,
-    pub(super) promise: Promise,
+pub(crate) struct Terms {
+    pub(crate) limit: u32,
+    pub(crate) window: u32,
+    pub(crate) promise: Promise,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) name: String,
-    pub(super) seq: u64,
-    pub(super) granted: u64,
-    pub(super) void: u64,
-    pub(super) spent: u64,
-    pub(super) returned: u64,
-    pub(super) overdrawn: u64,
-    pub(super) settled: u64,
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) seq: u64,
+    pub(crate) granted: u64,
+    pub(crate) void: u64,
+    pub(crate) spent: u64,
+    pub(crate) returned: u64,
+    pub(crate) overdrawn: u64,
+    pub(crate) settled: u64,
 }
 
 impl Node {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { name: name.into(), seq: 0, granted: 0, void: 0, spent: 0, returned: 0, overdrawn: 0, settled: 0 }
     }
 
-    pub(super) fn balance(&self) -> u64 {
+    pub(crate) fn balance(&self) -> u64 {
         self.granted.saturating_sub(self.void).saturating_sub(self.spent).saturating_sub(self.returned)
     }
 
-    pub(super) fn spends(&mut self, tokens: u64) {
+    pub(crate) fn spends(&mut self, tokens: u64) {
         self.spent += tokens;
     }
 
-    pub(super) fn returns(&mut self, tokens: u64) {
+    pub(crate) fn returns(&mut self, tokens: u64) {
         self.returned += tokens;
     }
 
-    pub(super) fn overdraws(&mut self, tokens: u64) {
+    pub(crate) fn overdraws(&mut self, tokens: u64) {
         self.overdrawn += tokens;
     }
 
     /// The node's next question.
-    pub(super) fn claim(&mut self, terms: Terms, need: u32, want: u32) -> Claim {
+    pub(crate) fn claim(&mut self, terms: Terms, need: u32, want: u32) -> Claim {
         self.seq += 1;
         Claim::read(Ask {
             account: Account::Team("acme".into()),
@@ -68,14 +68,14 @@ impl Node {
     }
 
     /// The answer to its last question arrives.
-    pub(super) fn learns(&mut self, lent: &Lent) {
+    pub(crate) fn learns(&mut self, lent: &Lent) {
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
         self.settled = self.overdrawn;
     }
 
     /// Asks, and gets the answer at once.
-    pub(super) fn asks(&mut self, book: &mut Book, terms: Terms, need: u32, want: u32, clock: u64) -> Lent {
+    pub(crate) fn asks(&mut self, book: &mut Book, terms: Terms, need: u32, want: u32, clock: u64) -> Lent {
         let claim = self.claim(terms, need, want);
         let lent = book.settle(&claim, &self.name, clock, Lending::Lends);
         self.learns(&lent);
