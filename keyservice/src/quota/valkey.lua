@@ -69,14 +69,15 @@ local function read_loan(text)
   local list = numbers(rest)
   return {
     seq = last, granted = list[1], spent = list[2], returned = list[3], lapsed = list[4], recent = list[5],
-    lapsed_at = list[6], overdrawn = list[7], expiry = list[8], last_grant = list[9], is_changed = false,
+    earlier = list[6], lapsed_at = list[7], overdrawn = list[8], expiry = list[9], last_grant = list[10],
+    is_changed = false,
   }
 end
 
 local function write_loan(loan)
   return loan.seq .. ' ' .. line({
-    loan.granted, loan.spent, loan.returned, loan.lapsed, loan.recent, loan.lapsed_at, loan.overdrawn, loan.expiry,
-    loan.last_grant,
+    loan.granted, loan.spent, loan.returned, loan.lapsed, loan.recent, loan.earlier, loan.lapsed_at, loan.overdrawn,
+    loan.expiry, loan.last_grant,
   })
 end
 
@@ -281,7 +282,8 @@ local function advance(time)
     pass_until(loan.expiry)
     local lapsing = balance(loan)
     if lapsing > 0 then
-      loan.lapsed, loan.recent, loan.lapsed_at = loan.lapsed + lapsing, lapsing, loan.expiry
+      loan.earlier, loan.lapsed = loan.lapsed, loan.lapsed + lapsing
+      loan.recent, loan.lapsed_at = lapsing, loan.expiry
       loan.is_changed = true
       spend_lent(lapsing)
     end
@@ -329,19 +331,25 @@ local function settle_counts(loan)
   local unknown = math.max(0, ask.granted - loan.granted)
   loan.granted = loan.granted + unknown
   lend(unknown)
-  -- Of what lapsed, it has spent only what it had not been told of, and what it cannot have had otherwise.
-  local most = math.max(0, loan.lapsed - ask.void) + math.max(0, ask.void + ask.spent + ask.returned - ask.granted)
-  local _, of_balance = settle(loan, math.max(0, ask.spent - loan.spent), most)
-  loan.spent = math.max(loan.spent, ask.spent)
-  loan.recent = math.min(loan.recent, loan.lapsed)
-  spend_lent(of_balance)
-  local of_lapsed
-  of_lapsed, of_balance = settle(loan, math.max(0, ask.returned - loan.returned), math.max(0, loan.lapsed - ask.void))
+  -- First what comes back: a node gives back what it was told not to spend, and that had lapsed. Of that, what lapsed
+  -- before comes first.
+  local most = math.max(0, loan.lapsed - ask.void)
+  local of_lapsed, of_balance = settle(loan, math.max(0, ask.returned - loan.returned), most)
   loan.returned = math.max(loan.returned, ask.returned)
-  of_lapsed = math.min(of_lapsed, loan.recent)
-  loan.recent = loan.recent - of_lapsed
+  local of_earlier = math.min(of_lapsed, loan.earlier)
+  loan.earlier = loan.earlier - of_earlier
+  of_lapsed = math.min(of_lapsed - of_earlier, loan.recent)
+  loan.recent = math.min(loan.recent - of_lapsed, math.max(0, loan.lapsed - loan.earlier))
   take_back(of_balance)
   if loan.lapsed_at > book.closed then take_back_spent(of_lapsed, loan.lapsed_at) end
+  -- Of what lapsed, it has spent only what it had not been told of, and what it cannot have had otherwise.
+  most = math.max(0, loan.lapsed - ask.void) + math.max(0, ask.void + ask.spent + ask.returned - ask.granted)
+  of_lapsed, of_balance = settle(loan, math.max(0, ask.spent - loan.spent), most)
+  loan.spent = math.max(loan.spent, ask.spent)
+  -- That may have been of what lapsed last.
+  loan.earlier = math.min(loan.earlier, loan.lapsed)
+  loan.recent = math.min(loan.recent, loan.lapsed - loan.earlier)
+  spend_lent(of_balance)
   overdraw(math.max(0, ask.overdrawn - loan.overdrawn))
   loan.overdrawn = math.max(loan.overdrawn, ask.overdrawn)
 end
@@ -360,7 +368,7 @@ local function adopted()
   local lapsed = math.min(ask.void, math.max(0, ask.granted - ask.spent - ask.returned))
   return {
     seq = string.rep('0', 20), granted = ask.granted, spent = ask.spent, returned = ask.returned, lapsed = lapsed,
-    recent = 0, lapsed_at = 0, overdrawn = ask.settled, expiry = 0, last_grant = 0,
+    recent = 0, earlier = 0, lapsed_at = 0, overdrawn = ask.settled, expiry = 0, last_grant = 0,
   }
 end
 

@@ -147,16 +147,17 @@ impl Book {
     fn settle_counts(&mut self, ask: &Ask, loan: &mut Loan) {
         let unknown = loan.learn_granted(ask.granted);
         self.allowance.lend(unknown, self.quota);
-        let spent = loan.settle_spent(ask);
-        self.allowance.spend_lent(spent, self.scene(loan.balance()));
+        // First what comes back: a node gives back what it was told not to spend, and that had lapsed.
         let returned = loan.settle_returned(ask);
         let scene = self.scene(loan.balance());
         self.allowance.take_back(returned.of_balance, scene);
         if loan.lapsed_at > self.closed {
             self.allowance.take_back_spent(returned.of_lapsed, loan.lapsed_at, scene);
         }
+        let spent = loan.settle_spent(ask);
+        self.allowance.spend_lent(spent, self.scene(loan.balance()));
         let overdrawn = loan.settle_overdrawn(ask.overdrawn);
-        self.allowance.overdraw(overdrawn, scene);
+        self.allowance.overdraw(overdrawn, self.scene(loan.balance()));
     }
 
     /// How many to lend: half of what is left, so that others find some too; more if the node cannot do with less.

@@ -12,9 +12,11 @@ pub(super) struct Loan {
     pub(super) returned: u64,
     /// What was not settled when its lease ended: the node must not spend it, but may have done so.
     pub(super) lapsed: u64,
-    /// How many of them lapsed last and can come back, and when they lapsed. What the node gives back is of these: it
-    /// knows of those before.
+    /// How many of them lapsed last and can come back, and when they lapsed. What the node gives back is of these only
+    /// once all that lapsed before is settled.
     pub(super) recent: u64,
+    /// How many lapsed before these.
+    pub(super) earlier: u64,
     pub(super) lapsed_at: u64,
     pub(super) overdrawn: u64,
     /// The last question that was settled.
@@ -40,6 +42,7 @@ impl Loan {
             returned: ask.returned,
             lapsed: ask.void.min(ask.granted.saturating_sub(ask.spent).saturating_sub(ask.returned)),
             recent: 0,
+            earlier: 0,
             lapsed_at: 0,
             overdrawn: ask.settled,
             seq: 0,
@@ -57,6 +60,7 @@ impl Loan {
     pub(super) fn lapse(&mut self) -> u64 {
         let lapsing = self.balance();
         if lapsing > 0 {
+            self.earlier = self.lapsed;
             self.lapsed = self.lapsed.saturating_add(lapsing);
             (self.recent, self.lapsed_at) = (lapsing, self.expiry);
         }
@@ -86,7 +90,9 @@ impl Loan {
         let most = self.lapsed.saturating_sub(ask.void).saturating_add(gone.saturating_sub(ask.granted));
         let settled = self.settle(ask.spent.saturating_sub(self.spent), most);
         self.spent = self.spent.max(ask.spent);
-        self.recent = self.recent.min(self.lapsed);
+        // That may have been of what lapsed last.
+        self.earlier = self.earlier.min(self.lapsed);
+        self.recent = self.recent.min(self.lapsed - self.earlier);
         settled.of_balance
     }
 
@@ -95,8 +101,11 @@ impl Loan {
         let most = self.lapsed.saturating_sub(ask.void);
         let settled = self.settle(ask.returned.saturating_sub(self.returned), most);
         self.returned = self.returned.max(ask.returned);
-        let of_lapsed = settled.of_lapsed.min(self.recent);
-        self.recent -= of_lapsed;
+        // What lapsed before comes first.
+        let of_earlier = settled.of_lapsed.min(self.earlier);
+        self.earlier -= of_earlier;
+        let of_lapsed = (settled.of_lapsed - of_earlier).min(self.recent);
+        self.recent = (self.recent - of_lapsed).min(self.lapsed.saturating_sub(self.earlier));
         Settled { of_lapsed, ..settled }
     }
 

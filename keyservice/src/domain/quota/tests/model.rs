@@ -232,7 +232,7 @@ proptest! {
         for (counts, bits, [need, want, limit, window], strict, clock, who) in claims {
             let [granted, void, spent, returned, overdrawn, settled] = counts.map(|count| count >> (64 - bits).min(63));
             let ask = Ask {
-                account: Account::Team("acme".into()), seq: clock.max(1), granted, void, spent, returned, overdrawn, settled,
+                account: Account::Team("acme".into()), since: 7, seq: clock.max(1), granted, void, spent, returned, overdrawn, settled,
                 need, want, limit, window: window % 2_678_401,
                 promise: if strict { Promise::Strict } else { Promise::Bucket },
             };

@@ -48,6 +48,9 @@ impl Node {
     /// The node's next question.
     pub(crate) fn claim(&mut self, terms: Terms, need: u32, want: u32) -> Claim {
         self.seq += 1;
+        // What it was told not to spend, and did not, it gives back.
+        self.returned += self.void.min(self.granted - self.spent - self.returned);
+        self.void = 0;
         Claim::read(Ask {
             account: Account::Team("acme".into()),
             since: 7,
