@@ -17,7 +17,7 @@ const LOW: Quota = Quota { limit: 100, window: WINDOW };
 
 /// Three nodes that have nothing left and are asked for more.
 async fn drained() -> (Fleet, Demand) {
-    let fleet = super::fleet(HIGH, json!({})).await;
+    let fleet = super::fleet(HIGH, json!({ "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     let demand = Demand::start(&fleet, PATH, &key, Wish::without_end());
     demand.until_each("every node refuses", NODES, Duration::ZERO, 5, |seen| !seen.is_admitted()).await;

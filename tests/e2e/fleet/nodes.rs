@@ -18,7 +18,7 @@ const QUOTA: Quota = Quota { limit: 200, window: Duration::from_secs(20) };
 const LEASES_ENDED: Duration = Duration::from_secs(6);
 
 async fn demanding() -> (Fleet, Demand) {
-    let fleet = fleet(QUOTA, json!({})).await;
+    let fleet = fleet(QUOTA, json!({ "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     let demand = Demand::start(&fleet, PATH, &key, Wish::without_end());
     demand.until("half of the bucket is spent", |seen| admitted(seen) * 2 >= QUOTA.limit as usize).await;

@@ -16,7 +16,7 @@ const QUOTA: Quota = Quota { limit: 300, window: Duration::from_secs(300) };
 
 /// 5,000 requests to three nodes, as fast as they go: what came of them, and how many calls for leases it took.
 async fn hurried(promise: &str) -> (Record, u64) {
-    let fleet = fleet(QUOTA, json!({ "promise": promise })).await;
+    let fleet = fleet(QUOTA, json!({ "promise": promise, "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     let record = Demand::start(&fleet, PATH, &key, Wish::at_once(REQUESTS)).ended().await;
     assert_eq!(record.seen().len() as u64, REQUESTS);
@@ -60,7 +60,7 @@ async fn of_5000_hurried_requests_to_three_nodes_a_strict_quota_admits_its_limit
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_one_call_for_leases_serves_at_least_20_admitted_requests() {
     const LOADED: Quota = Quota { limit: 100_000, window: Duration::from_secs(100) };
-    let fleet = fleet(LOADED, json!({})).await;
+    let fleet = fleet(LOADED, json!({ "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     let before = calls_for_leases(&fleet).await;
     let record = Demand::start(&fleet, PATH, &key, Wish::at_once(8_000)).ended().await;

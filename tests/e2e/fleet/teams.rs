@@ -93,7 +93,7 @@ fn client() -> Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_1000_teams_that_come_at_once_each_gets_its_quota_from_three_nodes() {
-    let fleet = fleet(QUOTA, json!({})).await;
+    let fleet = fleet(QUOTA, json!({ "wait_ms": 10_000 })).await;
     let keys = teams(&fleet).await;
     let began = Instant::now();
     let answers = everything_at_once(&fleet, &keys).await;

@@ -27,7 +27,7 @@ async fn refused(node: &Edge, key: &str) -> Outcome {
 /// The client goes from node to node, so that what it waits for may lie with another one.
 async fn waits_as_told_and_is_admitted(promise: &str) {
     let quota = Quota { limit: 3, window: Duration::from_secs(3) };
-    let fleet = fleet(quota, json!({ "promise": promise })).await;
+    let fleet = fleet(quota, json!({ "promise": promise, "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     for node in fleet.nodes().iter().cycle().take(4) {
         let refused = refused(node, &key).await;
@@ -54,7 +54,7 @@ async fn a_lone_client_that_waits_as_told_is_admitted_under_a_strict_quota() {
 async fn what_is_said_to_be_left_is_the_fleets_as_the_node_last_knew_it() {
     // Nothing comes back while the test runs.
     let quota = Quota { limit: 60, window: Duration::from_secs(2_678_400) };
-    let fleet = fleet(quota, json!({})).await;
+    let fleet = fleet(quota, json!({ "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     let mut admitted = 0;
     for node in fleet.nodes() {
