@@ -52,8 +52,9 @@ impl Lease {
     /// Puts the next question. What was not wanted since the last answer is given back.
     pub fn ask(&mut self, now: Monotonic) -> Draft {
         let demand = self.spent.saturating_sub(self.spent_before).saturating_add(self.missed.into());
-        // After its end, a balance will not be spent again.
-        if demand == 0 || now >= self.until {
+        // What has only just come is not idle yet. After its end, a balance will not be spent again.
+        let is_idle = demand == 0 && now.since(self.answered_at) >= LEAST_TIME;
+        if is_idle || now >= self.until {
             self.returned = self.returned.saturating_add(self.unspent());
         }
         self.give_back_void();
@@ -105,7 +106,7 @@ impl Lease {
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
         // It was asked for under another limit.
-        self.give_back_part(draft.limit);
+        self.give_back_above(draft.limit);
         self.until = self.until.max(sent.after(term));
         self.settled = self.settled.max(draft.overdrawn);
         self.spent_before = draft.spent;

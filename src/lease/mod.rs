@@ -210,8 +210,8 @@ impl Lease {
         (taking, signal)
     }
 
-    /// Takes note of a changed limit: what was said about the old one does not count. Of what was lent under a higher one,
-    /// that part goes back by which the limit has fallen.
+    /// Takes note of a changed limit: what was said about the old one does not count, and what was lent under a higher one
+    /// goes back.
     pub fn observe(&mut self, limit: Limit) {
         let before = std::mem::replace(&mut self.limit, limit);
         if before == limit {
@@ -219,14 +219,15 @@ impl Lease {
         }
         self.dry = None;
         self.left = self.left.min(limit.quota.limit().get().into());
-        self.give_back_part(before);
+        self.give_back_above(before);
     }
 
-    /// Gives back that part of what was lent under the limit `before` by which the limit has fallen since.
-    fn give_back_part(&mut self, before: Limit) {
-        let (old, new) = (u64::from(before.quota.limit().get()), u64::from(self.limit.quota.limit().get()));
-        let kept = self.unspent().saturating_mul(new).checked_div(old).unwrap_or(0);
-        self.returned = self.returned.saturating_add(self.unspent().saturating_sub(kept));
+    /// Gives back what was lent under the limit `before`, if that was higher: how much of it is left over all nodes under
+    /// the new one, only the key service knows.
+    fn give_back_above(&mut self, before: Limit) {
+        if self.limit.quota.limit() < before.quota.limit() {
+            self.returned = self.returned.saturating_add(self.unspent());
+        }
     }
 
     /// The limit that held when it was last looked at.

@@ -120,24 +120,31 @@ fn where_nothing_is_left_all_are_told_when_there_will_be_and_nobody_asks_until_t
 }
 
 #[test]
-fn a_limit_that_falls_takes_its_part_of_what_was_lent() {
+fn when_a_limit_falls_all_that_was_lent_goes_back() {
     let mut lease = holding(8);
-    lease.observe(Limit::bucket(150, 300));
-    assert_eq!(lease.balance(Monotonic(20)), 4);
-    lease.observe(Limit::bucket(300, 300));
-    assert_eq!(lease.balance(Monotonic(20)), 4, "and one that rises again brings nothing back");
     assert_eq!(take(&mut lease, 20, 1).0, TAKEN);
-    assert_eq!(ask(&mut lease, 20).1.returned, 4);
+    lease.observe(Limit::bucket(150, 300));
+    assert_eq!(lease.balance(Monotonic(20)), 0);
+    lease.observe(Limit::bucket(300, 300));
+    assert_eq!(lease.balance(Monotonic(20)), 0, "and does not come back when it rises again");
+    assert_eq!(ask(&mut lease, 20).1.returned, 7);
 }
 
 #[test]
-fn what_was_asked_for_under_a_higher_limit_comes_in_part() {
+fn what_has_only_just_come_is_not_given_back() {
+    let mut lease = holding(8);
+    assert_eq!(ask(&mut lease, 13).1.returned, 0);
+    assert_eq!(ask(&mut lease, 112).1.returned, 8);
+}
+
+#[test]
+fn what_was_asked_for_under_a_higher_limit_goes_back() {
     let mut lease = cold();
     let _ = take(&mut lease, 10, 1);
     let (draft, question) = ask(&mut lease, 10);
     lease.observe(Limit::bucket(30, 300));
     answer(&mut lease, draft, &lent(&question, 100, 0), 10, 12);
-    assert_eq!(lease.balance(Monotonic(20)), 10);
+    assert_eq!(lease.balance(Monotonic(20)), 0);
 }
 
 #[test]
@@ -149,10 +156,10 @@ fn what_must_not_be_spent_any_more_is_given_back_at_once_and_once_only() {
     answer(&mut lease, draft, &lapsed, 30, 40);
     assert_eq!(lease.balance(Monotonic(50)), 4);
     assert!(!lease.is_at_rest());
-    for _ in 0..2 {
-        let (draft, question) = ask(&mut lease, 50);
+    for now in [200, 400] {
+        let (draft, question) = ask(&mut lease, now);
         assert_eq!((question.spent, question.returned, question.void), (1, 11, 0));
-        answer(&mut lease, draft, &lent(&question, 12, 0), 50, 60);
+        answer(&mut lease, draft, &lent(&question, 12, 0), now, now + 10);
     }
     assert!(lease.is_at_rest());
 }
