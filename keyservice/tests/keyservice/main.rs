@@ -7,5 +7,6 @@ mod behaviours;
 mod database;
 mod described;
 mod harness;
+mod quota_store;
 mod replica;
 mod storage;
