@@ -186,6 +186,8 @@ impl Valkey {
         // Who may not ask for it has no cluster.
         let info = single.send(&info_command()).await.ok().and_then(|info| from_redis_value::<String>(info).ok());
         if info.as_deref().and_then(|info| value_of(info, "cluster_enabled")) != Some("1") {
+            // Else it would be sent with each account of the first question. If this is refused, it is.
+            let _ = single.send(cmd("SCRIPT").arg("LOAD").arg(&self.source)).await;
             return Ok(single);
         }
         let cluster = ClusterClientBuilder::new([self.info.clone()])
