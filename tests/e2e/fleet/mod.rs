@@ -4,6 +4,7 @@ mod changes;
 mod demand;
 mod figure;
 mod nodes;
+mod outage;
 mod promise;
 mod record;
 mod teams;

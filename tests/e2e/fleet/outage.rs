@@ -1,0 +1,131 @@
+//! Nobody answers for leases: nodes use what they hold, then their share, and say so; afterwards the books are right.
+
+use std::time::Duration;
+
+use lab::edge::Fleet;
+use serde_json::json;
+
+use super::{
+    NODES, PATH,
+    demand::{Demand, Wish},
+    fleet,
+    record::{Quota, Record, Seen},
+};
+
+/// 20 a second, after the first 100.
+const QUOTA: Quota = Quota { limit: 100, window: Duration::from_secs(5) };
+
+/// When every node has told what it spent of its share.
+const SETTLED: Duration = Duration::from_secs(6);
+
+fn admitted_degraded(seen: &Seen) -> bool {
+    seen.is_admitted() && seen.degraded
+}
+
+fn admitted_as_ever(seen: &Seen) -> bool {
+    seen.is_admitted() && !seen.degraded
+}
+
+/// Three nodes under a demand that is above the limit: `breaks` happens when the bucket is drained, `mends` once every
+/// node has admitted requests by its share.
+async fn survives(
+    promise: &str,
+    breaks: impl AsyncFnOnce(&mut Fleet),
+    mends: impl AsyncFnOnce(&mut Fleet),
+    promised: impl FnOnce(&Record),
+) {
+    let mut fleet = fleet(QUOTA, json!({ "promise": promise })).await;
+    let key = fleet.key("acme").await;
+    let demand = Demand::start(&fleet, PATH, &key, Wish::without_end());
+    demand.until_each("every node refuses", NODES, Duration::ZERO, 5, |seen| !seen.is_admitted()).await;
+    breaks(&mut fleet).await;
+    demand.until_each("every node admits its share", NODES, demand.now(), 10, admitted_degraded).await;
+    mends(&mut fleet).await;
+    let mended = demand.now();
+    demand.until_each("every node has leases again", NODES, mended, 10, admitted_as_ever).await;
+    demand.until_age(mended + SETTLED).await;
+    let record = demand.stop().await;
+    record.assert_decided();
+    assert_eq!(fleet.hits(), record.admitted());
+    promised(&record);
+}
+
+/// A question that was held back and is answered when the outage is over may lend what came back meanwhile, and nodes spend
+/// that before their shares are settled: so it is the end that counts.
+fn has_no_more(record: &Record) {
+    let (admitted, due) = (record.admitted(), QUOTA.within(record.end()));
+    assert!(admitted <= due, "{admitted} of {due}: {:?}", record.summary());
+}
+
+/// Where the books were kept, hardly anything is lost.
+fn is_whole(record: &Record) {
+    has_no_more(record);
+    let (admitted, due) = (record.admitted(), QUOTA.within(record.end()));
+    assert!(admitted * 100 >= due * 85, "{admitted} of {due}: {:?}", record.summary());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_valkey_is_frozen_nodes_have_their_share_and_afterwards_the_books_are_right() {
+    survives(
+        "bucket",
+        async |fleet| fleet.valkey().pause().unwrap(),
+        async |fleet| fleet.valkey().resume().unwrap(),
+        is_whole,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_key_service_is_dead_nodes_have_their_share_and_afterwards_the_books_are_right() {
+    survives(
+        "bucket",
+        async |fleet| fleet.key_service_process().kill().unwrap(),
+        async |fleet| fleet.key_service_process().start().await.unwrap(),
+        is_whole,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_valkey_that_is_killed_and_comes_back_empty_gives_nobody_a_fresh_bucket() {
+    survives(
+        "bucket",
+        async |fleet| fleet.valkey().kill().unwrap(),
+        async |fleet| fleet.valkey().restart().await.unwrap(),
+        has_no_more,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_valkey_that_is_emptied_between_two_calls_gives_nobody_a_fresh_bucket() {
+    let mut fleet = fleet(QUOTA, json!({})).await;
+    let key = fleet.key("acme").await;
+    let demand = Demand::start(&fleet, PATH, &key, Wish::without_end());
+    demand.until_each("every node refuses", NODES, Duration::ZERO, 5, |seen| !seen.is_admitted()).await;
+    fleet.valkey().restart().await.unwrap();
+    demand.until_each("every node has leases again", NODES, demand.now(), 10, admitted_as_ever).await;
+    has_no_more(&demand.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nodes_are_to_refuse_an_outage_is_said_to_be_one() {
+    let mut fleet = fleet(QUOTA, json!({ "fallback": "refuse" })).await;
+    let key = fleet.key("acme").await;
+    let demand = Demand::start(&fleet, PATH, &key, Wish::without_end());
+    demand.until_each("every node admits", NODES, Duration::ZERO, 5, Seen::is_admitted).await;
+    fleet.valkey().kill().unwrap();
+    let unavailable = |seen: &Seen| seen.status == 503 && seen.reason == "quota_unavailable";
+    demand.until_each("every node refuses", NODES, demand.now(), 5, unavailable).await;
+    let node = &fleet.nodes()[0];
+    let refused = crate::scene::get(node, PATH, &key).await;
+    assert_eq!((refused.status(), refused.hits), (503, 0), "{refused:?}");
+    assert_eq!((refused.header("x-auth-status"), refused.header("x-auth-degraded")), ("fault".into(), "quota".into()));
+    assert_ne!(refused.header("retry-after"), "");
+    assert_eq!(refused.json()["reason"], "quota_unavailable");
+    fleet.valkey().restart().await.unwrap();
+    demand.until_each("every node admits again", NODES, demand.now(), 5, Seen::is_admitted).await;
+    let record = demand.stop().await;
+    record.assert_never_over(QUOTA);
+    assert_eq!(record.count(admitted_degraded), 0, "{:?}", record.summary());
+}
