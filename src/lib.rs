@@ -38,6 +38,8 @@ pub mod purse;
 pub mod refusal;
 pub mod request;
 pub mod shared;
+#[cfg(test)]
+mod simulation;
 pub mod steward;
 pub mod table;
 pub mod time;

@@ -2,7 +2,7 @@
 
 use tollkeeper_contract::lease::{self, Ask, Lent};
 
-use crate::{config::Promise, limiter::Limit, time::Monotonic};
+use crate::{config::Promise, time::Monotonic};
 
 use super::{Dry, Lease};
 
@@ -26,7 +26,6 @@ pub struct Draft {
     /// The number of the question.
     pub seq: u64,
     since: Monotonic,
-    limit: Limit,
     need: u32,
     want: u32,
     spent: u64,
@@ -59,16 +58,9 @@ impl Lease {
         }
         self.give_back_void();
         self.asked = self.asked.saturating_add(1);
+        self.asked_under = self.asked_under.max(self.limit.quota.limit().get());
         let (need, want) = (self.need, self.wanted(demand, now));
-        Draft {
-            seq: self.asked,
-            since: self.since,
-            limit: self.limit,
-            need,
-            want,
-            spent: self.spent,
-            overdrawn: self.overdrawn,
-        }
+        Draft { seq: self.asked, since: self.since, need, want, spent: self.spent, overdrawn: self.overdrawn }
     }
 
     /// The question as it travels.
@@ -105,8 +97,9 @@ impl Lease {
         self.answered_at = now;
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
-        // It was asked for under another limit.
-        self.give_back_above(draft.limit);
+        // Some of it may have been asked for under a higher limit, if the answer to that was late or lost.
+        let asked_under = std::mem::replace(&mut self.asked_under, 0);
+        self.give_back_above(asked_under);
         self.until = self.until.max(sent.after(term));
         self.settled = self.settled.max(draft.overdrawn);
         self.spent_before = draft.spent;

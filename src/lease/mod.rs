@@ -79,6 +79,8 @@ pub struct Lease {
     /// The last question about this account, and the last that was answered.
     asked: u64,
     answered: u64,
+    /// The highest limit under which something was asked since the last answer.
+    asked_under: u32,
     answered_at: Monotonic,
     /// What was spent when the question was put that was answered last.
     spent_before: u64,
@@ -163,6 +165,7 @@ impl Lease {
             overdrawn: 0,
             settled: 0,
             asked: 0,
+            asked_under: 0,
             answered: 0,
             answered_at: now,
             spent_before: 0,
@@ -219,13 +222,13 @@ impl Lease {
         }
         self.dry = None;
         self.left = self.left.min(limit.quota.limit().get().into());
-        self.give_back_above(before);
+        self.give_back_above(before.quota.limit().get());
     }
 
     /// Gives back what was lent under the limit `before`, if that was higher: how much of it is left over all nodes under
     /// the new one, only the key service knows.
-    fn give_back_above(&mut self, before: Limit) {
-        if self.limit.quota.limit() < before.quota.limit() {
+    fn give_back_above(&mut self, before: u32) {
+        if self.limit.quota.limit().get() < before {
             self.returned = self.returned.saturating_add(self.unspent());
         }
     }
@@ -277,6 +280,12 @@ impl Lease {
     pub fn has_news(&self, now: Monotonic) -> bool {
         let is_answered = self.asking.is_none_or(|asking| now.since(asking.reminded) >= REMIND_AFTER);
         is_answered || self.balance(now) > 0
+    }
+
+    /// Whether this node lives from its share.
+    #[cfg(test)]
+    pub(crate) fn has_share(&self) -> bool {
+        self.share.is_some()
     }
 
     fn unspent(&self) -> u64 {

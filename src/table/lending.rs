@@ -63,6 +63,16 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         Ok(lease.has_news(self.now))
     }
 
+    /// The lease of `account`, if one is kept.
+    #[cfg(test)]
+    pub(crate) fn lease(&self, account: &Account) -> Option<Lease> {
+        let value = self.shared.get(&self.names.cell(account)).ok()??;
+        match Cell::decode(&value.bytes)?.purse {
+            Purse::Lent(lease) => Some(lease),
+            Purse::Own(_) => None,
+        }
+    }
+
     fn change_lease<T>(&self, account: &Account, change: impl Fn(&mut Lease) -> T) -> Result<Option<T>, WriteError> {
         let name = self.names.cell(account);
         for _ in 0..ATTEMPTS {

@@ -1,0 +1,87 @@
+//! What a team gets when nothing goes wrong.
+
+use tollkeeper_contract::Quota;
+
+use crate::{
+    config::{Fallback, FleetQuotas, Promise},
+    limiter::Limit,
+};
+
+use super::{
+    plan::{Client, Manner, Network, Plan},
+    random::Random,
+    world::World,
+};
+
+const QUIET: Network = Network { slowest: 5, lost: 0, doubled: 0, late: 0 };
+
+fn plan(limit: Limit, nodes: usize, clients: Vec<Client>, end: u64) -> Plan {
+    let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Refuse };
+    Plan { limit, fleet, nodes, vms: 3, teams: 1, end, clients, network: QUIET, trouble: Vec::new(), drift: 0 }
+}
+
+/// How much of what it may have a team gets whose clients send more than three times as much to three nodes.
+fn part(promise: Promise, limit: u32, window: u32) -> f64 {
+    let limit = Limit { quota: Quota::new(limit, window).unwrap(), promise };
+    let (tokens, window) = (u64::from(limit.quota.limit().get()), u64::from(window) * 1000);
+    let pause = (window / tokens).max(1);
+    let count = (tokens * pause).div_ceil(window) + 1;
+    let client =
+        |node| Client { team: 0, node: Some(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1 };
+    let end = (6 * window).max(60_000);
+    let mut world = World::new(plan(limit, 3, (0..3).map(client).collect(), end), Random::new(limit_seed(limit)));
+    world.measures_left = true;
+    world.run();
+    assert_eq!(world.judge.complaints, Vec::<String>::new());
+    let counts = world.judge.counts;
+    let most = match promise {
+        Promise::Bucket => tokens + tokens * end / window,
+        // The first request comes within the first second.
+        Promise::Strict => tokens * ((end - 1000) / window + 1),
+    };
+    let part = counts.tokens as f64 / most as f64;
+    println!(
+        "measured: {promise:?} {tokens:>5} per {:>3} s: {:>5.1} % of the limit, {:.3} questions per admitted request; \
+         told more left than there was {} times of {}, by {} at most",
+        window / 1000,
+        part * 100.0,
+        world.service.questions as f64 / counts.admitted as f64,
+        counts.told_too_much,
+        counts.told_left,
+        counts.most_too_much,
+    );
+    part
+}
+
+fn limit_seed(limit: Limit) -> u64 {
+    u64::from(limit.quota.limit().get()) * 1000 + u64::from(limit.quota.window().get())
+}
+
+#[test]
+fn without_trouble_a_demanding_team_gets_98_percent_of_its_limit() {
+    for promise in [Promise::Bucket, Promise::Strict] {
+        for (limit, window) in [(300, 300), (60, 60), (1000, 60), (300, 20)] {
+            let part = part(promise, limit, window);
+            assert!(part >= LEAST, "{part} of {promise:?} {limit} per {window} s");
+        }
+        // Too short for that: told, so that it is known.
+        for (limit, window) in [(1000, 10), (10, 5), (1, 1)] {
+            part(promise, limit, window);
+        }
+    }
+}
+
+const LEAST: f64 = 0.98;
+
+#[test]
+fn who_waits_as_told_for_one_token_of_a_bucket_on_one_node_is_let_through() {
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let limit = Limit { quota: super::plan::quota(&mut random), promise: Promise::Bucket };
+        let client = Client { team: 0, node: None, manner: Manner::AsTold, most: 1, least: 1 };
+        let mut world = World::new(plan(limit, 1, vec![client], 20_000), random);
+        world.is_lone = true;
+        world.run();
+        assert_eq!(world.judge.complaints, Vec::<String>::new(), "seed {seed}: {limit:?}");
+    }
+}

@@ -1,0 +1,186 @@
+//! What must hold of every run, whatever goes wrong in it.
+
+use std::collections::BTreeMap;
+
+use tollkeeper_contract::lease::Ask;
+
+use crate::{
+    config::Promise,
+    lease::Basis,
+    limiter::{Left, Limit},
+};
+
+use super::{
+    exact::{Exact, Over, UNIT, gain_per_ms},
+    service::Service,
+};
+
+/// A node's name and a team's number.
+pub(super) type Part = (String, usize);
+
+/// What a node has truly spent of a team's quota.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent {
+    pub(super) lent: u64,
+    pub(super) overdrawn: u64,
+}
+
+/// Since when a node lives from its share, and what that allows it.
+#[derive(Debug, Clone, Copy)]
+struct Alone {
+    at: u64,
+    limit: Limit,
+    nodes: u32,
+    /// The most that it ever gained in a millisecond, and what it may spend: tokens times [`UNIT`].
+    gain: u128,
+    allowed: u128,
+}
+
+/// Counts of what happened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) admitted: u64,
+    pub(super) tokens: u64,
+    pub(super) overdrawn: u64,
+    pub(super) refused: u64,
+    pub(super) unavailable: u64,
+    /// How often it was told how much is left, how often that was too much, and by how much at most.
+    pub(super) told_left: u64,
+    pub(super) told_too_much: u64,
+    pub(super) most_too_much: u64,
+}
+
+pub(super) struct Judge {
+    /// From the first question on: nobody has spent anything before.
+    exact: Vec<Option<Exact>>,
+    pub(super) spent: BTreeMap<Part, Spent>,
+    alone: BTreeMap<Part, Alone>,
+    pub(super) counts: Counts,
+    pub(super) complaints: Vec<String>,
+}
+
+impl Judge {
+    pub(super) fn new(teams: usize) -> Self {
+        Self {
+            exact: vec![None; teams],
+            spent: BTreeMap::new(),
+            alone: BTreeMap::new(),
+            counts: Counts::default(),
+            complaints: Vec::new(),
+        }
+    }
+
+    /// A request was let through.
+    pub(super) fn admit(&mut self, part: Part, basis: Basis, cost: u32, now: u64) {
+        let tokens = u64::from(cost);
+        self.counts.admitted += 1;
+        self.counts.tokens += tokens;
+        let spent = self.spent.entry(part.clone()).or_default();
+        match basis {
+            Basis::Quota => {
+                spent.lent += tokens;
+                let exact = self.exact[part.1].as_mut();
+                let admitted = exact.map_or(Err(Over { tokens }), |exact| exact.admit(tokens, now));
+                if let Err(over) = admitted
+                    && tokens > 0
+                {
+                    let what = format!("{now} ms: {part:?} admitted {} more than was promised", over.tokens);
+                    self.complaints.push(what);
+                }
+            }
+            Basis::Share => {
+                spent.overdrawn += tokens;
+                self.counts.overdrawn += tokens;
+                self.overdraw(&part, tokens, now);
+            }
+        }
+    }
+
+    fn overdraw(&mut self, part: &Part, tokens: u64, now: u64) {
+        let Some(alone) = self.alone.get_mut(part) else {
+            self.complaints.push(format!("{now} ms: {part:?} spent of a share that it does not have"));
+            return;
+        };
+        match alone.allowed.checked_sub(u128::from(tokens) * UNIT.unsigned_abs()) {
+            Some(allowed) => alone.allowed = allowed,
+            None => self.complaints.push(format!("{now} ms: {part:?} spent more than its share")),
+        }
+    }
+
+    /// Whether a node lives from its share, or not any more; limit, nodes and time as it knows them.
+    pub(super) fn note_share(&mut self, part: &Part, shares: Option<(Limit, u32)>, now: u64) {
+        let Some((limit, nodes)) = shares else {
+            self.alone.remove(part);
+            return;
+        };
+        let alone = self.alone.entry(part.clone()).or_insert(Alone { at: now, limit, nodes, gain: 0, allowed: 0 });
+        // A raised limit leaves room in the windows before.
+        if limit.promise == Promise::Strict {
+            let share = |limit: Limit, nodes: u32| (limit.quota.limit().get() / nodes).max(1);
+            let room = share(limit, nodes).saturating_sub(share(alone.limit, alone.nodes));
+            alone.allowed += u128::from(room) * UNIT.unsigned_abs();
+        }
+        // A limit that has fallen is noticed with the next request only.
+        alone.gain = alone.gain.max(gain_per_ms(limit).unsigned_abs().div_ceil(nodes.into()));
+        alone.allowed += u128::from(now - alone.at) * alone.gain;
+        // A raised limit leaves room in the windows before.
+        if limit.promise == Promise::Strict {
+            let share = |limit: Limit, nodes: u32| (limit.quota.limit().get() / nodes).max(1);
+            let room = share(limit, nodes).saturating_sub(share(alone.limit, alone.nodes));
+            alone.allowed += u128::from(room) * UNIT.unsigned_abs();
+        }
+        let per_ms = |limit, nodes: u32| gain_per_ms(limit).unsigned_abs().div_ceil(nodes.into());
+        // What changed did so in between.
+        let most = per_ms(limit, nodes).max(per_ms(alone.limit, alone.nodes));
+        alone.allowed += u128::from(now - alone.at) * most;
+        (alone.at, alone.limit, alone.nodes) = (now, limit, nodes);
+    }
+
+    /// The engine has settled an ask: its limit is the one that holds.
+    pub(super) fn note_settled(&mut self, team: usize, ask: &Ask, born: Option<u64>, now: u64) {
+        let promise = match ask.promise {
+            tollkeeper_contract::lease::Promise::Bucket => Promise::Bucket,
+            tollkeeper_contract::lease::Promise::Strict => Promise::Strict,
+        };
+        let limit = Limit { quota: ask.quota().unwrap(), promise };
+        let exact = self.exact[team].get_or_insert_with(|| Exact::full(limit, now));
+        match born {
+            None => exact.change(limit, now),
+            Some(since) => exact.begin_anew(limit, since, now),
+        }
+    }
+
+    /// What a client was told to be left, against what there was.
+    pub(super) fn note_left(&mut self, left: Left, true_left: u64) {
+        self.counts.told_left += 1;
+        if let Some(too_much @ 1..) = left.tokens.checked_sub(true_left) {
+            self.counts.told_too_much += 1;
+            self.counts.most_too_much = self.counts.most_too_much.max(too_much);
+        }
+    }
+
+    /// After all is quiet, the service knows what this node has truly spent, and has lent it nothing.
+    pub(super) fn compare_books(
+        &mut self,
+        service: &Service,
+        part: &Part,
+        account: &tollkeeper_contract::lease::Account,
+    ) {
+        let Spent { lent, overdrawn } = self.spent.get(part).copied().unwrap_or_default();
+        let Some(told) = service.last_told(&part.0, account) else {
+            if lent + overdrawn > 0 {
+                self.complaints.push(format!("{part:?} has spent {lent} and {overdrawn}, and has told nobody"));
+            }
+            return;
+        };
+        let (ask, answer) = (&told.ask, &told.lent);
+        if (ask.spent, ask.overdrawn) != (lent, overdrawn) {
+            let what =
+                format!("{part:?} has spent {lent} and {overdrawn}, and has told {} and {}", ask.spent, ask.overdrawn);
+            self.complaints.push(what);
+        }
+        if answer.granted != ask.spent + ask.returned + answer.void {
+            self.complaints.push(format!("something is still lent to {part:?}: {ask:?} {answer:?}"));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What happens in one run of the simulation: who demands what, and what goes wrong when. It follows from the seed alone.
+
+use tollkeeper_contract::Quota;
+
+use crate::{
+    config::{Fallback, FleetQuotas, Promise},
+    limiter::Limit,
+};
+
+use super::random::Random;
+
+/// Everything that is decided before a run begins.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) limit: Limit,
+    pub(super) fleet: FleetQuotas,
+    pub(super) nodes: usize,
+    /// VMs of each, the main thread's included.
+    pub(super) vms: usize,
+    pub(super) teams: usize,
+    /// When clients stop.
+    pub(super) end: u64,
+    pub(super) clients: Vec<Client>,
+    pub(super) network: Network,
+    pub(super) trouble: Vec<(u64, Trouble)>,
+    /// How many thousandths clocks differ in their pace at most.
+    pub(super) drift: u64,
+}
+
+/// Somebody who sends requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    pub(super) team: usize,
+    /// Always to the same node, or to any.
+    pub(super) node: Option<usize>,
+    pub(super) manner: Manner,
+    /// The most that a request costs; each costs from `least` to that.
+    pub(super) most: u32,
+    pub(super) least: u32,
+}
+
+/// How somebody sends requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// So many at a time, with a pause of so many milliseconds on average.
+    Bursts { count: u64, pause: u64 },
+    /// The next as soon as the last one was let through; whoever is refused waits as long as told.
+    AsTold,
+}
+
+/// What becomes of messages between nodes and the service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Network {
+    /// The longest that one takes, in milliseconds.
+    pub(super) slowest: u64,
+    /// Percent of them that are lost.
+    pub(super) lost: u64,
+    /// Percent of them that arrive twice.
+    pub(super) doubled: u64,
+    /// Percent of them that take up to 8 seconds more.
+    pub(super) late: u64,
+}
+
+/// What goes wrong, or changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trouble {
+    /// The process dies, and one of another name comes in its place, or none.
+    Kill { node: usize, back_after: Option<u64> },
+    /// Nothing gets through between this node and the service.
+    Cut { node: usize, time: u64 },
+    /// A VM traps. The main thread's never comes back.
+    Trap { node: usize, vm: usize },
+    /// A VM does nothing for a while.
+    Stall { node: usize, vm: usize, time: u64 },
+    /// The service cannot keep books for a while.
+    Fail { time: u64 },
+    /// The service starts anew without its memory, after so long.
+    Forget { time: u64 },
+    /// A team gets another quota; nodes hear of it within so many milliseconds.
+    Quota { team: usize, quota: Quota, within: u64 },
+    /// A team is deleted and made again soon.
+    Remake { team: usize, after: u64 },
+    /// Another promise is configured, on one node after the other.
+    Promise { promise: Promise, within: u64 },
+    /// Others write the same cells at the same time.
+    Contention { node: usize },
+}
+
+const LIMITS: [u32; 8] = [1, 2, 5, 10, 30, 100, 300, 1000];
+const WINDOWS: [u32; 9] = [1, 2, 3, 5, 7, 10, 20, 60, 300];
+
+pub(super) fn quota(random: &mut Random) -> Quota {
+    Quota::new(random.pick(&LIMITS), random.pick(&WINDOWS)).unwrap()
+}
+
+impl Plan {
+    pub(super) fn of(random: &mut Random) -> Self {
+        let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
+        let fallback = random.pick(&[Fallback::Refuse, Fallback::Share]);
+        let fleet = FleetQuotas { wait_ms: random.pick(&[50, 300, 1000, 3000]), fallback };
+        let (nodes, vms) = (random.between(1, 4) as usize, random.between(1, 3) as usize);
+        let teams = random.pick(&[1, 1, 1, 2]);
+        let end = random.between(1_000, 9_000);
+        let mut plan = Self {
+            limit: Limit { quota: quota(random), promise },
+            fleet,
+            nodes,
+            vms,
+            teams,
+            end,
+            clients: Vec::new(),
+            network: Network {
+                slowest: random.pick(&[2, 20, 200, 900]),
+                lost: random.pick(&[0, 0, 2, 20]),
+                doubled: random.pick(&[0, 0, 5, 20]),
+                late: random.pick(&[0, 0, 3, 15]),
+            },
+            trouble: Vec::new(),
+            drift: random.pick(&[0, 0, 5, 40]),
+        };
+        plan.clients = (0..random.between(1, 4)).map(|_| plan.client(random)).collect();
+        plan.trouble = (0..random.pick(&[0, 1, 3, 8])).map(|_| plan.trouble(random)).collect();
+        plan
+    }
+
+    fn client(&self, random: &mut Random) -> Client {
+        let limit = self.limit.quota.limit().get();
+        let most = random.pick(&[1, 1, 1, 2, 5]).min(limit);
+        let (count, pause) = random.pick(&[(1, 30), (1, 100), (3, 400), (20, 1500), (60, 6000)]);
+        Client {
+            team: random.number() as usize % self.teams,
+            node: random.chance(50).then(|| random.number() as usize % self.nodes),
+            manner: if random.chance(15) { Manner::AsTold } else { Manner::Bursts { count, pause } },
+            most,
+            least: if random.chance(80) { 1 } else { 0 },
+        }
+    }
+
+    fn trouble(&self, random: &mut Random) -> (u64, Trouble) {
+        let node = random.number() as usize % self.nodes;
+        let vm = random.number() as usize % self.vms;
+        let team = random.number() as usize % self.teams;
+        let time = random.pick(&[200, 1500, 5000, 9000]);
+        let trouble = match random.number() % 12 {
+            0 => Trouble::Kill { node, back_after: random.chance(70).then_some(time) },
+            1 | 2 => Trouble::Cut { node, time },
+            3 => Trouble::Trap { node, vm },
+            4 => Trouble::Stall { node, vm, time },
+            5 => Trouble::Fail { time },
+            6 => Trouble::Forget { time },
+            7 | 8 => Trouble::Quota { team, quota: quota(random), within: random.pick(&[0, 300, 2000]) },
+            9 => Trouble::Remake { team, after: time },
+            10 => Trouble::Promise {
+                promise: random.pick(&[Promise::Bucket, Promise::Strict]),
+                within: random.pick(&[0, 2000]),
+            },
+            _ => Trouble::Contention { node },
+        };
+        (random.between(0, self.end), trouble)
+    }
+}

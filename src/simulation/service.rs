@@ -1,0 +1,102 @@
+//! The key service's side: the engine's own arithmetic, behind a service that can fail and forget.
+
+use std::collections::BTreeMap;
+
+use super::engine::{Book, Claim, Lending, Opening, TERM_MS};
+use tollkeeper_contract::lease::{Account, Answer, Ask, Lent, Question};
+
+/// For how long the service only settles once it works again, in milliseconds.
+const SETTLING: u64 = 3_000;
+
+/// What one node has said of one account, and was told.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) ask: Ask,
+    pub(super) lent: Lent,
+}
+
+/// The service, with books in memory.
+#[derive(Debug)]
+pub(super) struct Service {
+    opening: Opening,
+    books: BTreeMap<Account, Book>,
+    only_settles_until: u64,
+    /// The last question that was settled.
+    settled: BTreeMap<(String, Account), u64>,
+    /// By node and beginning, and by account.
+    pub(super) told: BTreeMap<(String, Account), Told>,
+    pub(super) nodes: u32,
+    pub(super) questions: u64,
+    pub(super) asks: u64,
+}
+
+impl Service {
+    pub(super) fn new(nodes: u32) -> Self {
+        Self {
+            opening: Opening::Full,
+            books: BTreeMap::new(),
+            only_settles_until: 0,
+            settled: BTreeMap::new(),
+            told: BTreeMap::new(),
+            nodes,
+            questions: 0,
+            asks: 0,
+        }
+    }
+
+    /// It works again after an outage.
+    pub(super) fn works_again(&mut self, now: u64) {
+        self.only_settles_until = now + SETTLING;
+    }
+
+    /// It starts anew, and knows nothing of what was spent.
+    pub(super) fn forget(&mut self, now: u64) {
+        self.books.clear();
+        self.settled.clear();
+        self.opening = Opening::EmptySince(now);
+    }
+
+    /// Answers a question; also says which of the asks were not late or doubled, and when the memory began if one is the first
+    /// since then.
+    pub(super) fn hear(&mut self, question: &Question, now: u64) -> (Answer, Vec<(Ask, Option<u64>)>) {
+        self.questions += 1;
+        let lending = if now < self.only_settles_until { Lending::OnlySettles } else { Lending::Lends };
+        let (mut lent, mut news) = (Vec::new(), Vec::new());
+        for ask in &question.asks {
+            self.asks += 1;
+            let claim = Claim::read(ask.clone()).unwrap_or_else(|wrong| panic!("{wrong:?} in {ask:?}"));
+            let counter = format!("{}@{}", question.node, ask.since);
+            let key = (counter.clone(), ask.account.clone());
+            let is_new = !self.books.contains_key(&ask.account);
+            let book = self.books.entry(ask.account.clone()).or_insert_with(|| Book::open(&claim, self.opening, now));
+            let answer = book.settle(&claim, &counter, now, lending);
+            if self.settled.get(&key).is_none_or(|seq| *seq < ask.seq) {
+                self.settled.insert(key.clone(), ask.seq);
+                self.told.insert(key, Told { ask: ask.clone(), lent: answer.clone() });
+                let born = match self.opening {
+                    Opening::EmptySince(since) if is_new => Some(since),
+                    Opening::EmptySince(_) | Opening::Full => None,
+                };
+                news.push((ask.clone(), born));
+            }
+            lent.push(answer);
+        }
+        let only_settles = lending == Lending::OnlySettles;
+        (Answer { nodes: self.nodes, term_ms: TERM_MS, only_settles, lent }, news)
+    }
+
+    /// The last that a node has said of an account, and was told.
+    pub(super) fn last_told(&self, node: &str, account: &Account) -> Option<&Told> {
+        let is_of_it = |counter: &str| counter.rsplit_once('@').is_some_and(|(name, _)| name == node);
+        self.told.iter().rfind(|((counter, of), _)| of == account && is_of_it(counter)).map(|(_, told)| told)
+    }
+
+    /// As many as the fleet has left beside what is lent, or one more; asked of a copy, as a node of its own would.
+    pub(super) fn left(&self, ask: &Ask, now: u64) -> u64 {
+        let Some(mut book) = self.books.get(&ask.account).cloned() else { return u64::MAX };
+        let nobody =
+            Ask { seq: 1, granted: 0, void: 0, spent: 0, returned: 0, overdrawn: 0, settled: 0, ..ask.clone() };
+        let claim = Claim::read(Ask { need: 0, want: u32::MAX, ..nobody }).unwrap();
+        book.settle(&claim, "auditor", now, Lending::Lends).granted * 2
+    }
+}
