@@ -5,6 +5,8 @@
 //! * `memory`: in a single service; `valkey`: in Valkey, by a script
 //! * [`crate::domain::quota`]: the arithmetic
 
+#[cfg(test)]
+mod behaviours;
 mod memory;
 mod place;
 mod valkey;
