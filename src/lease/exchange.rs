@@ -95,8 +95,14 @@ impl Lease {
         }
         self.answered = draft.seq;
         self.answered_at = now;
+        let before = self.unspent();
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
+        if only_settles {
+            // Nobody lends at present. What comes all the same was asked for before the outage, by a question that was held
+            // back, and nodes may have spent as much of their shares since.
+            self.returned = self.returned.saturating_add(self.unspent().saturating_sub(before));
+        }
         // Some of it may have been asked for under a higher limit, if the answer to that was late or lost.
         let asked_under = std::mem::replace(&mut self.asked_under, 0);
         self.give_back_above(asked_under);

@@ -248,6 +248,17 @@ fn an_answer_that_only_settles_ends_no_waiting() {
 }
 
 #[test]
+fn what_comes_while_nobody_lends_goes_back() {
+    let mut lease = holding(8);
+    assert_eq!(take(&mut lease, 20, 1).0, TAKEN);
+    let (draft, question) = ask(&mut lease, 30);
+    let lent = lent(&question, 50, 0);
+    lease.take_in(Reply { draft, sent: Monotonic(30), lent: &lent, term: TERM, only_settles: true }, Monotonic(40));
+    assert_eq!(lease.balance(Monotonic(50)), 7);
+    assert_eq!(ask(&mut lease, 50).1.returned, 42);
+}
+
+#[test]
 fn the_steward_is_reminded_and_after_a_long_silence_asked_anew() {
     let mut lease = cold();
     let _ = take(&mut lease, 0, 1);
