@@ -21,7 +21,7 @@ use tokio::{
 use tollkeeper_contract::{Digest, UserId};
 
 use crate::{
-    domain::{Account, Acquaintance, Attempts, HashingMemory, LoginRefusal, Mint, PasswordHash, SourceNetwork},
+    domain::{Account, Acquaintance, Attempts, HashingMemory, LoginRefusal, Mint, Moment, PasswordHash, SourceNetwork},
     edge,
     store::{Entrance, Login, LoginError, Proof, Store, StoreError, Wish},
 };
@@ -49,6 +49,7 @@ pub struct Desk {
     strangers: Lane,
     memory: Mutex<Vec<HashingMemory>>,
     opened: Instant,
+    serving_since: Moment,
 }
 
 /// Where passwords wait to be hashed.
@@ -157,6 +158,7 @@ impl Desk {
             strangers: Lane::new(STRANGERS, hashed.saturating_sub(1).max(1)),
             memory: Mutex::new(vec![memory]),
             opened: Instant::now(),
+            serving_since: edge::now(),
         }
     }
 
@@ -197,7 +199,13 @@ impl Desk {
             Proof::Key { .. } => None,
         };
         let source_text = visit.source.map(|source| source.to_string());
-        let entrance = Entrance { proof, wish: visit.wish, source: source_text, id: edge::session_id()? };
+        let entrance = Entrance {
+            proof,
+            wish: visit.wish,
+            source: source_text,
+            id: edge::session_id()?,
+            serving_since: self.serving_since,
+        };
         let entered = store.log_in(mint, entrance, edge::now()).await;
         if let Err(LoginError::Refused(LoginRefusal::WrongCredentials)) = &entered {
             let admitted = self.admit(suspect);

@@ -83,6 +83,8 @@ pub struct Entrance {
     pub source: Option<String>,
     /// The id of the session, if it has to be made.
     pub id: SessionId,
+    /// Since when this service answers.
+    pub serving_since: Moment,
 }
 
 impl Store {
@@ -93,14 +95,17 @@ impl Store {
     /// # Errors
     /// When the credential is not let in, no token can be signed, or the database fails.
     pub async fn log_in(&self, mint: &Arc<Mint>, entrance: Entrance, now: Moment) -> Result<Login, LoginError> {
+        let serving_since = entrance.serving_since;
         let (found, age) = self.find_or_make(mint, entrance, now).await?;
         let key = mint.key(found.key.algorithm, &found.key.kid).ok_or(LoginError::SecretMismatch)?;
         let token = key.sign(&found.session.signed);
-        let needs = match found.key.has_settled(now) {
+        // While no service answered, nobody could get the key, however old it is.
+        let until = found.key.created_at.max(serving_since).plus(SETTLING_SECONDS);
+        let needs = match until <= now {
             true => None,
             false => {
                 let revision = token_keys::revision(&mut self.read().await?, &found.key.kid).await?;
-                revision.map(|revision| Settling { revision, until: found.key.created_at.plus(SETTLING_SECONDS) })
+                revision.map(|revision| Settling { revision, until })
             }
         };
         Ok(Login { session: found.session, token, age, needs })

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use keyservice::domain::Moment;
+use keyservice::{domain::Moment, store::Database};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -185,16 +185,11 @@ async fn another_signing_secret_signs_with_a_key_of_its_own_and_ends_no_token() 
     }
 }
 
-#[tokio::test]
-async fn a_token_whose_key_no_node_has_is_held_back_until_they_have_it() {
-    let service = Service::for_logins().await;
-    let key = key_of_acme(&service).await;
-    let (mut replica, _) = Replica::snapshot(&service).await;
-    replica.catch_up(&service).await;
-    let service = start_with(service.stop().await.1, &[OTHER_SECRET]).await;
+/// A login is answered only when the node, which calls a good while later, has the key.
+async fn holds_a_login_back(service: &Service, key: &str, replica: &mut Replica) {
     let (answered, (had, told)) = tokio::join!(
         async {
-            token_of(&service, &key).await;
+            token_of(service, key).await;
             Instant::now()
         },
         async {
@@ -203,13 +198,52 @@ async fn a_token_whose_key_no_node_has_is_held_back_until_they_have_it() {
                 service.get("/v1/fleet").await.ok();
             }
             let had = Instant::now();
-            replica.follow(&service, 0).await.unwrap();
-            replica.follow(&service, 0).await.unwrap();
+            replica.follow(service, 0).await.unwrap();
+            replica.follow(service, 0).await.unwrap();
             (had, Instant::now())
         }
     );
     println!("a login was held back for {:?} after the node had its key", answered.saturating_duration_since(told));
     assert!(answered > had, "the token was given out before the node could know its key");
+}
+
+#[tokio::test]
+async fn a_token_whose_key_no_node_has_is_held_back_until_they_have_it() {
+    let service = Service::for_logins().await;
+    let key = key_of_acme(&service).await;
+    let (mut replica, _) = Replica::snapshot(&service).await;
+    replica.catch_up(&service).await;
+    let service = start_with(service.stop().await.1, &[OTHER_SECRET]).await;
+    holds_a_login_back(&service, &key, &mut replica).await;
+}
+
+/// All keys were made an hour earlier.
+async fn age_token_keys(database: &Database) {
+    use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+    let age = "UPDATE token_keys SET created_at = created_at - 3600";
+    match database {
+        Database::Sqlite(path) => {
+            let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+            sqlx::query(age).execute(&mut connection).await.unwrap();
+        }
+        Database::Postgres(options) => {
+            let mut connection = options.connect().await.unwrap();
+            sqlx::query(age).execute(&mut connection).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_held_back_although_its_key_is_old_if_nobody_could_get_it_meanwhile() {
+    let service = Service::for_logins().await;
+    let key = key_of_acme(&service).await;
+    let (mut replica, _) = Replica::snapshot(&service).await;
+    replica.catch_up(&service).await;
+    // This one makes the key, and ends before any node calls it.
+    let folder = start_with(service.stop().await.1, &[OTHER_SECRET]).await.stop().await.1;
+    age_token_keys(&folder.database()).await;
+    let service = start_with(folder, &[OTHER_SECRET]).await;
+    holds_a_login_back(&service, &key, &mut replica).await;
 }
 
 #[tokio::test]
