@@ -28,12 +28,15 @@ pub(super) struct Spent {
 /// Since when a node lives from its share, and what that allows it.
 #[derive(Debug, Clone, Copy)]
 struct Alone {
+    since: u64,
     at: u64,
     limit: Limit,
     nodes: u32,
-    /// The most that it ever gained in a millisecond, and what it may spend: tokens times [`UNIT`].
+    /// The most that it ever gained in a millisecond: tokens times [`UNIT`].
     gain: u128,
-    allowed: u128,
+    /// Tokens for which raised limits left room.
+    room: u64,
+    spent: u64,
 }
 
 /// Counts of what happened.
@@ -101,9 +104,11 @@ impl Judge {
             self.complaints.push(format!("{now} ms: {part:?} spent of a share that it does not have"));
             return;
         };
-        match alone.allowed.checked_sub(u128::from(tokens) * UNIT.unsigned_abs()) {
-            Some(allowed) => alone.allowed = allowed,
-            None => self.complaints.push(format!("{now} ms: {part:?} spent more than its share")),
+        alone.spent += tokens;
+        // Also for the time before a change: a shorter window forgets what was spent before it.
+        let gained = u128::from(alone.at - alone.since) * alone.gain;
+        if u128::from(alone.spent.saturating_sub(alone.room)) * UNIT.unsigned_abs() > gained {
+            self.complaints.push(format!("{now} ms: {part:?} spent more than its share"));
         }
     }
 
@@ -113,26 +118,14 @@ impl Judge {
             self.alone.remove(part);
             return;
         };
-        let alone = self.alone.entry(part.clone()).or_insert(Alone { at: now, limit, nodes, gain: 0, allowed: 0 });
+        let fresh = Alone { since: now, at: now, limit, nodes, gain: 0, room: 0, spent: 0 };
+        let alone = self.alone.entry(part.clone()).or_insert(fresh);
         // A raised limit leaves room in the windows before.
         if limit.promise == Promise::Strict {
-            let share = |limit: Limit, nodes: u32| (limit.quota.limit().get() / nodes).max(1);
-            let room = share(limit, nodes).saturating_sub(share(alone.limit, alone.nodes));
-            alone.allowed += u128::from(room) * UNIT.unsigned_abs();
+            let share = |limit: Limit, nodes: u32| u64::from((limit.quota.limit().get() / nodes).max(1));
+            alone.room += share(limit, nodes).saturating_sub(share(alone.limit, alone.nodes));
         }
-        // A limit that has fallen is noticed with the next request only.
         alone.gain = alone.gain.max(gain_per_ms(limit).unsigned_abs().div_ceil(nodes.into()));
-        alone.allowed += u128::from(now - alone.at) * alone.gain;
-        // A raised limit leaves room in the windows before.
-        if limit.promise == Promise::Strict {
-            let share = |limit: Limit, nodes: u32| (limit.quota.limit().get() / nodes).max(1);
-            let room = share(limit, nodes).saturating_sub(share(alone.limit, alone.nodes));
-            alone.allowed += u128::from(room) * UNIT.unsigned_abs();
-        }
-        let per_ms = |limit, nodes: u32| gain_per_ms(limit).unsigned_abs().div_ceil(nodes.into());
-        // What changed did so in between.
-        let most = per_ms(limit, nodes).max(per_ms(alone.limit, alone.nodes));
-        alone.allowed += u128::from(now - alone.at) * most;
         (alone.at, alone.limit, alone.nodes) = (now, limit, nodes);
     }
 

@@ -175,6 +175,7 @@ impl<Request: Copy> Node<Request> {
                 steward.settle(Unsettled { wanted, ..Unsettled::default() });
             }
             _ if stands == Standing::Steward => self.listener = Some(vm),
+            Some(Standing::Steward) => self.queue.extend(steward.hand_over()),
             _ => {}
         }
         steward.calls(&self.shared, now, stands).unwrap()

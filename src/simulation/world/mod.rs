@@ -1,21 +1,19 @@
 //! Runs a plan: everything that happens, one thing after the other, in an order that follows from the seed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod network;
+mod requests;
+mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollkeeper_contract::{Quota, lease};
 
-use crate::{
-    config::Promise,
-    lease::{Basis, Patience, Signal, Taking},
-    principal::Account,
-    steward::{Answer, Call, Errand},
-    table::Charge,
-};
+use crate::{config::Promise, principal::Account, steward::Errand};
 
 use super::{
-    judge::{Judge, Part},
-    node::{Clock, Node, Vm, Waiter, token},
-    plan::{Manner, Network, Plan, Trouble},
+    judge::Judge,
+    node::{Clock, Node, Vm},
+    plan::{Network, Plan, Trouble},
     random::Random,
     service::Service,
 };
@@ -132,8 +130,7 @@ impl World {
             }
         }
         self.run_until(end + CALM + QUIET);
-        // Of nodes that were there all the time.
-        for node in self.nodes.iter().flatten().filter(|node| node.name.ends_with("#1")) {
+        for node in self.nodes.iter().flatten() {
             for team in (0..self.plan.teams).filter(|team| !self.remade.contains(team)) {
                 let account = lease::Account::from(&account(team));
                 self.judge.compare_books(&self.service, &(node.name.clone(), team), &account);
@@ -238,285 +235,6 @@ impl World {
         let calls = self.living(place).map(|node| node.serve(place.vm, now)).unwrap_or_default();
         for call in calls {
             self.dispatch(place, call);
-        }
-    }
-
-    fn dispatch(&mut self, place: Place, call: Call) {
-        self.number += 1;
-        let (number, errand) = (self.number, call.errand);
-        let Some(vm) = self.living(place).and_then(|node| node.vms[place.vm].as_mut()) else { return };
-        vm.calls.insert(number, errand);
-        let lost = u64::try_from(call.timeout.as_millis()).unwrap();
-        self.at(self.now + lost, Event::Answer { place, number, errand, body: Err(504) });
-        if let (Errand::Lend { .. }, Some(body)) = (errand, call.body) {
-            for _ in 0..self.copies(place.node) {
-                let time = self.now + self.delay();
-                self.at(time, Event::Question { place, number, errand, body: body.clone() });
-            }
-        }
-    }
-
-    /// How often a message arrives.
-    fn copies(&mut self, node: usize) -> u64 {
-        let Network { lost, doubled, .. } = self.plan.network;
-        if self.cut_until[node] > self.now || self.random.chance(lost) {
-            return 0;
-        }
-        if self.random.chance(doubled) { 2 } else { 1 }
-    }
-
-    fn delay(&mut self) -> u64 {
-        let Network { slowest, late, .. } = self.plan.network;
-        let late = if self.random.chance(late) { self.random.between(0, 8000) } else { 0 };
-        late + self.random.between(1, slowest)
-    }
-
-    fn hear(&mut self, place: Place, number: u64, errand: Errand, body: &[u8]) {
-        let now = self.now;
-        let body = if self.down_until > now {
-            Err(503)
-        } else {
-            let question: lease::Question = serde_json::from_slice(body).unwrap();
-            let (answer, news) = self.service.hear(&question, now);
-            for (ask, born) in news {
-                self.judge.note_settled(number_of(&ask.account), &ask, born, now);
-            }
-            Ok(answer.seal(question.nonce, &token()).unwrap())
-        };
-        for _ in 0..self.copies(place.node) {
-            let time = now + self.delay();
-            self.at(time, Event::Answer { place, number, errand, body: body.clone() });
-        }
-    }
-
-    /// Envoy hands on one answer to a call. Here also a second and a late one are, which must do no harm.
-    fn answer(&mut self, place: Place, number: u64, errand: Errand, body: Result<Vec<u8>, u16>) {
-        if !self.awake(place, || Event::Answer { place, number, errand, body: body.clone() }) {
-            return;
-        }
-        let now = self.now;
-        let Some(node) = self.living(place) else { return };
-        let Some(vm) = &mut node.vms[place.vm] else { return };
-        let is_first = vm.calls.remove(&number).is_some();
-        let answer = match &body {
-            Ok(body) => Answer::Service { status: 200, body },
-            Err(503) => Answer::Service { status: 503, body: &[] },
-            Err(_) if !is_first => return,
-            Err(status) => Answer::Stranger { status: *status },
-        };
-        node.take_answer(place.vm, errand, answer, now);
-        self.note_shares(place.node);
-        self.serve(place);
-    }
-
-    fn note_shares(&mut self, number: usize) {
-        let Some(node) = &self.nodes[number] else { return };
-        for team in 0..self.plan.teams {
-            let lease = node.lease(&account(team), self.now);
-            let part = (node.name.clone(), team);
-            if lease.is_none_or(|lease| !lease.has_share()) {
-                self.judge.note_share(&part, None, self.now);
-            }
-        }
-    }
-
-    fn send(&mut self, number: usize, waited: bool) {
-        if self.now >= self.plan.end {
-            return;
-        }
-        let client = self.plan.clients[number];
-        let count = match client.manner {
-            Manner::Bursts { count, pause } => {
-                self.soon(2 * pause, Event::Send { client: number, waited: false });
-                count
-            }
-            Manner::AsTold => 1,
-        };
-        for _ in 0..count {
-            let node = client.node.unwrap_or_else(|| self.random.number() as usize % self.nodes.len());
-            let cost = self.random.between(client.least.into(), client.most.into()) as u32;
-            self.ask(node, Request { client: Some(number), team: client.team, cost, waited });
-        }
-    }
-
-    fn ask(&mut self, node: usize, request: Request) {
-        if !self.judge_request(node, request, Patience::Left) {
-            let (now, life, wait) = (self.now, self.lives[node], self.plan.fleet.wait_ms);
-            let Some(node_there) = &mut self.nodes[node] else { return };
-            let since = node_there.clock.at(now);
-            let until = since.after(wait);
-            if node_there.waiting.is_empty() {
-                self.soon(SOON, Event::LookAfter { node, life });
-            }
-            let Some(node) = &mut self.nodes[node] else { return };
-            node.waiting.entry(account(request.team)).or_default().push_back(Waiter { request, since, until });
-        }
-    }
-
-    /// As the filter does it at each of its fast ticks.
-    fn look_after(&mut self, number: usize, life: u64) {
-        let (now, place) = (self.now, Place { node: number, life, vm: 0 });
-        let Some(node) = self.living(place) else { return };
-        let soon = node.clock.at(now).after(SOON);
-        for (account, waiters) in std::mem::take(&mut node.waiting) {
-            let Some(node) = &self.nodes[number] else { return };
-            let mut has_news = node.table(now).has_news(&account).unwrap();
-            let mut left = VecDeque::new();
-            for waiter in waiters {
-                let patience = if waiter.until < soon { Patience::Over(waiter.since) } else { Patience::Left };
-                if !has_news && patience == Patience::Left {
-                    left.push_back(waiter);
-                } else if !self.judge_request(number, waiter.request, patience) {
-                    has_news = false;
-                    left.push_back(waiter);
-                }
-            }
-            if let (Some(node), false) = (&mut self.nodes[number], left.is_empty()) {
-                node.waiting.entry(account).or_default().extend(left);
-            }
-        }
-        if self.nodes[number].as_ref().is_some_and(|node| !node.waiting.is_empty()) {
-            self.at(now + SOON, Event::LookAfter { node: number, life });
-        }
-    }
-
-    /// Judges a request; whether it is decided.
-    fn judge_request(&mut self, number: usize, request: Request, patience: Patience) -> bool {
-        let (now, account) = (self.now, account(request.team));
-        let Some(node) = &mut self.nodes[number] else { return true };
-        let Ok(charge) = node.charge(&account, request.cost, patience, now) else { return true };
-        let part = (node.name.clone(), request.team);
-        if charge.signal == Signal::Ask
-            && node.tell_steward(&account, now)
-            && let Some(vm) = node.listener()
-        {
-            let life = self.lives[number];
-            self.soon(3, Event::Message(Place { node: number, life, vm }));
-        }
-        self.note_share(number, &part, charge);
-        self.measure_left(request, charge);
-        self.decide(&part, request, charge.taking)
-    }
-
-    fn note_share(&mut self, number: usize, part: &Part, charge: Charge) {
-        let Some(node) = &self.nodes[number] else { return };
-        let has_share = node.lease(&account(part.1), self.now).is_some_and(|lease| lease.has_share());
-        let nodes = node.fleet().nodes.filter(|_| has_share);
-        let (shares, now) = (nodes.map(|nodes| (charge.limit, nodes.get())), node.clock.at(self.now));
-        self.judge.note_share(part, shares, now.0);
-    }
-
-    fn measure_left(&mut self, request: Request, charge: Charge) {
-        let is_told =
-            matches!(charge.taking, Taking::Taken(Basis::Quota) | Taking::Refused { basis: Basis::Quota, .. });
-        if !self.measures_left || !is_told {
-            return;
-        }
-        let account = account(request.team);
-        let lent: u64 = self
-            .nodes
-            .iter()
-            .flatten()
-            .filter_map(|node| Some(node.lease(&account, self.now)?.balance(node.clock.at(self.now))))
-            .sum();
-        let Some(told) = self.service.told.values().find(|told| told.ask.account == (&account).into()) else { return };
-        let left = self.service.left(&told.ask, self.now);
-        self.judge.note_left(charge.left, left.saturating_add(lent));
-    }
-
-    fn decide(&mut self, part: &Part, request: Request, taking: Taking) -> bool {
-        let now = self.now;
-        let next = match taking {
-            Taking::Wait => return false,
-            Taking::Taken(basis) => {
-                self.judge.admit(part.clone(), basis, request.cost, now);
-                Some(1)
-            }
-            Taking::Refused { wait, basis } => {
-                self.judge.counts.refused += 1;
-                if request.waited && self.is_lone {
-                    let what =
-                        format!("{now} ms: {part:?} {request:?} waited as told, and is to wait {wait} ms ({basis:?})");
-                    self.judge.complaints.push(what);
-                }
-                (wait < u64::MAX).then_some(wait)
-            }
-            Taking::Unavailable => {
-                self.judge.counts.unavailable += 1;
-                Some(1000)
-            }
-        };
-        if let (Some(next), Some(client)) = (next, request.client)
-            && self.plan.clients[client].manner == Manner::AsTold
-        {
-            let waited = matches!(taking, Taking::Refused { .. });
-            self.at(now + next, Event::Send { client, waited });
-        }
-        true
-    }
-
-    fn trouble(&mut self, trouble: Trouble) {
-        let now = self.now;
-        match trouble {
-            Trouble::Kill { node, back_after } => {
-                self.nodes[node] = None;
-                self.lives[node] += 1;
-                back_after.into_iter().for_each(|after| self.at(now + after, Event::Start { node }));
-            }
-            Trouble::Cut { node, time } => self.cut_until[node] = now + time,
-            Trouble::Trap { node, vm } => self.trap(node, vm),
-            Trouble::Stall { node, vm, time } => {
-                if let Some(Some(vm)) = self.nodes[node].as_mut().map(|node| node.vms[vm].as_mut()) {
-                    vm.stalled_until = now + time;
-                }
-            }
-            Trouble::Fail { time } => self.fail(time),
-            Trouble::Forget { time } => {
-                self.fail(time);
-                self.service.forget(self.down_until);
-            }
-            Trouble::Quota { team, quota, within } => self.publish(team, Some(quota), within),
-            Trouble::Remake { team, after } => self.remake(team, after),
-            Trouble::Promise { promise, within } => {
-                (0..self.nodes.len()).for_each(|node| self.soon(within, Event::Promise { node, promise }));
-            }
-            Trouble::Contention { node } => {
-                let count = self.random.between(1, 5) as u32;
-                self.nodes[node].iter().for_each(|node| node.shared.conflict_next(count));
-            }
-        }
-    }
-
-    fn trap(&mut self, number: usize, vm: usize) {
-        // Then nobody is steward any more.
-        if self.plan.vms == 1 {
-            return;
-        }
-        let life = self.lives[number];
-        if let Some(node) = &mut self.nodes[number] {
-            node.vms[vm] = None;
-            if vm > 0 {
-                self.soon(500, Event::StartVm(Place { node: number, life, vm }));
-            }
-        }
-    }
-
-    fn fail(&mut self, time: u64) {
-        self.down_until = self.down_until.max(self.now + time);
-        self.service.works_again(self.down_until);
-    }
-
-    fn publish(&mut self, team: usize, quota: Option<Quota>, within: u64) {
-        self.quotas[team] = quota;
-        (0..self.nodes.len()).for_each(|node| self.soon(within, Event::Record { node, team, quota }));
-    }
-
-    fn remake(&mut self, team: usize, after: u64) {
-        self.remade.insert(team);
-        let Some(quota) = self.quotas[team] else { return };
-        for node in 0..self.nodes.len() {
-            self.at(self.now, Event::Record { node, team, quota: None });
-            self.at(self.now + after, Event::Record { node, team, quota: Some(quota) });
         }
     }
 }

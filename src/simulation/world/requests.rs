@@ -1,0 +1,147 @@
+//! Requests of clients: how they are judged, how they wait, and what they are told.
+
+use std::collections::VecDeque;
+
+use super::{Event, Place, Request, SOON, World, account};
+use crate::{
+    lease::{Basis, Patience, Signal, Taking},
+    simulation::{judge::Part, node::Waiter, plan::Manner},
+    table::Charge,
+};
+
+impl World {
+    pub(super) fn send(&mut self, number: usize, waited: bool) {
+        if self.now >= self.plan.end {
+            return;
+        }
+        let client = self.plan.clients[number];
+        let count = match client.manner {
+            Manner::Bursts { count, pause } => {
+                self.soon(2 * pause, Event::Send { client: number, waited: false });
+                count
+            }
+            Manner::AsTold => 1,
+        };
+        for _ in 0..count {
+            let node = client.node.unwrap_or_else(|| self.random.number() as usize % self.nodes.len());
+            let cost = self.random.between(client.least.into(), client.most.into()) as u32;
+            self.ask(node, Request { client: Some(number), team: client.team, cost, waited });
+        }
+    }
+
+    pub(super) fn ask(&mut self, node: usize, request: Request) {
+        if !self.judge_request(node, request, Patience::Left) {
+            let (now, life, wait) = (self.now, self.lives[node], self.plan.fleet.wait_ms);
+            let Some(node_there) = &mut self.nodes[node] else { return };
+            let since = node_there.clock.at(now);
+            let until = since.after(wait);
+            if node_there.waiting.is_empty() {
+                self.soon(SOON, Event::LookAfter { node, life });
+            }
+            let Some(node) = &mut self.nodes[node] else { return };
+            node.waiting.entry(account(request.team)).or_default().push_back(Waiter { request, since, until });
+        }
+    }
+
+    /// As the filter does it at each of its fast ticks.
+    pub(super) fn look_after(&mut self, number: usize, life: u64) {
+        let (now, place) = (self.now, Place { node: number, life, vm: 0 });
+        let Some(node) = self.living(place) else { return };
+        let soon = node.clock.at(now).after(SOON);
+        for (account, waiters) in std::mem::take(&mut node.waiting) {
+            let Some(node) = &self.nodes[number] else { return };
+            let mut has_news = node.table(now).has_news(&account).unwrap();
+            let mut left = VecDeque::new();
+            for waiter in waiters {
+                let patience = if waiter.until < soon { Patience::Over(waiter.since) } else { Patience::Left };
+                if !has_news && patience == Patience::Left {
+                    left.push_back(waiter);
+                } else if !self.judge_request(number, waiter.request, patience) {
+                    has_news = false;
+                    left.push_back(waiter);
+                }
+            }
+            if let (Some(node), false) = (&mut self.nodes[number], left.is_empty()) {
+                node.waiting.entry(account).or_default().extend(left);
+            }
+        }
+        if self.nodes[number].as_ref().is_some_and(|node| !node.waiting.is_empty()) {
+            self.at(now + SOON, Event::LookAfter { node: number, life });
+        }
+    }
+
+    /// Judges a request; whether it is decided.
+    fn judge_request(&mut self, number: usize, request: Request, patience: Patience) -> bool {
+        let (now, account) = (self.now, account(request.team));
+        let Some(node) = &mut self.nodes[number] else { return true };
+        let Ok(charge) = node.charge(&account, request.cost, patience, now) else { return true };
+        let part = (node.name.clone(), request.team);
+        if charge.signal == Signal::Ask
+            && node.tell_steward(&account, now)
+            && let Some(vm) = node.listener()
+        {
+            let life = self.lives[number];
+            self.soon(3, Event::Message(Place { node: number, life, vm }));
+        }
+        self.note_share(number, &part, charge);
+        self.measure_left(request, charge);
+        self.decide(&part, request, charge.taking)
+    }
+
+    fn note_share(&mut self, number: usize, part: &Part, charge: Charge) {
+        let Some(node) = &self.nodes[number] else { return };
+        let has_share = node.lease(&account(part.1), self.now).is_some_and(|lease| lease.has_share());
+        let nodes = node.fleet().nodes.filter(|_| has_share);
+        let (shares, now) = (nodes.map(|nodes| (charge.limit, nodes.get())), node.clock.at(self.now));
+        self.judge.note_share(part, shares, now.0);
+    }
+
+    fn measure_left(&mut self, request: Request, charge: Charge) {
+        let is_told =
+            matches!(charge.taking, Taking::Taken(Basis::Quota) | Taking::Refused { basis: Basis::Quota, .. });
+        if !self.measures_left || !is_told {
+            return;
+        }
+        let account = account(request.team);
+        let lent: u64 = self
+            .nodes
+            .iter()
+            .flatten()
+            .filter_map(|node| Some(node.lease(&account, self.now)?.balance(node.clock.at(self.now))))
+            .sum();
+        let Some(told) = self.service.told.values().find(|told| told.ask.account == (&account).into()) else { return };
+        let left = self.service.left(&told.ask, self.now);
+        self.judge.note_left(charge.left, left.saturating_add(lent));
+    }
+
+    fn decide(&mut self, part: &Part, request: Request, taking: Taking) -> bool {
+        let now = self.now;
+        let next = match taking {
+            Taking::Wait => return false,
+            Taking::Taken(basis) => {
+                self.judge.admit(part.clone(), basis, request.cost, now);
+                Some(1)
+            }
+            Taking::Refused { wait, basis } => {
+                self.judge.counts.refused += 1;
+                if request.waited && self.is_lone {
+                    let what =
+                        format!("{now} ms: {part:?} {request:?} waited as told, and is to wait {wait} ms ({basis:?})");
+                    self.judge.complaints.push(what);
+                }
+                (wait < u64::MAX).then_some(wait)
+            }
+            Taking::Unavailable => {
+                self.judge.counts.unavailable += 1;
+                Some(1000)
+            }
+        };
+        if let (Some(next), Some(client)) = (next, request.client)
+            && self.plan.clients[client].manner == Manner::AsTold
+        {
+            let waited = matches!(taking, Taking::Refused { .. });
+            self.at(now + next, Event::Send { client, waited });
+        }
+        true
+    }
+}
