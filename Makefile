@@ -42,6 +42,11 @@ TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
+# What is built of the workspace. With tests, dependencies get the features that tests ask for: asked for together with
+# their tests, the programs and all below them are not compiled twice.
+BUILT := --bins
+test: BUILT := --lib --bins --tests
+
 .PHONY: help run test schemathesis figure check filter programs envoy env clean rust-tools python-tools
 
 help: ## This list
@@ -74,7 +79,7 @@ test: programs filter envoy
 		echo "==> Tests, with cargo test"
 		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
 	fi
-	[ -n "$(ARGS)" ] || $(MAKE) schemathesis
+	[ -n "$(ARGS)" ] || $(MAKE) schemathesis BUILT="$(BUILT)"
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"
@@ -94,9 +99,10 @@ check: rust-tools
 	echo "==> Clippy"
 	cargo clippy --workspace --all-targets -- -D warnings
 	echo "==> Clippy for $(WASM_TARGET)"
-	cargo clippy --package tollkeeper --lib --target $(WASM_TARGET) -- -D warnings
+	cargo clippy --package tollkeeper --lib --profile filter --target $(WASM_TARGET) -- -D warnings
 	echo "==> Documentation"
-	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+	# There are no examples, but they would have the features of tests, and so dependencies are as clippy has them.
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --lib --examples
 
 filter: rust-tools programs ## cargo decides whether there is anything to build, so this is always asked
 	@echo "==> Building the filter for $(WASM_TARGET)"
@@ -111,7 +117,7 @@ filter: rust-tools programs ## cargo decides whether there is anything to build,
 
 programs: rust-tools
 	@echo "==> Building the key service and the lab"
-	cargo build --workspace --bins
+	cargo build --workspace $(BUILT)
 
 envoy: python-tools
 	@$(FIND_ENVOY)
