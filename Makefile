@@ -42,6 +42,10 @@ TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
+# Most tests wait more than they work: half as many again as there are cores keep the cores busy.
+NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
+export NEXTEST_TEST_THREADS
+
 # What is built of the workspace. With tests, dependencies get the features that tests ask for: asked for together with
 # their tests, the programs and all below them are not compiled twice.
 BUILT := --bins
