@@ -85,6 +85,8 @@ pub struct Ask {
     pub need: u32,
     /// The balance that it would like to have, for what it expects.
     pub want: u32,
+    /// What a request costs at least, of those that wait or came last; 1 or more. It is told when there are so many.
+    pub least: u32,
     /// The limit, 1 or more.
     pub limit: u32,
     /// The window in seconds, 1 to [`Quota::MAX_WINDOW`].
@@ -130,8 +132,9 @@ pub struct Lent {
     pub void: u64,
     /// Whole tokens left beyond the balance, as far as others do not take them.
     pub left: u64,
-    /// 0 if the balance that was needed is there; otherwise milliseconds, counted from the arrival of the *answer*, until a lone
-    /// client can have it. [`u64::MAX`]: never.
+    /// Milliseconds, counted from the arrival of the *answer*, until as many as a request costs at least are there beyond
+    /// the balance, for a lone client at any node. 0: there are now, or that depends on when the balance is spent.
+    /// [`u64::MAX`]: never.
     pub wait_ms: u64,
 }
 

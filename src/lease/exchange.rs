@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::{self, Ask, Lent};
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Dry, Lease};
+use super::{Dry, HOLDS_FOR, Lease};
 
 /// A lease is at least this part of the limit, where there is so much: small against the limit, and enough for somebody who
 /// sends a few requests.
@@ -15,6 +15,10 @@ const AHEAD: u64 = 1000;
 
 /// Demand is taken to have come up in no less than this time, in milliseconds: of one request nothing follows.
 const LEAST_TIME: u64 = 100;
+
+/// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
+const CROWD_PART: u32 = 16;
+const LONGEST_FOR_CROWD: u64 = 2500;
 
 /// How often strict leases are settled in a window, and the shortest time between, in milliseconds.
 const STRICT_PARTS: u64 = 128;
@@ -28,8 +32,17 @@ pub struct Draft {
     since: Monotonic,
     need: u32,
     want: u32,
+    least: u32,
+    missed: u32,
     spent: u64,
     overdrawn: u64,
+}
+
+impl Draft {
+    /// Whether more than one request waits.
+    fn has_crowd(self) -> bool {
+        self.missed > self.need
+    }
 }
 
 /// An answer to a draft.
@@ -59,8 +72,16 @@ impl Lease {
         self.give_back_void();
         self.asked = self.asked.saturating_add(1);
         self.asked_under = self.asked_under.max(self.limit.quota.limit().get());
-        let (need, want) = (self.need, self.wanted(demand, now));
-        Draft { seq: self.asked, since: self.since, need, want, spent: self.spent, overdrawn: self.overdrawn }
+        Draft {
+            seq: self.asked,
+            since: self.since,
+            need: self.need,
+            want: self.wanted(demand, now),
+            least: self.least.max(1),
+            missed: self.missed,
+            spent: self.spent,
+            overdrawn: self.overdrawn,
+        }
     }
 
     /// The question as it travels.
@@ -78,6 +99,7 @@ impl Lease {
             settled: self.settled,
             need: draft.need,
             want: draft.want,
+            least: draft.least,
             limit: self.limit.quota.limit().get(),
             window: self.limit.quota.window().get(),
             promise: match self.limit.promise {
@@ -116,11 +138,40 @@ impl Lease {
         }
         self.missed = 0;
         self.need = 0;
+        self.least = 0;
         self.asking = None;
         self.share = None;
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
-        let is_dry = (1..u64::MAX).contains(&lent.wait_ms);
-        self.dry = is_dry.then(|| Dry { said: now, until: now.after(lent.wait_ms), need: draft.need });
+        self.dry = (1..u64::MAX).contains(&lent.wait_ms).then(|| self.told_to_wait(draft, sent, lent.wait_ms, now));
+    }
+
+    fn told_to_wait(&self, draft: Draft, sent: Monotonic, wait: u64, now: Monotonic) -> Dry {
+        let wait = wait.saturating_add(self.time_for_crowd(draft));
+        let (least, until) = (draft.least, now.after(wait));
+        // The key service may have said it at any time since it was asked: clients are told the latest, and here the
+        // earliest counts, for whom another node told it.
+        let holds = sent.after(wait).min(now.after(HOLDS_FOR));
+        let told = Dry { holds, least, until, most: least, until_most: until };
+        if !draft.has_crowd() && self.balance(now) >= draft.need.into() {
+            // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
+            return Dry { most: 0, ..told };
+        }
+        match self.dry.filter(|dry| now < dry.holds && dry.least < least) {
+            Some(dry) => Dry { holds: dry.holds.min(holds), most: least, until_most: until, ..dry },
+            None => told,
+        }
+    }
+
+    /// How much longer it takes, in milliseconds, until there is enough for a crowd, if one waits here: so that a
+    /// question is worth it, and not each token takes one.
+    fn time_for_crowd(&self, draft: Draft) -> u64 {
+        if !draft.has_crowd() {
+            return 0;
+        }
+        let limit = self.limit.quota.limit().get();
+        let crowd = u64::from((limit / CROWD_PART).saturating_sub(draft.least));
+        let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
+        (crowd.saturating_mul(window) / u64::from(limit)).min(LONGEST_FOR_CROWD)
     }
 
     /// What must not be spent any more, and was not, is as good as what is given back.

@@ -1,9 +1,9 @@
 //! A lease as bytes, little endian.
 //!
-//! Limit `u32`, window `u32`, promise `u8`; fourteen `u64` in the order of [`Lease`]'s counts and times; missed, need and
-//! the highest limit since the last answer, three `u32`; since when the steward is asked and when it was reminded, two
-//! `u64`, both the greatest if it is not; when it was said that tokens cannot be had, and until when, `u64`, and how many
-//! `u32`, all 0 if none are known of; `1` and the share, or `0`.
+//! Limit `u32`, window `u32`, promise `u8`; fourteen `u64` in the order of [`Lease`]'s counts and times; missed, need,
+//! least and the highest limit since the last answer, four `u32`; since when the steward is asked and when it was reminded, two
+//! `u64`, both the greatest if it is not; until when it is taken for granted that tokens cannot be had, and until when
+//! clients are told so, `u64`, and how many `u32`, all 0 if none are known of; `1` and the share, or `0`.
 
 use tollkeeper_contract::Quota;
 
@@ -45,13 +45,17 @@ impl Lease {
         out.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
         out.extend(self.missed.to_le_bytes());
         out.extend(self.need.to_le_bytes());
+        out.extend(self.least.to_le_bytes());
         out.extend(self.asked_under.to_le_bytes());
         let asking = self.asking.map_or([NEVER; 2], |asking| [asking.since.0, asking.reminded.0]);
         out.extend(asking.into_iter().flat_map(u64::to_le_bytes));
-        let dry = self.dry.unwrap_or(Dry { said: Monotonic(0), until: Monotonic(0), need: 0 });
-        out.extend(dry.said.0.to_le_bytes());
+        let never = Monotonic(0);
+        let dry = self.dry.unwrap_or(Dry { holds: never, least: 0, until: never, most: 0, until_most: never });
+        out.extend(dry.holds.0.to_le_bytes());
+        out.extend(dry.least.to_le_bytes());
         out.extend(dry.until.0.to_le_bytes());
-        out.extend(dry.need.to_le_bytes());
+        out.extend(dry.most.to_le_bytes());
+        out.extend(dry.until_most.0.to_le_bytes());
         out.push(self.share.is_some().into());
         self.share.iter().for_each(|share| share.encode(out));
     }
@@ -83,11 +87,17 @@ impl Lease {
         lease.left = reader.u64()?;
         lease.missed = reader.u32()?;
         lease.need = reader.u32()?;
+        lease.least = reader.u32()?;
         lease.asked_under = reader.u32()?;
         let asking = Asking { since: Monotonic(reader.u64()?), reminded: Monotonic(reader.u64()?) };
         lease.asking = Some(asking).filter(|asking| asking.since.0 != NEVER);
-        let (said, until) = (Monotonic(reader.u64()?), Monotonic(reader.u64()?));
-        let dry = Dry { said, until, need: reader.u32()? };
+        let dry = Dry {
+            holds: Monotonic(reader.u64()?),
+            least: reader.u32()?,
+            until: Monotonic(reader.u64()?),
+            most: reader.u32()?,
+            until_most: Monotonic(reader.u64()?),
+        };
         lease.dry = Some(dry).filter(|dry| dry.until.0 != 0);
         let rest = match reader.u8()? {
             0 => reader.0,

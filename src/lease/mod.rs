@@ -31,8 +31,8 @@ const REMIND_AFTER: u64 = 1000;
 const FORGET_AFTER: u64 = 10_000;
 
 /// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
-/// back. No client is told to come again sooner.
-const HOLDS_FOR: u64 = 1000;
+/// back.
+const HOLDS_FOR: u64 = 2500;
 
 /// For how long a lease stays one, in milliseconds, when requests under a configuration come that knows of none: while
 /// connections are drained, requests under both come.
@@ -92,9 +92,11 @@ pub struct Lease {
     missed: u32,
     /// The greatest of those costs.
     need: u32,
+    /// The least cost since the last answer; 0 without any.
+    least: u32,
     /// Since when the steward has been asked without an answer, and when it was told last.
     asking: Option<Asking>,
-    /// Until when so many tokens cannot be had.
+    /// How many tokens cannot be had.
     dry: Option<Dry>,
     /// What this node may spend as long as nobody answers.
     share: Option<Limiter>,
@@ -106,11 +108,17 @@ struct Asking {
     reminded: Monotonic,
 }
 
+/// What the key service said of tokens that cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Dry {
-    said: Monotonic,
+    /// Until when that is taken for granted.
+    holds: Monotonic,
+    /// How many cannot be had, and what clients are told.
+    least: u32,
     until: Monotonic,
-    need: u32,
+    /// The same for the most that was asked about since: it takes longer. 0: nobody is told.
+    most: u32,
+    until_most: Monotonic,
 }
 
 /// What becomes of a request for tokens.
@@ -173,6 +181,7 @@ impl Lease {
             left: 0,
             missed: 0,
             need: 0,
+            least: 0,
             asking: None,
             dry: None,
             share: None,
@@ -193,12 +202,14 @@ impl Lease {
             return (Taking::Refused { wait: u64::MAX, basis: Basis::Quota }, Signal::Silent);
         }
         if u64::from(cost) <= self.balance(now) {
+            self.note_cost(cost);
             self.spent = self.spent.saturating_add(cost.into());
             return (Taking::Taken(Basis::Quota), self.look_ahead(now));
         }
         if let Some(wait) = self.dry_for(cost, now) {
             return (Taking::Refused { wait, basis: Basis::Quota }, Signal::Silent);
         }
+        self.note_cost(cost);
         self.missed = self.missed.saturating_add(cost);
         self.need = self.need.max(cost);
         let signal = self.ask_for(now);
@@ -279,7 +290,8 @@ impl Lease {
     #[must_use]
     pub fn has_news(&self, now: Monotonic) -> bool {
         let is_answered = self.asking.is_none_or(|asking| now.since(asking.reminded) >= REMIND_AFTER);
-        is_answered || self.balance(now) > 0
+        // An answer that came and was followed by the next question left something.
+        is_answered || self.balance(now) > self.need.saturating_sub(1).into()
     }
 
     /// Whether this node lives from its share.
@@ -295,7 +307,7 @@ impl Lease {
     /// Asks for the next lease before this one is used up, unless it is known that there is none.
     fn look_ahead(&mut self, now: Monotonic) -> Signal {
         let is_low = self.unspent() <= self.size / 2;
-        let is_dry = self.dry.is_some_and(|dry| now < dry.until && now.since(dry.said) < HOLDS_FOR);
+        let is_dry = self.dry.is_some_and(|dry| now < dry.holds);
         if is_low && !is_dry && self.asking.is_none() { self.ask_for(now) } else { Signal::Silent }
     }
 
@@ -314,10 +326,16 @@ impl Lease {
         }
     }
 
+    fn note_cost(&mut self, cost: u32) {
+        if self.least == 0 || cost < self.least {
+            self.least = cost;
+        }
+    }
+
     /// How long the key service said that so many tokens cannot be had.
     fn dry_for(&self, cost: u32, now: Monotonic) -> Option<u64> {
-        let dry = self.dry.filter(|dry| cost >= dry.need && now < dry.until)?;
-        let holds = self.asking.is_none() && now.since(dry.said) < HOLDS_FOR;
-        holds.then(|| dry.until.since(now))
+        let dry = self.dry.filter(|dry| (dry.least..=dry.most).contains(&cost) && now < dry.holds)?;
+        let until = if cost == dry.least { dry.until } else { dry.until_most };
+        self.asking.is_none().then(|| until.since(now))
     }
 }

@@ -74,14 +74,19 @@ fn without_trouble_a_demanding_team_gets_98_percent_of_its_limit() {
 const LEAST: f64 = 0.98;
 
 #[test]
-fn who_waits_as_told_for_one_token_of_a_bucket_on_one_node_is_let_through() {
-    for seed in 0..60 {
+fn a_lone_client_that_waits_as_told_is_let_through_at_any_node() {
+    for seed in 0..200 {
         let mut random = Random::new(seed);
-        let limit = Limit { quota: super::plan::quota(&mut random), promise: Promise::Bucket };
-        let client = Client { team: 0, node: None, manner: Manner::AsTold, most: 1, least: 1 };
-        let mut world = World::new(plan(limit, 1, vec![client], 20_000), random);
+        let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
+        let limit = Limit { quota: super::plan::quota(&mut random), promise };
+        let most = random.pick(&[1, 1, 2, 3, 5]).min(limit.quota.limit().get());
+        let least = random.pick(&[most, 1]);
+        let client = Client { team: 0, node: None, manner: Manner::AsTold, most, least };
+        let nodes = random.between(1, 4) as usize;
+        let mut world = World::new(plan(limit, nodes, vec![client], 20_000), random);
         world.is_lone = true;
         world.run();
-        assert_eq!(world.judge.complaints, Vec::<String>::new(), "seed {seed}: {limit:?}");
+        let case = format!("seed {seed}: {limit:?}, {nodes} nodes, requests of {least} to {most}");
+        assert_eq!(world.judge.complaints, Vec::<String>::new(), "{case}");
     }
 }

@@ -91,12 +91,19 @@ impl Service {
         self.told.iter().rfind(|((counter, of), _)| of == account && is_of_it(counter)).map(|(_, told)| told)
     }
 
-    /// As many as the fleet has left beside what is lent, or one more; asked of a copy, as a node of its own would.
+    /// As many as the fleet has left beside what is lent; asked of a copy, as a node of its own would.
     pub(super) fn left(&self, ask: &Ask, now: u64) -> u64 {
         let Some(mut book) = self.books.get(&ask.account).cloned() else { return u64::MAX };
         let nobody =
             Ask { seq: 1, granted: 0, void: 0, spent: 0, returned: 0, overdrawn: 0, settled: 0, ..ask.clone() };
-        let claim = Claim::read(Ask { need: 0, want: u32::MAX, ..nobody }).unwrap();
-        book.settle(&claim, "auditor", now, Lending::Lends).granted * 2
+        let mut granted = 0;
+        for seq in 1.. {
+            let claim = Claim::read(Ask { seq, granted, need: 1, want: u32::MAX, least: 1, ..nobody.clone() }).unwrap();
+            match book.settle(&claim, "auditor", now, Lending::Lends).granted {
+                all if all == granted => break,
+                more => granted = more,
+            }
+        }
+        granted
     }
 }

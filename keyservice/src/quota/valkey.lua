@@ -1,8 +1,8 @@
 -- One claim of one node about one account, settled at once: what keyservice/src/domain/quota does, in Valkey.
 --
 -- KEYS: the account's book, a hash; when this slot's memory began (0: nothing was ever spent before).
--- ARGV: node, seq (20 digits), granted, void, spent, returned, overdrawn, settled, need, want, limit, window (ms),
--- promise (bucket or strict), 1 if anything is lent or 0.
+-- ARGV: node, seq (20 digits), granted, void, spent, returned, overdrawn, settled, need, want, least, limit, window
+-- (ms), promise (bucket or strict), 1 if anything is lent or 0.
 -- Answers: granted, void, left, wait (ms, -1 for never), how many were lent now, 1 if this slot's memory begins now.
 --
 -- Numbers are doubles, exact up to 2^53; times are whole milliseconds. A seq may be any of 64 bits, so it stays text.
@@ -10,13 +10,15 @@ local now = redis.call('TIME')
 local clock = now[1] * 1000 + math.floor(now[2] / 1000)
 
 local TERM, LOAN_KEPT, BOOK_KEPT = 5500, 600000, 1200000
+local AWAITED, LEAST_PART = 2000, 64
 local PARTS, MOST_SPENT = 64, 2 ^ 40
 
 local book_key, born_key, node, seq = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local ask = {
   granted = tonumber(ARGV[3]), void = tonumber(ARGV[4]), spent = tonumber(ARGV[5]), returned = tonumber(ARGV[6]),
   overdrawn = tonumber(ARGV[7]), settled = tonumber(ARGV[8]), need = tonumber(ARGV[9]), want = tonumber(ARGV[10]),
-  limit = tonumber(ARGV[11]), window = tonumber(ARGV[12]), promise = ARGV[13], lends = ARGV[14] == '1',
+  least = tonumber(ARGV[11]), limit = tonumber(ARGV[12]), window = tonumber(ARGV[13]), promise = ARGV[14],
+  lends = ARGV[15] == '1',
 }
 
 local book, loans, begins = nil, {}, 0
@@ -70,14 +72,14 @@ local function read_loan(text)
   return {
     seq = last, granted = list[1], spent = list[2], returned = list[3], lapsed = list[4], recent = list[5],
     earlier = list[6], lapsed_at = list[7], overdrawn = list[8], expiry = list[9], last_grant = list[10],
-    is_changed = false,
+    awaited = list[11], awaited_at = list[12], is_changed = false,
   }
 end
 
 local function write_loan(loan)
   return loan.seq .. ' ' .. line({
     loan.granted, loan.spent, loan.returned, loan.lapsed, loan.recent, loan.earlier, loan.lapsed_at, loan.overdrawn,
-    loan.expiry, loan.last_grant,
+    loan.expiry, loan.last_grant, loan.awaited, loan.awaited_at,
   })
 end
 
@@ -354,14 +356,32 @@ local function settle_counts(loan)
   loan.overdrawn = math.max(loan.overdrawn, ask.overdrawn)
 end
 
+-- How much of so many one node is lent.
+local function part(tokens)
+  return math.min(tokens, math.max(math.ceil(tokens / 2), math.floor(book.limit / LEAST_PART)))
+end
+
+-- How many clients were told to come back for: they may come to any node.
+local function awaited()
+  local sum = 0
+  for _, loan in pairs(loans) do
+    if book.at < loan.awaited_at + AWAITED then sum = sum + loan.awaited end
+  end
+  return sum
+end
+
+-- Half of what is left, so that others find some too; more if the node cannot do with less. Who only looks ahead leaves
+-- what clients were told to come back for.
 local function grant_to(loan)
   if not ask.lends or ask.need > book.limit then return 0 end
   local left, has = available(), balance(loan)
-  local wanted = math.max(0, math.max(ask.need, ask.want) - has)
-  local gap = math.max(0, ask.need - has)
-  local enough = 0
-  if left >= gap then enough = gap end
-  return math.min(wanted, left, math.max(math.ceil(left / 2), enough))
+  if ask.need == 0 then
+    return math.min(part(math.max(0, left - awaited())), math.max(0, ask.want - has))
+  end
+  local enough = math.max(0, ask.need - has)
+  if enough > left then enough = math.max(0, ask.least - has) end
+  if enough > left then return 0 end
+  return math.min(math.max(0, math.max(ask.need, ask.want) - has), math.max(part(left), enough))
 end
 
 local function adopted()
@@ -369,6 +389,7 @@ local function adopted()
   return {
     seq = string.rep('0', 20), granted = ask.granted, spent = ask.spent, returned = ask.returned, lapsed = lapsed,
     recent = 0, earlier = 0, lapsed_at = 0, overdrawn = ask.settled, expiry = 0, last_grant = 0,
+    awaited = 0, awaited_at = 0,
   }
 end
 
@@ -395,6 +416,11 @@ end
 
 local function time_in_window(tokens, others, lent_now)
   local later, time = copy(), book.at
+  -- What was spent of them may be settled at any time, and then counts with the newest run.
+  local newest, last = #later.ends, later.since + math.floor(later.window / PARTS) - 1
+  if newest > 0 and lent_now > 0 and book.at <= last then
+    later.ends[newest] = math.max(later.ends[newest], last)
+  end
   for _, loan in ipairs(others) do
     time, lent_now = math.max(time, loan.expiry), lent_now - loan.tokens
     prolong(later, time)
@@ -408,28 +434,40 @@ local function time_in_window(tokens, others, lent_now)
   return at
 end
 
-local function wait(loan)
-  local gap = ask.need - balance(loan)
-  if gap <= 0 then return 0 end
-  if ask.need > book.limit then return -1 end
+-- When there are as many as a request costs at least, if nobody else asks: at any node, so that what this one still has
+-- does not help. -1: never.
+local function time_of_next(loan)
+  if math.max(ask.least, ask.need) > book.limit then return -1 end
+  if ask.least <= available() then return book.at end
+  -- While the node can go on, that is only known if it does not depend on when it will say what it spent.
+  local fills_beside = book.promise == 'bucket' and ask.least <= capacity(lent())
+  if balance(loan) >= ask.least and not fills_beside then return book.at end
   local leases = {}
   for name, other in pairs(loans) do
-    if name ~= node and (balance(other) > 0 or other.recent > 0) then
-      leases[#leases + 1] = { expiry = other.expiry, tokens = balance(other) }
+    local tokens = balance(other)
+    if tokens > 0 or (other.recent > 0 and name ~= node) then
+      leases[#leases + 1] = { expiry = other.expiry, tokens = tokens }
     end
   end
-  local others, own = #leases, { expiry = loan.expiry, tokens = 0 }
-  if balance(loan) > 0 then leases[#leases + 1] = own end
   table.sort(leases, by_expiry)
-  if book.promise == 'strict' then return math.max(1, time_in_window(gap, leases, lent()) - clock) end
-  local time = time_in_bucket(gap, leases, lent())
-  -- What the node has already is given back if its lease ends before that. Then its room may be taken: by what others
-  -- give back, or, in a full bucket, by a part of a token.
-  if balance(loan) > 0 and time >= loan.expiry and (others > 0 or ask.need == book.limit) then
-    own.tokens = balance(loan)
-    time = time_in_bucket(ask.need, leases, lent())
-  end
+  local time_in = book.promise == 'bucket' and time_in_bucket or time_in_window
+  return math.max(book.at + 1, time_in(ask.least, leases, lent()))
+end
+
+local function wait(loan)
+  local time = time_of_next(loan)
+  if time == -1 then return -1 end
+  if time <= book.at then return 0 end
   return math.max(1, time - clock)
+end
+
+local function note_awaited(loan)
+  local time = ask.want > 0 and time_of_next(loan) or 0
+  if time > book.at then
+    loan.awaited, loan.awaited_at = ask.least, time
+  elseif ask.need > 0 then
+    loan.awaited, loan.awaited_at = 0, 0
+  end
 end
 
 local function left_for_others()
@@ -467,6 +505,7 @@ if seq > loan.seq then
   grant = grant_to(loan)
   lend(grant)
   loan.granted, loan.last_grant, loan.expiry = loan.granted + grant, grant, book.at + TERM
+  note_awaited(loan)
 end
 local answer = { loan.granted, loan.lapsed, left_for_others(), wait(loan), grant, begins }
 save()

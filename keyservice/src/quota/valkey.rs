@@ -245,7 +245,8 @@ fn arguments(asker: &Asker, claim: &Claim, lending: Lending) -> Vec<Vec<u8>> {
     let keys = [format!("{{tk{slot:02}}}book:{name}"), born_key(slot), asker.counter(claim)];
     let seq = format!("{:020}", ask.seq);
     let counts = [ask.granted, ask.void, ask.spent, ask.returned, ask.overdrawn, ask.settled];
-    let numbers = counts.into_iter().chain([ask.need.into(), ask.want.into(), ask.limit.into(), window]);
+    let wishes = [ask.need, ask.want, ask.least, ask.limit].map(u64::from);
+    let numbers = counts.into_iter().chain(wishes).chain([window]);
     let words = keys.into_iter().chain([seq]).chain(numbers.map(|number| number.to_string()));
     words.chain([promise.to_owned(), lends.to_owned()]).map(String::into_bytes).collect()
 }

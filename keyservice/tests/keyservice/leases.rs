@@ -21,6 +21,7 @@ fn ask(team: &str) -> Ask {
         settled: 0,
         need: 1,
         want: 10,
+        least: 1,
         limit: 100,
         window: 100,
         promise: Promise::Bucket,

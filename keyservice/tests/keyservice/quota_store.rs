@@ -16,7 +16,7 @@ async fn service_on(url: &str, folder: Folder) -> Service {
 fn question(node: &str, seq: u64, granted: u64, need: u32) -> Value {
     let ask = json!({
         "account": {"team": "acme"}, "since": 7, "seq": seq, "granted": granted, "void": 0, "spent": 0, "returned": 0, "overdrawn": 0,
-        "settled": 0, "need": need, "want": need, "limit": 100, "window": 1000, "promise": "bucket",
+        "settled": 0, "need": need, "want": need, "least": 1, "limit": 100, "window": 1000, "promise": "bucket",
     });
     json!({ "node": node, "instance": "default", "nonce": 7, "asks": [ask] })
 }

@@ -109,16 +109,17 @@ fn where_nothing_is_left_all_are_told_when_there_will_be_and_nobody_asks_until_t
     answer(&mut lease, draft, &lent(&question, 0, 700), 10, 20);
     let refused = |wait| (Taking::Refused { wait, basis: Basis::Quota }, Signal::Silent);
     assert_eq!(take(&mut lease, 20, 1), refused(700));
-    assert_eq!(take(&mut lease, 719, 1), refused(1));
-    assert_eq!(take(&mut lease, 720, 1), (Taking::Wait, Signal::Ask));
+    assert_eq!(take(&mut lease, 709, 1), refused(11));
+    // It may have been said when the question was put: for whom another node told to come now, the answer may be better.
+    assert_eq!(take(&mut lease, 710, 1), (Taking::Wait, Signal::Ask));
     assert_eq!(take(&mut lease, 720, 301), refused(u64::MAX));
-    // What was said a second ago may have changed, when another node has given back what it did not need.
+    // What was said 2.5 s ago may have changed, when another node has given back what it did not need.
     let mut other = cold();
     let _ = take(&mut other, 10, 1);
     let (draft, question) = ask(&mut other, 10);
     answer(&mut other, draft, &lent(&question, 0, 70_000), 10, 20);
-    assert_eq!(take(&mut other, 1019, 1), refused(69_001));
-    assert_eq!(take(&mut other, 1020, 1), (Taking::Wait, Signal::Ask));
+    assert_eq!(take(&mut other, 2519, 1), refused(67_501));
+    assert_eq!(take(&mut other, 2520, 1), (Taking::Wait, Signal::Ask));
     // What is said of an old limit does not hold for a new one.
     answer(&mut lease, draft, &lent(&question, 0, 700), 10, 20);
     let taking = lease.take(Limit::bucket(600, 300), FLEET, Monotonic(30), 1, Patience::Left);

@@ -48,7 +48,7 @@ struct Place {
 
 #[derive(Debug)]
 enum Event {
-    Send { client: usize, waited: bool },
+    Send { client: usize, again: Option<u32> },
     Tick(Place),
     Message(Place),
     LookAfter { node: usize, life: u64 },
@@ -104,7 +104,7 @@ impl World {
         (0..nodes).for_each(|node| world.start(node));
         for client in 0..world.plan.clients.len() {
             let first = world.random.between(0, 1000);
-            world.at(first, Event::Send { client, waited: false });
+            world.at(first, Event::Send { client, again: None });
         }
         for (time, trouble) in world.plan.trouble.clone() {
             world.at(time, Event::Trouble(trouble));
@@ -159,7 +159,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Send { client, waited } => self.send(client, waited),
+            Event::Send { client, again } => self.send(client, again),
             Event::Tick(place) => self.tick(place),
             Event::Message(place) => self.wake(place),
             Event::LookAfter { node, life } => self.look_after(node, life),

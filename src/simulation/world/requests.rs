@@ -10,21 +10,23 @@ use crate::{
 };
 
 impl World {
-    pub(super) fn send(&mut self, number: usize, waited: bool) {
+    /// A client's next request, or the one that it was told to bring again, which costs so much.
+    pub(super) fn send(&mut self, number: usize, again: Option<u32>) {
         if self.now >= self.plan.end {
             return;
         }
         let client = self.plan.clients[number];
         let count = match client.manner {
             Manner::Bursts { count, pause } => {
-                self.soon(2 * pause, Event::Send { client: number, waited: false });
+                self.soon(2 * pause, Event::Send { client: number, again: None });
                 count
             }
             Manner::AsTold => 1,
         };
         for _ in 0..count {
             let node = client.node.unwrap_or_else(|| self.random.number() as usize % self.nodes.len());
-            let cost = self.random.between(client.least.into(), client.most.into()) as u32;
+            let drawn = self.random.between(client.least.into(), client.most.into()) as u32;
+            let (cost, waited) = (again.unwrap_or(drawn), again.is_some());
             self.ask(node, Request { client: Some(number), team: client.team, cost, waited });
         }
     }
@@ -139,8 +141,8 @@ impl World {
         if let (Some(next), Some(client)) = (next, request.client)
             && self.plan.clients[client].manner == Manner::AsTold
         {
-            let waited = matches!(taking, Taking::Refused { .. });
-            self.at(now + next, Event::Send { client, waited });
+            let again = matches!(taking, Taking::Refused { .. }).then_some(request.cost);
+            self.at(now + next, Event::Send { client, again });
         }
         true
     }

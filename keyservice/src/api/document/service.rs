@@ -216,6 +216,9 @@ struct LeaseAsk {
     need: u32,
     /// The balance that it would like to have.
     want: u32,
+    /// What a request costs at least: it is told when there are so many.
+    #[schema(minimum = 1)]
+    least: u32,
     /// The limit.
     #[schema(minimum = 1)]
     limit: u32,

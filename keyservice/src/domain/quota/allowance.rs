@@ -110,6 +110,11 @@ impl Allowance {
         }
     }
 
+    /// Whether so many come back by themselves, whatever becomes of those that are lent.
+    pub(super) fn fills_beside(&self, tokens: u64, scene: Scene) -> bool {
+        matches!(self, Self::Bucket(_)) && tokens <= scene.capacity()
+    }
+
     /// Tokens become lent.
     pub(super) fn lend(&mut self, tokens: u64, quota: Quota) {
         if let Self::Bucket(bucket) = self {
@@ -151,8 +156,12 @@ impl Allowance {
     /// are part of what is lent, end without a word. The limit less what else is lent must be as many. A lease of which
     /// nothing counts as spent has 0 tokens.
     pub(super) fn time_of(mut self, tokens: u64, mut scene: Scene, leases: &[(u64, u64)]) -> u64 {
+        // What was spent of them may be settled at any time, and then counts with the newest run.
+        if let (Self::Strict(runs), true) = (&mut self, leases.iter().any(|(_, lent)| *lent > 0)) {
+            runs.prolong_to_end(scene.now, window_ms(scene.quota));
+        }
         for (end, lent) in leases {
-            if matches!(self, Self::Bucket(_)) && tokens <= scene.capacity() {
+            if self.fills_beside(tokens, scene) {
                 break;
             }
             let elapsed = end.saturating_sub(scene.now);

@@ -8,7 +8,7 @@ use tollkeeper_contract::{
 };
 
 use super::{
-    BOOK_KEPT_MS, Claim,
+    BOOK_KEPT_MS, Claim, LEAST_PART,
     allowance::{Allowance, Scene, window_ms},
     loan::Loan,
 };
@@ -68,6 +68,7 @@ impl Book {
             loan.granted = loan.granted.saturating_add(grant);
             loan.last_grant = grant;
             loan.extend(self.at);
+            self.note_awaited(ask, &mut loan);
         }
         let lent = self.answer(ask, &loan, clock);
         self.loans.insert(node.to_owned(), loan);
@@ -160,17 +161,41 @@ impl Book {
         self.allowance.overdraw(overdrawn, self.scene(loan.balance()));
     }
 
-    /// How many to lend: half of what is left, so that others find some too; more if the node cannot do with less.
+    /// How many to lend: half of what is left, so that others find some too; more if the node cannot do with less. Who
+    /// only looks ahead leaves what clients were told to come back for.
     fn grant(&self, ask: &Ask, loan: &Loan) -> u64 {
-        let (need, balance) = (u64::from(ask.need), loan.balance());
-        if need > self.limit() {
+        let balance = loan.balance();
+        if u64::from(ask.need) > self.limit() {
             return 0;
         }
         let available = self.allowance.available(self.scene(balance));
-        let wanted = need.max(ask.want.into()).saturating_sub(balance);
-        let gap = need.saturating_sub(balance);
-        let enough = if available >= gap { gap } else { 0 };
-        wanted.min(available).min(available.div_ceil(2).max(enough))
+        let missing = |tokens: u32| u64::from(tokens).saturating_sub(balance);
+        if ask.need == 0 {
+            return self.part(available.saturating_sub(self.awaited(loan))).min(missing(ask.want));
+        }
+        let Some(enough) = [ask.need, ask.least].map(missing).into_iter().find(|gap| *gap <= available) else {
+            return 0;
+        };
+        missing(ask.need.max(ask.want)).min(self.part(available).max(enough))
+    }
+
+    /// How much of so many one node is lent.
+    fn part(&self, tokens: u64) -> u64 {
+        tokens.div_ceil(2).max(self.limit() / LEAST_PART).min(tokens)
+    }
+
+    /// How many clients were told to come back for: they may come to any node.
+    fn awaited(&self, own: &Loan) -> u64 {
+        self.loans.values().chain([own]).map(|loan| loan.is_awaiting(self.at)).fold(0, u64::saturating_add)
+    }
+
+    fn note_awaited(&self, ask: &Ask, loan: &mut Loan) {
+        let time = if ask.want > 0 { self.time_of_next(ask, loan) } else { 0 };
+        if time > self.at && time < u64::MAX {
+            (loan.awaited, loan.awaited_at) = (ask.least.into(), time);
+        } else if ask.need > 0 {
+            (loan.awaited, loan.awaited_at) = (0, 0);
+        }
     }
 
     fn answer(&self, ask: &Ask, loan: &Loan, clock: u64) -> Lent {
@@ -182,34 +207,32 @@ impl Book {
             granted: loan.granted,
             void: loan.lapsed,
             left,
-            wait_ms: self.wait(ask.need.into(), loan, clock),
+            // The clock may be behind: then nothing comes back until it has caught up.
+            wait_ms: match self.time_of_next(ask, loan) {
+                time if time <= self.at => 0,
+                u64::MAX => u64::MAX,
+                time => time.saturating_sub(clock).max(1),
+            },
         }
     }
 
-    /// Milliseconds until the node can have the balance that it needs, if nobody else asks.
-    fn wait(&self, need: u64, loan: &Loan, clock: u64) -> u64 {
-        let Some(gap) = need.checked_sub(loan.balance()).filter(|gap| *gap > 0) else { return 0 };
-        if need > self.limit() {
+    /// When there are as many as a request costs at least, if nobody else asks: at any node, so that what this one still
+    /// has does not help.
+    fn time_of_next(&self, ask: &Ask, loan: &Loan) -> u64 {
+        let (least, scene) = (u64::from(ask.least), self.scene(loan.balance()));
+        if least.max(ask.need.into()) > self.limit() {
             return u64::MAX;
         }
-        let others = || self.loans.values().filter(|loan| loan.balance() > 0 || loan.recent > 0);
-        let time_of = |tokens, own| {
-            let own = Some((loan.expiry, own)).filter(|_| loan.balance() > 0);
-            let mut leases: Vec<_> = others().map(|loan| (loan.expiry, loan.balance())).chain(own).collect();
-            leases.sort_unstable();
-            self.allowance.clone().time_of(tokens, self.scene(loan.balance()), &leases)
-        };
-        // What the node has already is given back if its lease ends before that.
-        let time = match (&self.allowance, time_of(gap, 0)) {
-            (Allowance::Bucket(_), time) if loan.balance() > 0 && time >= loan.expiry => {
-                // Then its room may be taken: by what others give back, or, in a full bucket, by a part of a token.
-                let has_room = others().next().is_none() && need < self.limit();
-                if has_room { time } else { time_of(need, loan.balance()) }
-            }
-            (_, time) => time,
-        };
-        // The clock may be behind: then nothing comes back until it has caught up.
-        time.saturating_sub(clock).max(1)
+        // While the node can go on, that is only known if it does not depend on when it will say what it spent.
+        let is_open = loan.balance() >= least && !self.allowance.fills_beside(least, scene);
+        if is_open || least <= self.allowance.available(scene) {
+            return self.at;
+        }
+        let own = Some(loan).filter(|loan| loan.balance() > 0);
+        let leases = self.loans.values().filter(|loan| loan.balance() > 0 || loan.recent > 0).chain(own);
+        let mut leases: Vec<_> = leases.map(|loan| (loan.expiry, loan.balance())).collect();
+        leases.sort_unstable();
+        self.allowance.clone().time_of(least, scene, &leases).max(self.at.saturating_add(1))
     }
 
     /// As it is now; `balance` is of a loan that is not among the others at the moment.

@@ -54,6 +54,9 @@ impl Claim {
         if balance(&ask) > u32::MAX.into() {
             return wrong("granted", "no quota is so large that this could be lent");
         }
+        if ask.least == 0 {
+            return wrong("least", "must be 1 or more");
+        }
         if ask.settled > ask.overdrawn {
             return wrong("settled", "more was settled than overdrawn");
         }

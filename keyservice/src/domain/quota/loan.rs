@@ -2,7 +2,7 @@
 
 use tollkeeper_contract::lease::Ask;
 
-use super::{LOAN_KEPT_MS, MARGIN_MS, TERM_MS};
+use super::{AWAITED_MS, LOAN_KEPT_MS, MARGIN_MS, TERM_MS};
 
 /// One node's part in a book. The counts are sums, and only `lapsed` ever falls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub(super) struct Loan {
     /// When the lease ends.
     pub(super) expiry: u64,
     pub(super) last_grant: u64,
+    /// How many its clients were told to come back for, and when.
+    pub(super) awaited: u64,
+    pub(super) awaited_at: u64,
 }
 
 /// Tokens that are settled, by what had become of them.
@@ -48,6 +51,8 @@ impl Loan {
             seq: 0,
             expiry: 0,
             last_grant: 0,
+            awaited: 0,
+            awaited_at: 0,
         }
     }
 
@@ -69,6 +74,11 @@ impl Loan {
 
     pub(super) fn extend(&mut self, now: u64) {
         self.expiry = now.saturating_add((TERM_MS + MARGIN_MS).into());
+    }
+
+    /// How many its clients will still come back for.
+    pub(super) fn is_awaiting(&self, now: u64) -> u64 {
+        if now < self.awaited_at.saturating_add(AWAITED_MS) { self.awaited } else { 0 }
     }
 
     pub(super) fn is_forgotten(&self, now: u64) -> bool {

@@ -27,6 +27,12 @@ pub const TERM_MS: u32 = 5_000;
 /// How much later a lease ends here: the node's clock may be slower.
 pub const MARGIN_MS: u32 = 500;
 
+/// How much later than told a client may come back: what it was told in whole seconds, and its way.
+const AWAITED_MS: u64 = 2_000;
+
+/// A lease is at least this part of the limit, if so much is left: else the last tokens would take the most questions.
+const LEAST_PART: u64 = 64;
+
 /// How long what is known of a node is kept after its lease ended: questions that arrive late are still told apart.
 const LOAN_KEPT_MS: u64 = 10 * 60 * 1000;
 

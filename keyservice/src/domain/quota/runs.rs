@@ -48,6 +48,14 @@ impl Runs {
         Some(newest)
     }
 
+    /// Prolongs the newest run as far as it can still become, if something is spent from `now` on.
+    pub(super) fn prolong_to_end(&mut self, now: u64, window: u64) {
+        let end = self.since.saturating_add(window / PARTS).saturating_sub(1);
+        if let Some(newest) = self.runs.last_mut().filter(|_| now <= end) {
+            newest.end = newest.end.max(end);
+        }
+    }
+
     /// Takes back what was counted as spent at a time whose run is still there.
     pub(super) fn credit(&mut self, tokens: u64, spent_at: u64) {
         if let Some(run) = self.runs.iter_mut().find(|run| run.end >= spent_at) {

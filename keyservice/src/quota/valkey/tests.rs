@@ -44,7 +44,7 @@ impl Timed {
     fn new(server: &lab::valkey::Valkey) -> Self {
         const CLOCK: &str = "local now = redis.call('TIME')\n";
         assert_eq!(SCRIPT.matches(CLOCK).count(), 1);
-        let source = SCRIPT.replace(CLOCK, "local now = { ARGV[15], ARGV[16] }\n");
+        let source = SCRIPT.replace(CLOCK, "local now = { ARGV[16], ARGV[17] }\n");
         Self(Valkey::running(server.url().into_connection_info().unwrap(), source))
     }
 
@@ -120,7 +120,8 @@ impl Fleet {
         let most = dice.of(&[1, 3, limit / 4, limit, limit.saturating_add(1)]);
         let need = u32::try_from(dice.below(u64::from(most) + 1)).unwrap();
         let want = u32::try_from(dice.below(u64::from(most) + 1)).unwrap();
-        let claim = node.claim(self.terms, need, want);
+        let least = u32::try_from(dice.below(u64::from(need) + 1)).unwrap().max(1);
+        let claim = node.claim_from(self.terms, least, need, want);
         self.sent.push((node.name.clone(), claim.clone()));
         let lending = if dice.below(10) == 0 { Lending::OnlySettles } else { Lending::Lends };
         (index, node.name.clone(), claim, lending)

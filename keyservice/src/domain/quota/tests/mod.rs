@@ -180,7 +180,7 @@ fn memory_that_was_lost_gives_nobody_a_fresh_quota() {
     let mut book = Book::open(&claim, Opening::EmptySince(1_000), 1_000);
     node.asks(&mut book, BUCKET, 41, 41, 1_000);
     assert_eq!(node.balance(), 40, "it keeps what it has, and gets no more");
-    assert_eq!(node.asks(&mut book, BUCKET, 41, 41, 2_000).wait_ms, 0);
+    assert_eq!(node.needs(&mut book, BUCKET, 41, 2_000), 0);
 
     let mut node = Node::new("a");
     let mut book = Book::open(&node.claim(STRICT, 0, 0), Opening::EmptySince(1_000), 1_000);

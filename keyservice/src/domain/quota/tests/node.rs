@@ -47,6 +47,11 @@ impl Node {
 
     /// The node's next question.
     pub(crate) fn claim(&mut self, terms: Terms, need: u32, want: u32) -> Claim {
+        self.claim_from(terms, need.max(1), need, want)
+    }
+
+    /// The same, when the requests that wait cost from `least` to `need`.
+    pub(crate) fn claim_from(&mut self, terms: Terms, least: u32, need: u32, want: u32) -> Claim {
         self.seq += 1;
         // What it was told not to spend, and did not, it gives back.
         self.returned += self.void.min(self.granted - self.spent - self.returned);
@@ -63,6 +68,7 @@ impl Node {
             settled: self.settled,
             need,
             want,
+            least,
             limit: terms.limit,
             window: terms.window,
             promise: terms.promise,
@@ -75,6 +81,12 @@ impl Node {
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
         self.settled = self.overdrawn;
+    }
+
+    /// Asks for what one request costs; gives for how long that has to wait: not at all if the node can serve it now.
+    pub(crate) fn needs(&mut self, book: &mut Book, terms: Terms, cost: u32, clock: u64) -> u64 {
+        let wait = self.asks(book, terms, cost, cost, clock).wait_ms;
+        if self.balance() >= cost.into() { 0 } else { wait }
     }
 
     /// Asks, and gets the answer at once.
