@@ -18,7 +18,7 @@ const LEAST_TIME: u64 = 100;
 
 /// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
 const CROWD_PART: u32 = 16;
-const LONGEST_FOR_CROWD: u64 = 2500;
+const LONGEST_FOR_CROWD: u64 = 5000;
 
 /// How often strict leases are settled in a window, and the shortest time between, in milliseconds.
 const STRICT_PARTS: u64 = 128;
@@ -33,16 +33,8 @@ pub struct Draft {
     need: u32,
     want: u32,
     least: u32,
-    missed: u32,
     spent: u64,
     overdrawn: u64,
-}
-
-impl Draft {
-    /// Whether more than one request waits.
-    fn has_crowd(self) -> bool {
-        self.missed > self.need
-    }
 }
 
 /// An answer to a draft.
@@ -78,7 +70,6 @@ impl Lease {
             need: self.need,
             want: self.wanted(demand, now),
             least: self.least.max(1),
-            missed: self.missed,
             spent: self.spent,
             overdrawn: self.overdrawn,
         }
@@ -136,23 +127,24 @@ impl Lease {
         if only_settles {
             return;
         }
-        self.missed = 0;
-        self.need = 0;
-        self.least = 0;
         self.asking = None;
         self.share = None;
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
         self.dry = (1..u64::MAX).contains(&lent.wait_ms).then(|| self.told_to_wait(draft, sent, lent.wait_ms, now));
+        (self.missed, self.need, self.least) = (0, 0, 0);
     }
 
     fn told_to_wait(&self, draft: Draft, sent: Monotonic, wait: u64, now: Monotonic) -> Dry {
-        let wait = wait.saturating_add(self.time_for_crowd(draft));
-        let (least, until) = (draft.least, now.after(wait));
+        // More than one request waits.
+        let is_crowd = self.missed > draft.need.max(self.need);
+        let longer = if is_crowd { self.time_for_crowd(draft.least) } else { 0 };
+        let (least, wait) = (draft.least, wait.saturating_add(longer));
+        let until = now.after(wait);
         // The key service may have said it at any time since it was asked: clients are told the latest, and here the
         // earliest counts, for whom another node told it.
-        let holds = sent.after(wait).min(now.after(HOLDS_FOR));
+        let holds = sent.after(wait).min(now.after(HOLDS_FOR.max(longer)));
         let told = Dry { holds, least, until, most: least, until_most: until };
-        if !draft.has_crowd() && self.balance(now) >= draft.need.into() {
+        if !is_crowd && self.balance(now) >= draft.need.into() {
             // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
             return Dry { most: 0, ..told };
         }
@@ -162,14 +154,11 @@ impl Lease {
         }
     }
 
-    /// How much longer it takes, in milliseconds, until there is enough for a crowd, if one waits here: so that a
-    /// question is worth it, and not each token takes one.
-    fn time_for_crowd(&self, draft: Draft) -> u64 {
-        if !draft.has_crowd() {
-            return 0;
-        }
+    /// How much longer it takes, in milliseconds, until there is enough for a crowd and not only for one request: so that
+    /// a question is worth it, and not each token takes one.
+    fn time_for_crowd(&self, least: u32) -> u64 {
         let limit = self.limit.quota.limit().get();
-        let crowd = u64::from((limit / CROWD_PART).saturating_sub(draft.least));
+        let crowd = u64::from((limit / CROWD_PART).saturating_sub(least));
         let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
         (crowd.saturating_mul(window) / u64::from(limit)).min(LONGEST_FOR_CROWD)
     }

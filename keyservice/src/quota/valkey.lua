@@ -10,7 +10,7 @@ local now = redis.call('TIME')
 local clock = now[1] * 1000 + math.floor(now[2] / 1000)
 
 local TERM, LOAN_KEPT, BOOK_KEPT = 5500, 600000, 1200000
-local AWAITED, LEAST_PART = 2000, 64
+local AWAITED, LEAST_PART = 2000, 32
 local PARTS, MOST_SPENT = 64, 2 ^ 40
 
 local book_key, born_key, node, seq = KEYS[1], KEYS[2], ARGV[1], ARGV[2]

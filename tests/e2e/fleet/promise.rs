@@ -18,11 +18,12 @@ const QUOTA: Quota = Quota { limit: 300, window: Duration::from_secs(300) };
 async fn hurried(promise: &str) -> (Record, u64) {
     let fleet = fleet(QUOTA, json!({ "promise": promise, "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
+    let before = calls_for_leases(&fleet).await;
     let record = Demand::start(&fleet, PATH, &key, Wish::at_once(REQUESTS)).ended().await;
     assert_eq!(record.seen().len() as u64, REQUESTS);
     record.assert_decided();
     assert_eq!(fleet.hits(), record.admitted(), "what was refused never reached an upstream");
-    let calls = calls_for_leases(&fleet).await;
+    let calls = calls_for_leases(&fleet).await - before;
     report(&format!("{REQUESTS} requests at once, {promise}"), QUOTA, &record, calls);
     (record, calls)
 }

@@ -16,17 +16,17 @@ fn fresh(terms: Terms, clock: u64) -> Book {
 
 #[test]
 fn a_lease_shrinks_with_what_is_left_down_to_one() {
-    let (mut book, mut node) = (fresh(BUCKET, 0), Node::new("a"));
-    let sizes: Vec<u64> = (0..9)
-        .map(|_| {
-            let before = node.balance();
-            node.asks(&mut book, BUCKET, 1, 1000, 0);
-            let size = node.balance() - before;
-            node.spends(node.balance());
+    for (limit, expected) in [(100, [50, 25, 13, 6, 3, 3, 0]), (20, [10, 5, 3, 1, 1, 0, 0])] {
+        let terms = Terms { limit, ..BUCKET };
+        let (mut book, mut node) = (fresh(terms, 0), Node::new("a"));
+        let sizes = expected.map(|_| {
+            node.asks(&mut book, terms, 1, 1000, 0);
+            let size = node.balance();
+            node.spends(size);
             size
-        })
-        .collect();
-    assert_eq!(sizes, [50, 25, 13, 6, 3, 2, 1, 0, 0]);
+        });
+        assert_eq!(sizes, expected);
+    }
 }
 
 #[test]
