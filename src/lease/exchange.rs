@@ -37,6 +37,13 @@ pub struct Draft {
     overdrawn: u64,
 }
 
+impl Dry {
+    /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
+    fn for_looking_ahead(now: Monotonic) -> Self {
+        Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now }
+    }
+}
+
 /// An answer to a draft.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
@@ -108,7 +115,7 @@ impl Lease {
         }
         self.answered = draft.seq;
         self.answered_at = now;
-        let before = self.unspent();
+        let (before, granted) = (self.unspent(), self.granted);
         self.granted = self.granted.max(lent.granted);
         self.void = lent.void;
         if only_settles {
@@ -130,7 +137,11 @@ impl Lease {
         self.asking = None;
         self.share = None;
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
-        self.dry = (1..u64::MAX).contains(&lent.wait_ms).then(|| self.told_to_wait(draft, sent, lent.wait_ms, now));
+        self.dry = match lent.wait_ms {
+            0 if self.granted == granted && self.balance(now) < draft.want.into() => Some(Dry::for_looking_ahead(now)),
+            0 | u64::MAX => None,
+            wait => Some(self.told_to_wait(draft, sent, wait, now)),
+        };
         (self.missed, self.need, self.least) = (0, 0, 0);
     }
 
@@ -148,7 +159,7 @@ impl Lease {
             // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
             return Dry { most: 0, ..told };
         }
-        match self.dry.filter(|dry| now < dry.holds && dry.least < least) {
+        match self.dry.filter(|dry| now < dry.holds && dry.least < least && dry.most > 0) {
             Some(dry) => Dry { holds: dry.holds.min(holds), most: least, until_most: until, ..dry },
             None => told,
         }
