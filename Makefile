@@ -46,11 +46,6 @@ ARGS ?=
 NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
 export NEXTEST_TEST_THREADS
 
-# What is built of the workspace. With tests, dependencies get the features that tests ask for: asked for together with
-# their tests, the programs and all below them are not compiled twice.
-BUILT := --bins
-test: BUILT := --lib --bins --tests
-
 .PHONY: help run test schemathesis figure check filter programs envoy env clean rust-tools python-tools
 
 help: ## This list
@@ -83,7 +78,7 @@ test: programs filter envoy
 		echo "==> Tests, with cargo test"
 		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
 	fi
-	[ -n "$(ARGS)" ] || $(MAKE) schemathesis BUILT="$(BUILT)"
+	[ -n "$(ARGS)" ] || $(MAKE) schemathesis
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"
@@ -121,7 +116,8 @@ filter: rust-tools programs ## cargo decides whether there is anything to build,
 
 programs: rust-tools
 	@echo "==> Building the key service and the lab"
-	cargo build --workspace $(BUILT)
+	# There are no examples, but they would have the features of tests: so tests find all of this as they need it.
+	cargo build --workspace --bins --examples
 
 envoy: python-tools
 	@$(FIND_ENVOY)
