@@ -113,7 +113,7 @@ pub struct Answer {
     /// For how long balances may be spent, counted from the moment when the *question* was sent, in milliseconds.
     pub term_ms: u32,
     /// Whether this only settles: the fleet comes back from an outage, and nothing is lent until every node has said
-    /// what it spent meanwhile. Then [`Lent::wait_ms`] says nothing.
+    /// what it spent meanwhile. Then [`Lent::wait_ms`] says when that begins.
     pub only_settles: bool,
     /// One for each account that was asked about and could be answered.
     pub lent: Vec<Lent>,
@@ -134,7 +134,7 @@ pub struct Lent {
     pub left: u64,
     /// Milliseconds, counted from the arrival of the *answer*, until as many as a request costs at least are there beyond
     /// the balance, for a lone client at any node. 0: there are now, or that depends on when the balance is spent.
-    /// [`u64::MAX`]: never.
+    /// [`u64::MAX`]: never. In an answer that only settles: until something is lent again, at the earliest.
     pub wait_ms: u64,
 }
 

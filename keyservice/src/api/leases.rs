@@ -17,7 +17,8 @@ use crate::{
     },
     edge, fleet,
     metrics::{LeaseOutcome, QuotaOutcome},
-    quota::{Asker, QuotaError},
+    quota::{Answered, Asker, QuotaError},
+    store::StoreError,
 };
 
 /// The longest name of an instance, in bytes.
@@ -39,15 +40,13 @@ pub(super) async fn ask(
     answered
 }
 
-async fn answer(app: &App, question: Question) -> Result<Response, Problem> {
+async fn answer(app: &Arc<App>, question: Question) -> Result<Response, Problem> {
     let asker = asker(&question)?;
     let nonce = question.nonce;
     let claims = claims(question.asks)?;
-    let began = Instant::now();
-    let answered = app.quotas.answer(&asker, &claims, &app.store).await;
-    let outcome = if answered.is_ok() { QuotaOutcome::Answered } else { QuotaOutcome::Failed };
-    app.metrics.count_quota_calls(claims.len(), outcome, began.elapsed());
-    let answered = answered?;
+    // Also if the node does not stay to hear of it: when it gave up because the books cannot be kept, that must be noted.
+    let settled = tokio::spawn(settle(Arc::clone(app), asker, claims)).await;
+    let answered = settled.map_err(|_| QuotaError::Database(StoreError::Interrupted))??;
     let granted = answered.settled.iter().map(|settled| settled.grant).fold(0, u64::saturating_add);
     let only_settles = answered.lending == Lending::OnlySettles;
     app.metrics.count_leases(if only_settles { LeaseOutcome::Settled } else { LeaseOutcome::Lent { granted } });
@@ -58,6 +57,14 @@ async fn answer(app: &App, question: Question) -> Result<Response, Problem> {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "answer_failed", "the answer cannot be written")
     })?;
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
+}
+
+async fn settle(app: Arc<App>, asker: Asker, claims: Vec<Claim>) -> Result<Answered, QuotaError> {
+    let began = Instant::now();
+    let answered = app.quotas.answer(&asker, &claims, &app.store).await;
+    let outcome = if answered.is_ok() { QuotaOutcome::Answered } else { QuotaOutcome::Failed };
+    app.metrics.count_quota_calls(claims.len(), outcome, began.elapsed());
+    answered
 }
 
 fn asker(question: &Question) -> Result<Asker, Problem> {

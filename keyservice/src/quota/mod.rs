@@ -163,7 +163,14 @@ impl Quotas {
         };
         let books = kept.map_err(|cause| self.failed(cause))?;
         self.note_success(books.begin);
-        Ok(Answered { settled: books.settled, lending })
+        // Others may have failed meanwhile. Then nodes give back what was lent by this.
+        let lending = if self.lending() == Lending::OnlySettles { Lending::OnlySettles } else { lending };
+        let mut settled = books.settled;
+        if lending == Lending::OnlySettles {
+            let wait_ms = self.settles_for();
+            settled.iter_mut().for_each(|settled| settled.lent.wait_ms = wait_ms);
+        }
+        Ok(Answered { settled, lending })
     }
 
     /// How many nodes are live, at least 1; `count` is asked at most once a second.
@@ -200,6 +207,17 @@ impl Quotas {
             Trust::Settling(until) if Instant::now() < until => Lending::OnlySettles,
             Trust::Settling(_) | Trust::Sound => Lending::Lends,
         }
+    }
+
+    /// For how many milliseconds nothing is lent, at least.
+    fn settles_for(&self) -> u64 {
+        let left = match *self.trust() {
+            Trust::Settling(until) => until.saturating_duration_since(Instant::now()),
+            // It failed again meanwhile.
+            Trust::Broken => SETTLING,
+            Trust::Sound => Duration::ZERO,
+        };
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
     }
 
     fn note_success(&self, memory_begins: bool) {

@@ -64,6 +64,7 @@ async fn a_service_that_starts_again_only_settles_and_knows_of_no_tokens() {
     let leases = lent(&service, vec![ask("acme"), ask("other")]).await;
     assert!(leases.only_settles);
     assert!(leases.lent.iter().all(|lent| lent.granted == 0 && lent.left < 100), "{leases:?}");
+    assert!(leases.lent.iter().all(|lent| (1..=3000).contains(&lent.wait_ms)), "{leases:?}");
 }
 
 #[tokio::test]

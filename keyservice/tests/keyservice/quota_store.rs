@@ -1,11 +1,13 @@
 //! The fleet's quotas in a Valkey, as nodes and operators see it.
 
+use std::time::{Duration, Instant};
+
 use lab::valkey::Valkey;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollkeeper_contract::lease::Answer as Leases;
 
-use crate::harness::{Answer, Folder, Service, answer, eventually, node_token, serve_in};
+use crate::harness::{Answer, Folder, Service, answer, eventually, metric, node_token, serve_in};
 
 async fn service_on(url: &str, folder: Folder) -> Service {
     let mut command = serve_in(&folder);
@@ -60,7 +62,10 @@ async fn without_its_valkey_a_service_is_ready_and_lends_nothing_until_it_is_bac
     assert_eq!(ask(&service, &question("a", 2, 0, 60)).await.unwrap().lent[0].granted, 60);
     valkey.kill().unwrap();
     refused(&service, &question("a", 3, 60, 1)).await.refused(503, "quota_store_unavailable");
+    let counted = ask(&service, &json!({ "node": "a", "instance": "default", "nonce": 7, "asks": [] })).await;
+    assert_eq!(counted.map(|leases| leases.nodes), Some(1), "how many nodes there are is told all the same");
     valkey.restart().await.unwrap();
+    let asked = Instant::now();
     let back = ask(&service, &question("a", 4, 60, 1)).await.unwrap();
     assert!(back.only_settles);
     assert_eq!((back.lent[0].granted, back.lent[0].left), (60, 0), "memory is lost, and nobody gets a fresh quota");
@@ -70,6 +75,28 @@ async fn without_its_valkey_a_service_is_ready_and_lends_nothing_until_it_is_bac
         ask(&service, &question("a", seq, 60, 1)).await.filter(|leases| !leases.only_settles)
     })
     .await;
+    let told = Duration::from_millis(back.lent[0].wait_ms);
+    assert!(
+        told > Duration::ZERO && asked.elapsed() >= told,
+        "nothing was lent before the time that was told: {told:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_outage_counts_also_if_no_node_waits_for_its_answer() {
+    let mut valkey = Valkey::start().await.unwrap();
+    let service = service_on(&valkey.url(), Folder::new()).await;
+    assert!(!ask(&service, &question("a", 1, 0, 1)).await.unwrap().only_settles);
+    valkey.pause().unwrap();
+    let impatient = service.node(Method::POST, "/node/v1/leases").timeout(Duration::from_millis(100));
+    assert!(impatient.json(&question("a", 2, 1, 60)).send().await.unwrap_err().is_timeout());
+    eventually("the service has given up, too", async || {
+        let metrics = service.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+        (metric(&metrics, "keyservice_quota_store_calls_total{outcome=\"failed\"}") == 1).then_some(())
+    })
+    .await;
+    valkey.resume().unwrap();
+    assert!(ask(&service, &question("a", 3, 1, 60)).await.unwrap().only_settles);
 }
 
 #[tokio::test]
