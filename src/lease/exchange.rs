@@ -123,6 +123,8 @@ impl Lease {
             // back, and nodes may have spent as much of their shares since.
             self.returned = self.returned.saturating_add(self.unspent().saturating_sub(before));
         }
+        // Counted from the question, which is too early rather than too late.
+        self.lends_from = if only_settles { sent.after(lent.wait_ms) } else { Monotonic(0) };
         // Some of it may have been asked for under a higher limit, if the answer to that was late or lost.
         let asked_under = std::mem::replace(&mut self.asked_under, 0);
         self.give_back_above(asked_under);

@@ -100,6 +100,8 @@ pub struct Lease {
     dry: Option<Dry>,
     /// What this node may spend as long as nobody answers.
     share: Option<Limiter>,
+    /// When leases begin again, as was said by an answer that only settles; 0 if it was not.
+    lends_from: Monotonic,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +187,7 @@ impl Lease {
             asking: None,
             dry: None,
             share: None,
+            lends_from: Monotonic(0),
         }
     }
 

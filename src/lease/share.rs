@@ -13,6 +13,10 @@ use crate::{
 
 use super::{Basis, Fleet, Lease, Taking};
 
+/// How long before leases begin again a share is not spent any more, in milliseconds: time to tell the key service of all
+/// that was. Nobody is lent then what another one spends; and for how long after it an answer may be missing.
+const REST: u64 = 750;
+
 impl Lease {
     /// Nobody answers: takes `cost` tokens out of this node's share, if it may.
     pub(super) fn fall_back(&mut self, fleet: Fleet, now: Monotonic, cost: u32) -> Taking {
@@ -20,6 +24,9 @@ impl Lease {
             (Fallback::Share, Some(nodes)) => nodes,
             (Fallback::Refuse, _) | (_, None) => return Taking::Unavailable,
         };
+        if let Some(wait) = self.rests_for(now) {
+            return Taking::Refused { wait, basis: Basis::Share };
+        }
         let Some(quota) = share_of(self.limit.quota, nodes) else { return Taking::Unavailable };
         let limit = Limit { quota, ..self.limit };
         let share = self.share.take().map_or_else(|| Limiter::holding(0, limit, now), |share| share.at(limit, now));
@@ -41,6 +48,15 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// How long the share rests, because leases begin again. If they have not by then, nobody answers any more.
+    fn rests_for(&self, now: Monotonic) -> Option<u64> {
+        let (from, end) = (self.lends_from, self.lends_from.after(REST));
+        let rests = from.0 > 0 && now.after(REST) >= from && now < end;
+        rests.then(|| end.since(now))
+    }
+}
+
 /// One node's part, rounded down: the parts of all are never more than the whole. `None` if it is too small to be said.
 fn share_of(quota: Quota, nodes: NonZeroU32) -> Option<Quota> {
     let (limit, window) = (quota.limit().get(), quota.window().get());
@@ -48,5 +64,58 @@ fn share_of(quota: Quota, nodes: NonZeroU32) -> Option<Quota> {
         // One token for each, in a time that is as much longer.
         0 => Quota::new(1, window.checked_mul(nodes.get())?.checked_div(limit)?.checked_add(1)?).ok(),
         part => Quota::new(part, window).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollkeeper_contract::lease::{Account, Lent};
+
+    use super::{
+        super::{Patience, Reply},
+        *,
+    };
+
+    const FLEET: Fleet = Fleet { wait: 500, fallback: Fallback::Share, nodes: NonZeroU32::new(3) };
+
+    /// A share of one token in 300 ms, had since 500, of a lease that is told at 1000 that others begin at 4000.
+    fn settling() -> Lease {
+        let mut lease = Lease::cold(Limit::bucket(3000, 300), Monotonic(0));
+        for now in [0, 500] {
+            take(&mut lease, now);
+        }
+        let draft = lease.ask(Monotonic(1000));
+        let seq = lease.to_ask(Account::Team("a".into()), draft).seq;
+        let lent = Lent { account: Account::Team("a".into()), seq, granted: 0, void: 0, left: 0, wait_ms: 3000 };
+        let sent = Monotonic(1000);
+        lease.take_in(Reply { draft, sent, lent: &lent, term: 5000, only_settles: true }, Monotonic(1010));
+        lease
+    }
+
+    fn take(lease: &mut Lease, now: u64) -> Taking {
+        lease.take(Limit::bucket(3000, 300), FLEET, Monotonic(now), 1, Patience::Left).0
+    }
+
+    #[test]
+    fn a_share_rests_when_leases_begin_again_so_that_nobody_is_lent_what_another_spends() {
+        let mut lease = settling();
+        assert_eq!(take(&mut lease, 3249), Taking::Taken(Basis::Share));
+        assert_eq!(take(&mut lease, 3250), Taking::Refused { wait: 1500, basis: Basis::Share });
+        assert_eq!(take(&mut lease, 4749), Taking::Refused { wait: 1, basis: Basis::Share });
+    }
+
+    #[test]
+    fn a_share_is_spent_again_if_leases_do_not_begin_after_all() {
+        assert_eq!(take(&mut settling(), 4750), Taking::Taken(Basis::Share));
+    }
+
+    #[test]
+    fn what_rests_is_remembered_in_the_cell() {
+        let (mut lease, mut bytes) = (settling(), Vec::new());
+        lease.encode(&mut bytes);
+        let (read, rest) = Lease::decode(&bytes).unwrap();
+        assert_eq!((&read, rest), (&lease, &[][..]));
+        lease.lends_from = Monotonic(0);
+        assert_ne!(read, lease);
     }
 }

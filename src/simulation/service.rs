@@ -69,7 +69,10 @@ impl Service {
             let key = (counter.clone(), ask.account.clone());
             let is_new = !self.books.contains_key(&ask.account);
             let book = self.books.entry(ask.account.clone()).or_insert_with(|| Book::open(&claim, self.opening, now));
-            let answer = book.settle(&claim, &counter, now, lending);
+            let mut answer = book.settle(&claim, &counter, now, lending);
+            if lending == Lending::OnlySettles {
+                answer.wait_ms = self.only_settles_until - now;
+            }
             if self.settled.get(&key).is_none_or(|seq| *seq < ask.seq) {
                 self.settled.insert(key.clone(), ask.seq);
                 self.told.insert(key, Told { ask: ask.clone(), lent: answer.clone() });
