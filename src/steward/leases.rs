@@ -28,6 +28,12 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the key service is asked how many nodes there are, if nothing else is asked, in milliseconds.
 const COUNT_EVERY: u64 = 10_000;
 
+/// The same while the books of quotas cannot be kept: shares are right only if all nodes agree on it, and nodes may come.
+const COUNT_IN_OUTAGE: u64 = 1_000;
+
+/// How long it is not asked after failures, in milliseconds: soon after an outage it must hear what was spent meanwhile.
+const LONGEST: u64 = 1_000;
+
 /// How soon it is asked again while it only settles, in milliseconds.
 const SETTLING: u64 = 250;
 
@@ -45,6 +51,15 @@ pub(super) struct Leases {
     not_before: Monotonic,
     patience: Patience,
     mood: Mood,
+    books: Books,
+}
+
+/// Whether the key service can say how accounts stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Books {
+    Kept,
+    /// The last question about accounts failed.
+    Failing,
 }
 
 /// A question without an answer yet.
@@ -76,6 +91,7 @@ impl Leases {
             not_before: Monotonic(0),
             patience: Patience::default(),
             mood: Mood::Well,
+            books: Books::Kept,
         }
     }
 
@@ -100,8 +116,12 @@ impl Leases {
             return None;
         }
         self.take_back();
-        let (drafts, asks) = self.next_asks(table);
-        let counts = self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= COUNT_EVERY);
+        let counts = self.is_to_count(now);
+        let (drafts, asks) = match self.books {
+            // A question about accounts would fail as a whole.
+            Books::Failing if counts => Default::default(),
+            Books::Failing | Books::Kept => self.next_asks(table),
+        };
         if asks.is_empty() && !counts {
             return None;
         }
@@ -119,6 +139,15 @@ impl Leases {
             body: Some(serde_json::to_vec(&question).ok()?),
             timeout,
         })
+    }
+
+    /// Whether it is time to ask how many nodes there are.
+    fn is_to_count(&self, now: Monotonic) -> bool {
+        let every = match self.books {
+            Books::Kept => COUNT_EVERY,
+            Books::Failing => COUNT_IN_OUTAGE,
+        };
+        self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= every)
     }
 
     /// What is asked next: first for whom tokens are wanted, then what is to be settled.
@@ -156,16 +185,25 @@ impl Leases {
             Answer::Service { status: 200, body } => lease::Answer::open(body, nonce, &self.settings.token).ok(),
             Answer::Service { .. } | Answer::Stranger { .. } | Answer::Nothing => None,
         };
+        let is_about_accounts = self.under_way.as_ref().is_some_and(|question| !question.drafts.is_empty());
         let Some(opened) = opened else {
+            if is_about_accounts {
+                self.books = Books::Failing;
+            }
             self.take_back();
-            self.not_before = table.now.after(self.patience.after_failure());
+            self.not_before = table.now.after(self.patience.after_failure().min(LONGEST));
             self.tell(Mood::Failing, answer);
             return Ok(());
         };
-        self.patience.restore();
+        if is_about_accounts {
+            self.books = Books::Kept;
+        }
+        if self.books == Books::Kept {
+            self.patience.restore();
+            self.tell(Mood::Well, answer);
+        }
         self.not_before = table.now;
         self.heard = Some(table.now);
-        self.tell(Mood::Well, answer);
         if let Some(question) = self.under_way.take() {
             self.take_in(table, question, &opened);
         }

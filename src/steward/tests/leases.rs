@@ -93,6 +93,13 @@ impl Node {
         question
     }
 
+    /// It asks how many nodes there are, and is told.
+    fn counts(&mut self) {
+        let question = self.question();
+        assert_eq!(teams(&question), Vec::<&str>::new());
+        self.lend(&question, 0);
+    }
+
     fn tell(&mut self, nonce: u64, answer: Answer<'_>) {
         let limits = Limit::bucket(300, 300).into();
         let table = KeyTable { shared: &self.shared, names: &self.names, limits, now: Monotonic(self.now) };
@@ -163,6 +170,7 @@ fn a_question_that_is_refused_or_lost_is_put_again_and_tells_the_sums_of_then() 
     node.now += 1999;
     assert_eq!(node.call(), None);
     node.now += 1;
+    node.counts();
     assert_eq!(node.question().asks[0].seq, 4);
     // Now it comes, too late.
     node.lend(&third, 9);
@@ -182,6 +190,7 @@ fn an_answer_counts_only_under_the_node_token_and_for_this_very_question() {
     node.tell(question.nonce, Answer::Service { status: 200, body: &forged });
     assert_eq!(node.take("a"), Taking::Wait);
     node.now += 100;
+    node.counts();
     assert_eq!(teams(&node.question()), ["a"]);
 }
 
@@ -241,6 +250,35 @@ fn how_many_nodes_there_are_is_asked_also_if_nothing_else_is() {
     assert_eq!(node.call(), None);
     node.now += 1;
     node.question();
+}
+
+#[test]
+fn how_many_nodes_there_are_is_heard_also_while_nothing_can_be_said_of_accounts() {
+    let mut node = Node::new();
+    node.want(&["a"]);
+    let mut heard = 0;
+    for _ in 0..50 {
+        if let Some(call) = node.call() {
+            let question: Question = serde_json::from_slice(&call.body.unwrap()).unwrap();
+            if question.asks.is_empty() {
+                heard += 1;
+                node.lend(&question, 0);
+                assert_eq!(table::nodes(&node.shared, &node.names), Ok(NonZeroU32::new(3)));
+            } else {
+                node.tell(question.nonce, Answer::Service { status: 503, body: b"" });
+            }
+        }
+        node.now += 100;
+    }
+    assert!((4..=5).contains(&heard), "once a second: {heard} times");
+    node.now += 1_000;
+    node.counts();
+    let question = node.question();
+    assert_eq!(teams(&question), ["a"], "that goes on being asked");
+    node.lend(&question, 5);
+    assert_eq!(node.take("a"), TAKEN);
+    node.now += 2_000;
+    assert_eq!(node.call(), None, "all is well");
 }
 
 #[test]
