@@ -13,7 +13,7 @@ pub enum Purse {
     /// This node counts by itself.
     Own(Limiter),
     /// All nodes have one quota together.
-    Lent(Lease),
+    Lent(Box<Lease>),
 }
 
 /// Over what a limit holds.
@@ -51,7 +51,7 @@ impl Purse {
     pub fn fresh(limit: Limit, scope: Scope, now: Monotonic) -> Self {
         match scope {
             Scope::Process => Self::Own(Limiter::fresh(limit, now)),
-            Scope::Fleet(_) => Self::Lent(Lease::cold(limit, now)),
+            Scope::Fleet(_) => Self::Lent(Box::new(Lease::cold(limit, now))),
         }
     }
 
@@ -59,14 +59,14 @@ impl Purse {
     pub fn take(self, limit: Limit, scope: Scope, now: Monotonic, cost: u32, patience: Patience) -> Taken {
         match (self, scope) {
             (Self::Own(limiter), Scope::Process) => take_own(limiter, limit, now, cost),
-            (Self::Lent(lease), Scope::Fleet(fleet)) => take_lent(lease, limit, fleet, now, cost, patience),
+            (Self::Lent(lease), Scope::Fleet(fleet)) => take_lent(*lease, limit, fleet, now, cost, patience),
             (Self::Own(_), Scope::Fleet(fleet)) => {
                 take_lent(Lease::cold(limit, now), limit, fleet, now, cost, patience)
             }
             // Requests under an old and a new configuration take turns while connections are drained. Those that cannot
             // wait for a lease have what is there.
             (Self::Lent(lease), Scope::Process) if lease.is_new(now) => {
-                take_lent(lease, limit, WITHOUT_WAITING, now, cost, Patience::Over(Monotonic(0)))
+                take_lent(*lease, limit, WITHOUT_WAITING, now, cost, Patience::Over(Monotonic(0)))
             }
             // What this node may spend is what it was lent: nobody gets fresh tokens.
             (Self::Lent(lease), Scope::Process) => {
@@ -110,7 +110,7 @@ impl Purse {
         let (kind, bytes) = bytes.split_first()?;
         match *kind {
             OWN => Limiter::decode(bytes).map(|(limiter, rest)| (Self::Own(limiter), rest)),
-            LENT => Lease::decode(bytes).map(|(lease, rest)| (Self::Lent(lease), rest)),
+            LENT => Lease::decode(bytes).map(|(lease, rest)| (Self::Lent(Box::new(lease)), rest)),
             _ => None,
         }
     }
@@ -138,7 +138,7 @@ fn take_lent(before: Lease, limit: Limit, fleet: Fleet, now: Monotonic, cost: u3
     let mut lease = before.clone();
     let (taking, signal) = lease.take(limit, fleet, now, cost, patience);
     let left = lease.left(now);
-    let changed = (lease != before).then_some(Purse::Lent(lease));
+    let changed = (lease != before).then_some(Purse::Lent(Box::new(lease)));
     Taken { taking, signal, left, changed }
 }
 

@@ -68,7 +68,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     pub(crate) fn lease(&self, account: &Account) -> Option<Lease> {
         let value = self.shared.get(&self.names.cell(account)).ok()??;
         match Cell::decode(&value.bytes)?.purse {
-            Purse::Lent(lease) => Some(lease),
+            Purse::Lent(lease) => Some(*lease),
             Purse::Own(_) => None,
         }
     }
