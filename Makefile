@@ -39,6 +39,10 @@ FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
 TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
 
+# The load generator of the benchmark; OHA=/path/to/oha takes one that is there.
+OHA_VERSION := 1.16.0
+OHA ?= .tools/oha/bin/oha
+
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
@@ -46,7 +50,7 @@ ARGS ?=
 NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
 export NEXTEST_TEST_THREADS
 
-.PHONY: help run test schemathesis figure check filter programs envoy env clean rust-tools python-tools
+.PHONY: help run test schemathesis figure bench bench-quick check filter programs envoy env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -54,6 +58,8 @@ help: ## This list
 	echo "make test     build everything, then every test, on a real Envoy, PostgreSQL and Valkey (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
+	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
+	echo "make bench-quick   the ratios that matter, in under a minute once all is built"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
@@ -91,6 +97,17 @@ figure: programs filter envoy ## A test of the fleet that takes its time, and wr
 	cargo test --package tollkeeper --test e2e -- --exact \
 		fleet::figure::through_an_outage_of_valkey_three_nodes_stay_at_or_below_the_exact_limit
 	python3 -B tools/figure.py docs/fleet-quota.csv docs/fleet-quota.svg
+
+bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile
+	@$(FIND_ENVOY)
+	cargo build --quiet --locked --release --target $(WASM_TARGET) --manifest-path bench/empty/Cargo.toml
+	python3 -B bench/bench.py $(if $(filter bench-quick,$@),--quick --rounds 5 --requests 3000,--results bench) \
+		--envoy "$$envoy" --keyservice "$(KEYSERVICE_BIN)" --tollkeeper "$(TOLLKEEPER_WASM)" \
+		--empty "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/empty.wasm" --oha "$(OHA)"
+
+.tools/oha/bin/oha:
+	@echo "==> Building oha $(OHA_VERSION), the load generator, which takes some minutes once"
+	cargo install --quiet --locked --version $(OHA_VERSION) --root .tools/oha oha
 
 check: rust-tools
 	@echo "==> Format"
