@@ -173,7 +173,7 @@ impl Lease {
         let limit = self.limit.quota.limit().get();
         let crowd = u64::from((limit / CROWD_PART).saturating_sub(least));
         let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
-        (crowd.saturating_mul(window) / u64::from(limit)).min(LONGEST_FOR_CROWD)
+        crowd.saturating_mul(window).checked_div(limit.into()).unwrap_or(0).min(LONGEST_FOR_CROWD)
     }
 
     /// What must not be spent any more, and was not, is as good as what is given back.
