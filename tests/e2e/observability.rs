@@ -67,6 +67,7 @@ async fn the_access_log_shows_team_key_kind_and_reason() {
     assert_eq!(granted["team"], "acme");
     assert_eq!(granted["key_id"], json!(key.id));
     assert_eq!((&granted["kind"], &granted["reason"]), (&json!("application"), &json!("ok")));
+    assert_eq!(granted.get("degraded"), Some(&json!(null)), "only what was decided without an answer is");
 
     let denied = edge.access_log_entry(|entry| entry["path"] == "/api/globex/denied").await;
     assert_eq!((&denied["team"], &denied["reason"]), (&json!("acme"), &json!("team_mismatch")));

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tollkeeper_contract::Factor;
+use tollkeeper_contract::{Factor, InvalidFactor};
 
 use super::{
     CommandError, Target,
@@ -63,7 +63,6 @@ fn write(target: &Target, answer: Value, waited: &Waited) -> Result<(), CommandE
     waited.outcome()
 }
 
-fn factor(text: &str) -> Result<Factor, String> {
-    let number = text.parse().map_err(|error: std::num::ParseFloatError| error.to_string())?;
-    factor_of(number).map_err(|rule| rule.to_string())
+fn factor(text: &str) -> Result<Factor, InvalidFactor> {
+    factor_of(text.parse().map_err(|_| InvalidFactor)?)
 }
