@@ -297,6 +297,12 @@ impl Lease {
         is_answered || self.balance(now) > self.need.saturating_sub(1).into()
     }
 
+    /// When it began.
+    #[cfg(test)]
+    pub(crate) fn since(&self) -> Monotonic {
+        self.since
+    }
+
     /// Whether this node lives from its share.
     #[cfg(test)]
     pub(crate) fn has_share(&self) -> bool {

@@ -95,6 +95,9 @@ impl SharedData for Seen<'_> {
     }
 }
 
+/// When every lease of the beginning has ended.
+const LATER: u64 = 6_000;
+
 type Actor = fn(&Seen<'_>);
 
 fn account() -> Account {
@@ -115,10 +118,19 @@ fn take(seen: &Seen<'_>, cost: u32) {
 
 /// One exchange with the key service; the answer arrives later.
 fn exchange(seen: &Seen<'_>) {
-    let table = table(seen.scene, seen, 30);
+    exchange_at(seen, 30);
+}
+
+/// Another one, once the lease of the first has ended.
+fn exchange_later(seen: &Seen<'_>) {
+    exchange_at(seen, LATER);
+}
+
+fn exchange_at(seen: &Seen<'_>, now: u64) {
+    let table = table(seen.scene, seen, now);
     let Some((draft, ask)) = table.ask(&account()).unwrap() else { return };
     let question = Question { node: "n".to_owned(), instance: "i".to_owned(), nonce: 0, asks: vec![ask] };
-    let (answer, _) = seen.scene.service.lock().unwrap().hear(&question, 30);
+    let (answer, _) = seen.scene.service.lock().unwrap().hear(&question, now);
     let reply = Reply { draft, sent: table.now, lent: &answer.lent[0], term: 5000, only_settles: false };
     let _ = table.take_in(&account(), reply).unwrap();
 }
@@ -195,6 +207,16 @@ fn explore(actors: &[Actor], check: impl Fn(&Scene, &[usize])) -> u64 {
     }
 }
 
+/// Whatever the node may still spend, the key service knows to be lent.
+fn nothing_that_lapsed_is_spent(scene: &Scene, turns: &[usize]) {
+    let memory = scene.memory.lock().unwrap();
+    let lease = table(scene, &*memory, LATER).lease(&account()).unwrap();
+    let service = scene.service.lock().unwrap();
+    let counter = format!("n@{}", lease.since().0);
+    let lent = service.lent_to(&counter, &(&account()).into(), LATER);
+    assert!(lease.balance(Monotonic(LATER)) <= lent, "{turns:?}");
+}
+
 /// When all is over, one exchange brings the books together, and nothing is left that nobody gave.
 fn books_agree(scene: &Scene, turns: &[usize]) {
     let taken = *scene.taken.lock().unwrap();
@@ -239,4 +261,14 @@ fn a_record_that_changes_meanwhile_is_in_the_cell_in_the_end_in_any_order() {
 fn a_steward_that_is_replaced_and_goes_on_loses_and_mints_nothing_in_any_order() {
     let orders = explore(&[exchange, exchange], books_agree);
     println!("measured: {orders} orders of two stewards");
+}
+
+#[test]
+fn a_steward_whose_answer_comes_when_its_lease_has_lapsed_gives_the_node_nothing_in_any_order() {
+    let demanding: Actor = |seen| {
+        take(seen, 1);
+        exchange(seen);
+    };
+    let orders = explore(&[demanding, exchange_later], nothing_that_lapsed_is_spent);
+    println!("measured: {orders} orders of two stewards, one of them late");
 }

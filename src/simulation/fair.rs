@@ -8,7 +8,7 @@ use crate::{
 };
 
 use super::{
-    plan::{Client, Manner, Network, Plan},
+    plan::{Client, Manner, Network, Plan, Trouble},
     random::Random,
     world::World,
 };
@@ -26,10 +26,9 @@ fn part(promise: Promise, limit: u32, window: u32) -> f64 {
     let (tokens, window) = (u64::from(limit.quota.limit().get()), u64::from(window) * 1000);
     let pause = (window / tokens).max(1);
     let count = (tokens * pause).div_ceil(window) + 1;
-    let client =
-        |node| Client { team: 0, node: Some(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1 };
     let end = (6 * window).max(60_000);
-    let mut world = World::new(plan(limit, 3, (0..3).map(client).collect(), end), Random::new(limit_seed(limit)));
+    let plan = plan(limit, 3, demanding(count, pause), end);
+    let mut world = World::new(plan, Random::new(limit_seed(limit)));
     world.measures_left = true;
     world.run();
     assert_eq!(world.judge.complaints, Vec::<String>::new());
@@ -53,6 +52,13 @@ fn part(promise: Promise, limit: u32, window: u32) -> f64 {
     part
 }
 
+/// On each of three nodes.
+fn demanding(count: u64, pause: u64) -> Vec<Client> {
+    let client =
+        |node| Client { team: 0, node: Some(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1 };
+    (0..3).map(client).collect()
+}
+
 fn limit_seed(limit: Limit) -> u64 {
     u64::from(limit.quota.limit().get()) * 1000 + u64::from(limit.quota.window().get())
 }
@@ -72,6 +78,46 @@ fn without_trouble_a_demanding_team_gets_98_percent_of_its_limit() {
 }
 
 const LEAST: f64 = 0.98;
+
+/// When the lease of a node has ended that died at `DEATH`: soon, while it has more than it needs.
+const DEATH: u64 = 1_100;
+const EXPIRED: u64 = DEATH + 5_500;
+
+#[test]
+fn a_node_that_dies_with_a_lease_costs_the_team_that_lease_until_it_expires() {
+    for promise in [Promise::Bucket, Promise::Strict] {
+        let lost: u64 = (0..4).map(|seed| a_node_dies(promise, 100, 10, seed)).max().unwrap();
+        println!("measured: {promise:?}: a node died with {lost} of 100 at most");
+        assert!(lost > 0);
+    }
+}
+
+/// Gives what was lent to it.
+fn a_node_dies(promise: Promise, limit: u32, window: u32, seed: u64) -> u64 {
+    let limit = Limit { quota: Quota::new(limit, window).unwrap(), promise };
+    let (tokens, window) = (u64::from(limit.quota.limit().get()), u64::from(window) * 1000);
+    // The first request comes within the first second. What a lease has taken from a window comes back with the next.
+    let (over, most) = match promise {
+        Promise::Bucket => (EXPIRED, tokens + tokens * (EXPIRED - 1000) / window),
+        Promise::Strict => (EXPIRED + window, tokens * ((EXPIRED - 1000) / window + 1)),
+    };
+    let mut plan = plan(limit, 3, demanding(tokens / 10, 100), over + 3 * window);
+    plan.clients[0].manner = Manner::Bursts { count: tokens / 20, pause: 5000 };
+    plan.trouble.push((DEATH, Trouble::Kill { node: 0, back_after: None }));
+    let mut world = World::new(plan, Random::new(seed));
+    world.run_until(EXPIRED);
+    let counts = world.judge.counts;
+    assert!((counts.tokens + counts.died_with) as f64 >= most as f64 * LEAST, "{limit:?}: {counts:?} of {most}");
+
+    world.run_until(over);
+    let before = world.judge.counts.tokens;
+    world.run();
+    let after = world.judge.counts.tokens - before;
+    // Of three windows that begin in the midst of others.
+    assert!(after as f64 >= (3 * tokens) as f64 * 0.95, "{limit:?}: {after} afterwards");
+    assert_eq!(world.judge.complaints, Vec::<String>::new());
+    counts.died_with
+}
 
 #[test]
 fn a_lone_client_that_waits_as_told_is_let_through_at_any_node() {

@@ -15,7 +15,7 @@ use super::{
     service::Service,
 };
 
-/// A node's name and a team's number.
+/// Who counts, and a team's number.
 pub(super) type Part = (String, usize);
 
 /// What a node has truly spent of a team's quota.
@@ -47,6 +47,8 @@ pub(super) struct Counts {
     pub(super) overdrawn: u64,
     pub(super) refused: u64,
     pub(super) unavailable: u64,
+    /// Tokens that were lent to nodes when they died.
+    pub(super) died_with: u64,
     /// How often it was told how much is left, how often that was too much, and by how much at most.
     pub(super) told_left: u64,
     pub(super) told_too_much: u64,
@@ -127,6 +129,20 @@ impl Judge {
         }
         alone.gain = alone.gain.max(gain_per_ms(limit).unsigned_abs().div_ceil(nodes.into()));
         (alone.at, alone.limit, alone.nodes) = (now, limit, nodes);
+    }
+
+    /// A node may spend so many, and so many are lent to it.
+    pub(super) fn note_balance(&mut self, part: &Part, balance: u64, lent: u64, now: u64) {
+        if balance > lent {
+            self.complaints.push(format!("{now} ms: {part:?} may spend {balance}, and {lent} are lent to it"));
+        }
+    }
+
+    /// Questions that were late or doubled were lent so many.
+    pub(super) fn note_lent_twice(&mut self, tokens: u64, now: u64) {
+        if tokens > 0 {
+            self.complaints.push(format!("{now} ms: {tokens} were lent by a late or doubled question"));
+        }
     }
 
     /// The engine has settled an ask: its limit is the one that holds.

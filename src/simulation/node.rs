@@ -61,7 +61,6 @@ pub(super) struct Vm {
 }
 
 pub(super) struct Node<Request> {
-    pub(super) name: String,
     pub(super) clock: Clock,
     pub(super) shared: Memory,
     names: Names,
@@ -85,13 +84,12 @@ impl<Request: Copy> Node<Request> {
             poll: second * 60,
             timeout: second,
             token: token(),
-            node: name.clone(),
+            node: name,
             instance: "test".to_owned(),
             default_limit: limit,
             fleet: Some(fleet),
         };
         Self {
-            name,
             clock,
             shared: Memory::default(),
             names: Names::new("test"),
@@ -148,6 +146,12 @@ impl<Request: Copy> Node<Request> {
 
     pub(super) fn lease(&self, account: &Account, now: u64) -> Option<Lent> {
         self.table(now).lease(account)
+    }
+
+    /// Who counts what this node spends of an account at present.
+    pub(super) fn counter(&self, account: &Account, now: u64) -> String {
+        let since = self.lease(account, now).map_or(0, |lease| lease.since().0);
+        format!("{}@{since}", self.settings.node)
     }
 
     /// Tells the steward that tokens are wanted, if there is one; gives whether a message was sent.

@@ -23,7 +23,7 @@ pub(super) struct Plan {
     pub(super) clients: Vec<Client>,
     pub(super) network: Network,
     pub(super) trouble: Vec<(u64, Trouble)>,
-    /// How many thousandths clocks differ in their pace at most.
+    /// How many thousandths clocks differ in their pace at most; a lease's margin allows for 90.
     pub(super) drift: u64,
 }
 
@@ -116,11 +116,41 @@ impl Plan {
                 late: random.pick(&[0, 0, 3, 15]),
             },
             trouble: Vec::new(),
-            drift: random.pick(&[0, 0, 5, 40]),
+            drift: random.pick(&[0, 0, 5, 90]),
         };
         plan.clients = (0..random.between(1, 4)).map(|_| plan.client(random)).collect();
         plan.trouble = (0..random.pick(&[0, 1, 3, 8])).map(|_| plan.trouble(random)).collect();
+        // Nodes that disagree about the quota and about what it promises at the same time can be lent more than either allows.
+        if plan.trouble.iter().any(|(_, trouble)| matches!(trouble, Trouble::Promise { .. })) {
+            plan.trouble.retain(|(_, trouble)| !matches!(trouble, Trouble::Quota { .. }));
+        }
+        if random.chance(25) {
+            plan.cut_off_the_first(random);
+        }
         plan
+    }
+
+    /// Whatever is spent once too often is missed at once: windows are short, others want all there is, and one node has
+    /// more than it needs when it is cut off, until about the end of its lease.
+    fn cut_off_the_first(&mut self, random: &mut Random) {
+        let limit = random.pick(&[30, 60, 120]);
+        self.limit.quota = Quota::new(limit, random.pick(&[1, 2, 3])).unwrap();
+        (self.nodes, self.vms, self.teams) = (random.between(2, 3) as usize, random.between(2, 3) as usize, 1);
+        self.end = random.between(8_000, 11_000);
+        (self.fleet.wait_ms, self.drift) = (50, 90);
+        let client = |node, count, pause| {
+            let manner = Manner::Bursts { count, pause };
+            Client { team: 0, node: Some(node), manner, most: 1, least: 1 }
+        };
+        self.clients = vec![client(0, 8, 5000), client(0, 1, 250), client(1, u64::from(limit) / 4, 200)];
+        let cut = random.between(500, 2_000);
+        let time = random.between(4_000, 7_000);
+        self.trouble = vec![(cut, Trouble::Cut { node: 0, time })];
+        let other = self.trouble(random);
+        self.trouble.push(other);
+        if random.chance(20) {
+            self.trouble.push((cut + random.between(0, 3000), Trouble::Kill { node: 0, back_after: Some(500) }));
+        }
     }
 
     fn client(&self, random: &mut Random) -> Client {

@@ -8,7 +8,7 @@ use tollkeeper_contract::lease::{Account, Answer, Ask, Lent, Question};
 /// For how long the service only settles once it works again, in milliseconds.
 const SETTLING: u64 = 3_000;
 
-/// What one node has said of one account, and was told.
+/// What one counter has said of one account, and was told.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) ask: Ask,
@@ -21,10 +21,13 @@ pub(super) struct Service {
     opening: Opening,
     books: BTreeMap<Account, Book>,
     only_settles_until: u64,
-    /// The last question that was settled.
+    /// The last question of each counter and account that was settled.
     settled: BTreeMap<(String, Account), u64>,
-    /// By node and beginning, and by account.
     pub(super) told: BTreeMap<(String, Account), Told>,
+    /// Whether it ever lost its memory.
+    pub(super) has_forgotten: bool,
+    /// What was lent by questions that were late or doubled.
+    pub(super) lent_twice: u64,
     pub(super) nodes: u32,
     pub(super) questions: u64,
     pub(super) asks: u64,
@@ -38,6 +41,8 @@ impl Service {
             only_settles_until: 0,
             settled: BTreeMap::new(),
             told: BTreeMap::new(),
+            has_forgotten: false,
+            lent_twice: 0,
             nodes,
             questions: 0,
             asks: 0,
@@ -53,6 +58,7 @@ impl Service {
     pub(super) fn forget(&mut self, now: u64) {
         self.books.clear();
         self.settled.clear();
+        self.has_forgotten = true;
         self.opening = Opening::EmptySince(now);
     }
 
@@ -65,10 +71,11 @@ impl Service {
         for ask in &question.asks {
             self.asks += 1;
             let claim = Claim::read(ask.clone()).unwrap_or_else(|wrong| panic!("{wrong:?} in {ask:?}"));
-            let counter = format!("{}@{}", question.node, ask.since);
+            let counter = claim.counter(&question.node);
             let key = (counter.clone(), ask.account.clone());
             let is_new = !self.books.contains_key(&ask.account);
             let book = self.books.entry(ask.account.clone()).or_insert_with(|| Book::open(&claim, self.opening, now));
+            let granted = book.granted(&counter);
             let mut answer = book.settle(&claim, &counter, now, lending);
             if lending == Lending::OnlySettles {
                 answer.wait_ms = self.only_settles_until - now;
@@ -81,6 +88,8 @@ impl Service {
                     Opening::EmptySince(_) | Opening::Full => None,
                 };
                 news.push((ask.clone(), born));
+            } else {
+                self.lent_twice += answer.granted - granted;
             }
             lent.push(answer);
         }
@@ -88,10 +97,20 @@ impl Service {
         (Answer { nodes: self.nodes, term_ms: TERM_MS, only_settles, lent }, news)
     }
 
-    /// The last that a node has said of an account, and was told.
-    pub(super) fn last_told(&self, node: &str, account: &Account) -> Option<&Told> {
-        let is_of_it = |counter: &str| counter.rsplit_once('@').is_some_and(|(name, _)| name == node);
-        self.told.iter().rfind(|((counter, of), _)| of == account && is_of_it(counter)).map(|(_, told)| told)
+    /// The last that a counter has said of an account, and was told.
+    pub(super) fn last_told(&self, counter: &str, account: &Account) -> Option<&Told> {
+        self.told.get(&(counter.to_owned(), account.clone()))
+    }
+
+    /// As many as a counter may still spend, as far as the books know.
+    pub(super) fn lent_to(&self, counter: &str, account: &Account, now: u64) -> u64 {
+        let (Some(Told { ask, .. }), Some(book)) = (self.last_told(counter, account), self.books.get(account)) else {
+            return 0;
+        };
+        // A doubled question changes nothing, and is told how it stands.
+        let claim = Claim::read(ask.clone()).unwrap();
+        let lent = book.clone().settle(&claim, counter, now, Lending::Lends);
+        (lent.granted - lent.void).saturating_sub(ask.spent + ask.returned)
     }
 
     /// As many as the fleet has left beside what is lent; asked of a copy, as a node of its own would.

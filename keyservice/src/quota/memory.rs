@@ -61,7 +61,7 @@ impl Shelf {
         let key = (asker.instance.clone(), claim.ask().account.clone());
         let open = || Book::open(claim, self.opening, clock);
         let book = self.books.entry(key).or_insert_with(open);
-        let counter = asker.counter(claim);
+        let counter = claim.counter(asker.node.as_str());
         if book.is_forgotten(clock) {
             *book = open();
         }

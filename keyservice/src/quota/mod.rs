@@ -46,13 +46,6 @@ pub struct Asker {
     pub node: NodeName,
 }
 
-impl Asker {
-    /// Who counts the sums of this claim: a node that began anew with an account is another one.
-    fn counter(&self, claim: &Claim) -> String {
-        format!("{}@{}", self.node.as_str(), claim.ask().since)
-    }
-}
-
 /// What became of one claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {

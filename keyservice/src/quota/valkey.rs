@@ -242,7 +242,7 @@ fn arguments(asker: &Asker, claim: &Claim, lending: Lending) -> Vec<Vec<u8>> {
         Lending::OnlySettles => "0",
     };
     let window = u64::from(ask.window) * 1000;
-    let keys = [format!("{{tk{slot:02}}}book:{name}"), born_key(slot), asker.counter(claim)];
+    let keys = [format!("{{tk{slot:02}}}book:{name}"), born_key(slot), claim.counter(asker.node.as_str())];
     let seq = format!("{:020}", ask.seq);
     let counts = [ask.granted, ask.void, ask.spent, ask.returned, ask.overdrawn, ask.settled];
     let wishes = [ask.need, ask.want, ask.least, ask.limit].map(u64::from);

@@ -4,7 +4,7 @@ mod network;
 mod requests;
 mod trouble;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tollkeeper_contract::{Quota, lease};
 
@@ -72,7 +72,6 @@ pub(super) struct World {
     cut_until: Vec<u64>,
     down_until: u64,
     quotas: Vec<Option<Quota>>,
-    remade: BTreeSet<usize>,
     pub(super) service: Service,
     pub(super) judge: Judge,
     /// Nothing goes wrong, and whoever waits as told must be let through.
@@ -94,7 +93,6 @@ impl World {
             cut_until: vec![0; nodes],
             down_until: 0,
             quotas: vec![Some(plan.limit.quota); teams],
-            remade: BTreeSet::new(),
             service: Service::new(nodes as u32),
             judge: Judge::new(teams),
             is_lone: false,
@@ -131,14 +129,14 @@ impl World {
         }
         self.run_until(end + CALM + QUIET);
         for node in self.nodes.iter().flatten() {
-            for team in (0..self.plan.teams).filter(|team| !self.remade.contains(team)) {
-                let account = lease::Account::from(&account(team));
-                self.judge.compare_books(&self.service, &(node.name.clone(), team), &account);
+            for team in 0..self.plan.teams {
+                let part = (node.counter(&account(team), self.now), team);
+                self.judge.compare_books(&self.service, &part, &(&account(team)).into());
             }
         }
     }
 
-    fn run_until(&mut self, end: u64) {
+    pub(super) fn run_until(&mut self, end: u64) {
         while let Some(first) = self.events.first_entry().filter(|first| first.key().0 <= end) {
             let ((time, _), event) = first.remove_entry();
             self.now = time;
@@ -183,7 +181,8 @@ impl World {
         let drift = self.plan.drift;
         let pace = self.random.between(1000 - drift, 1000 + drift);
         let clock = Clock { ahead: self.random.between(1_000_000, 9_000_000), pace };
-        let name = format!("node-{node}#{life}");
+        // Named after its process, or after its place: then the next process there has the same name.
+        let name = if self.random.chance(50) { format!("node-{node}#{life}") } else { format!("node-{node}") };
         let mut made = Node::new(name, clock, self.plan.limit, self.plan.fleet, self.plan.vms);
         for (team, quota) in self.quotas.iter().enumerate() {
             made.set_team(&id(team), *quota, self.now);

@@ -49,6 +49,7 @@ impl World {
             for (ask, born) in news {
                 self.judge.note_settled(number_of(&ask.account), &ask, born, now);
             }
+            self.judge.note_lent_twice(std::mem::take(&mut self.service.lent_twice), now);
             Ok(answer.seal(question.nonce, &token()).unwrap())
         };
         for _ in 0..self.copies(place.node) {
@@ -81,7 +82,7 @@ impl World {
         let Some(node) = &self.nodes[number] else { return };
         for team in 0..self.plan.teams {
             let lease = node.lease(&account(team), self.now);
-            let part = (node.name.clone(), team);
+            let part = (node.counter(&account(team), self.now), team);
             if lease.is_none_or(|lease| !lease.has_share()) {
                 self.judge.note_share(&part, None, self.now);
             }

@@ -77,7 +77,7 @@ impl World {
         let (now, account) = (self.now, account(request.team));
         let Some(node) = &mut self.nodes[number] else { return true };
         let Ok(charge) = node.charge(&account, request.cost, patience, now) else { return true };
-        let part = (node.name.clone(), request.team);
+        let part = (node.counter(&account, now), request.team);
         if charge.signal == Signal::Ask
             && node.tell_steward(&account, now)
             && let Some(vm) = node.listener()
@@ -86,6 +86,7 @@ impl World {
             self.soon(3, Event::Message(Place { node: number, life, vm }));
         }
         self.note_share(number, &part, charge);
+        self.audit_balance(number, &part, request, charge.taking);
         self.measure_left(request, charge);
         self.decide(&part, request, charge.taking)
     }
@@ -96,6 +97,18 @@ impl World {
         let nodes = node.fleet().nodes.filter(|_| has_share);
         let (shares, now) = (nodes.map(|nodes| (charge.limit, nodes.get())), node.clock.at(self.now));
         self.judge.note_share(part, shares, now.0);
+    }
+
+    /// Whatever a node may spend, the key service knows to be lent.
+    fn audit_balance(&mut self, number: usize, part: &Part, request: Request, taking: Taking) {
+        let Some(node) = &self.nodes[number] else { return };
+        if taking != Taking::Taken(Basis::Quota) || request.cost == 0 || self.service.has_forgotten {
+            return;
+        }
+        let account = account(request.team);
+        let balance = node.lease(&account, self.now).map_or(0, |lease| lease.balance(node.clock.at(self.now)));
+        let lent = self.service.lent_to(&part.0, &(&account).into(), self.now);
+        self.judge.note_balance(part, balance + u64::from(request.cost), lent, self.now);
     }
 
     fn measure_left(&mut self, request: Request, charge: Charge) {

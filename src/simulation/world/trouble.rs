@@ -2,7 +2,7 @@
 
 use tollkeeper_contract::Quota;
 
-use super::{Event, Place, World};
+use super::{Event, Place, World, account};
 use crate::simulation::plan::Trouble;
 
 impl World {
@@ -10,6 +10,7 @@ impl World {
         let now = self.now;
         match trouble {
             Trouble::Kill { node, back_after } => {
+                self.note_death(node);
                 self.nodes[node] = None;
                 self.lives[node] += 1;
                 back_after.into_iter().for_each(|after| self.at(now + after, Event::Start { node }));
@@ -38,6 +39,14 @@ impl World {
         }
     }
 
+    fn note_death(&mut self, number: usize) {
+        let Some(node) = &self.nodes[number] else { return };
+        for account in (0..self.plan.teams).map(account) {
+            let counter = node.counter(&account, self.now);
+            self.judge.counts.died_with += self.service.lent_to(&counter, &(&account).into(), self.now);
+        }
+    }
+
     fn trap(&mut self, number: usize, vm: usize) {
         // Then nobody is steward any more.
         if self.plan.vms == 1 {
@@ -63,7 +72,6 @@ impl World {
     }
 
     fn remake(&mut self, team: usize, after: u64) {
-        self.remade.insert(team);
         let Some(quota) = self.quotas[team] else { return };
         for node in 0..self.nodes.len() {
             self.at(self.now, Event::Record { node, team, quota: None });

@@ -72,6 +72,12 @@ impl Claim {
         &self.ask
     }
 
+    /// Who counts: sums with another beginning are as another node's.
+    #[must_use]
+    pub fn counter(&self, node: &str) -> String {
+        format!("{node}@{}", self.ask.since)
+    }
+
     /// The account's quota.
     #[must_use]
     pub fn quota(&self) -> Quota {
