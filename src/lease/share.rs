@@ -17,6 +17,10 @@ use super::{Basis, Fleet, Lease, Taking};
 /// that was. Nobody is lent then what another one spends; and for how long after it an answer may be missing.
 const REST: u64 = 750;
 
+/// The longest that a client is told to wait for a share, in milliseconds: nobody knows when leases are given again, and a
+/// strict share begins only after a whole window.
+const LONGEST_TOLD: u64 = 5000;
+
 impl Lease {
     /// Nobody answers: takes `cost` tokens out of this node's share, if it may.
     pub(super) fn fall_back(&mut self, fleet: Fleet, now: Monotonic, cost: u32) -> Taking {
@@ -41,7 +45,7 @@ impl Lease {
                 match wait {
                     // More than the share ever holds, and not more than the quota: that is not for the client to mend.
                     u64::MAX => Taking::Unavailable,
-                    wait => Taking::Refused { wait, basis: Basis::Share },
+                    wait => Taking::Refused { wait: wait.min(LONGEST_TOLD), basis: Basis::Share },
                 }
             }
         }
@@ -107,6 +111,15 @@ mod tests {
     #[test]
     fn a_share_is_spent_again_if_leases_do_not_begin_after_all() {
         assert_eq!(take(&mut settling(), 4750), Taking::Taken(Basis::Share));
+    }
+
+    #[test]
+    fn who_is_refused_by_a_share_is_told_to_come_back_soon_because_outages_end() {
+        let limit = Limit { promise: crate::config::Promise::Strict, ..Limit::bucket(1000, 86_400) };
+        let mut lease = Lease::cold(limit, Monotonic(0));
+        let mut take = |now| lease.take(limit, FLEET, Monotonic(now), 1, Patience::Left).0;
+        assert_eq!(take(0), Taking::Wait);
+        assert_eq!(take(500), Taking::Refused { wait: 5000, basis: Basis::Share });
     }
 
     #[test]

@@ -47,7 +47,11 @@ fn a_share_of_less_than_one_token_is_one_in_a_longer_time() {
     let mut lease = Lease::cold(Limit::bucket(2, 10), Monotonic(0));
     let mut take = |now| lease.take(Limit::bucket(2, 10), fleet, Monotonic(now), 1, Patience::Left).0;
     take(0);
-    assert_eq!(take(500), Taking::Refused { wait: 36_000, basis: Basis::Share });
+    for now in (500..32_000).step_by(500) {
+        assert_eq!(take(now), Taking::Refused { wait: 5000, basis: Basis::Share });
+    }
+    assert_eq!(take(36_499), Taking::Refused { wait: 1, basis: Basis::Share });
+    assert_eq!(take(36_500), Taking::Taken(Basis::Share));
 }
 
 #[test]
