@@ -120,10 +120,6 @@ impl Plan {
         };
         plan.clients = (0..random.between(1, 4)).map(|_| plan.client(random)).collect();
         plan.trouble = (0..random.pick(&[0, 1, 3, 8])).map(|_| plan.trouble(random)).collect();
-        // Nodes that disagree about the quota and about what it promises at the same time can be lent more than either allows.
-        if plan.trouble.iter().any(|(_, trouble)| matches!(trouble, Trouble::Promise { .. })) {
-            plan.trouble.retain(|(_, trouble)| !matches!(trouble, Trouble::Quota { .. }));
-        }
         if random.chance(25) {
             plan.cut_off_the_first(random);
         }

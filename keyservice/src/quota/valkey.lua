@@ -310,7 +310,8 @@ local function change_promise()
 end
 
 local function take_over()
-  if book.promise ~= ask.promise then change_promise() end
+  -- What is left in a bucket stays, what was spent in a window too: so a limit changes while it is a bucket.
+  if book.promise ~= ask.promise and ask.promise == 'bucket' then change_promise() end
   local before = book.window
   book.limit, book.window = ask.limit, ask.window
   if book.promise == 'bucket' then
@@ -318,6 +319,7 @@ local function take_over()
     debit(0)
   end
   pass(0)
+  if book.promise ~= ask.promise then change_promise() end
   bound_recent()
 end
 

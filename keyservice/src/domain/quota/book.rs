@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tollkeeper_contract::{
     Quota,
-    lease::{Ask, Lent},
+    lease::{Ask, Lent, Promise},
 };
 
 use super::{
@@ -134,15 +134,24 @@ impl Book {
 
     /// The quota of the last question counts; nobody gets fresh tokens by a change.
     fn take_over(&mut self, claim: &Claim, loan: &mut Loan) {
-        if self.allowance.promise() != claim.promise() {
-            self.allowance.under(claim.promise(), self.scene(loan.balance()));
-            self.close(Some(self.at));
+        // What is left in a bucket stays, what was spent in a window too: so a limit changes while it is a bucket, and
+        // nobody gets by two changes what they would not by one.
+        if claim.promise() == Promise::Bucket {
+            self.promise(Promise::Bucket, loan);
         }
         let before = std::mem::replace(&mut self.quota, claim.quota());
         // Also if it is the same: a loan that is new here takes its place.
         let over = self.allowance.carry(before, self.scene(loan.balance()));
         self.close(over);
+        self.promise(claim.promise(), loan);
         self.bound_recent(Some(loan));
+    }
+
+    fn promise(&mut self, promise: Promise, loan: &Loan) {
+        if self.allowance.promise() != promise {
+            self.allowance.under(promise, self.scene(loan.balance()));
+            self.close(Some(self.at));
+        }
     }
 
     fn settle_counts(&mut self, ask: &Ask, loan: &mut Loan) {

@@ -228,6 +228,24 @@ fn another_promise_gives_nobody_fresh_tokens() {
 }
 
 #[test]
+fn another_limit_and_another_promise_at_once_give_nobody_fresh_tokens_in_any_order() {
+    let at = |promise, limit| Terms { promise, limit, ..BUCKET };
+    for (first, other) in [(Promise::Strict, Promise::Bucket), (Promise::Bucket, Promise::Strict)] {
+        for limits in [(300, 100), (100, 300)] {
+            let (before, after) = (at(first, limits.0), at(other, limits.1));
+            let (mut book, mut node) = (fresh(before, 0), Node::new("a"));
+            node.asks(&mut book, before, 70, 70, 0);
+            node.spends(70);
+            // Nodes that have heard of it and nodes that have not ask by turns.
+            for terms in [before, after, before, after] {
+                let left = node.asks(&mut book, terms, 0, 0, 0).left;
+                assert!(left <= u64::from(limits.0) - 70, "{left} left under {terms:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_lapsed_under_another_promise_does_not_come_back_twice() {
     let (mut book, mut node) = (fresh(STRICT, 0), Node::new("a"));
     node.asks(&mut book, STRICT, 100, 100, 0);
