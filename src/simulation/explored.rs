@@ -1,12 +1,14 @@
 //! Every order in which a few of them can get at shared data: workers, stewards, and a record that changes.
 //!
-//! Each actor runs in a thread of its own and stops before each access until it is its turn; all turns are tried.
+//! Each actor runs in a thread of its own and stops before each access until it is its turn. All orders are tried but
+//! those that only exchange two accesses that do not touch each other: nobody could tell them apart (sleep sets:
+//! Godefroid, Partial-Order Methods for the Verification of Concurrent Systems).
 
 use std::sync::{Condvar, Mutex};
 
 use tollkeeper_contract::{
     Digest, Hosts, Quota, TeamRecord, TenantState,
-    lease::Question,
+    lease::{Ask, Lent, Question},
     page::{Cursor, Entry, Table},
 };
 
@@ -25,10 +27,32 @@ use super::{node::TERMS, service::Service};
 
 const SCOPE: Scope = Scope::Fleet(Fleet { wait: 1000, fallback: Fallback::Refuse, nodes: None });
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an actor is about to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Access {
+    Get(String),
+    Swap(String),
+    /// A question to the key service.
+    Question,
+}
+
+impl Access {
+    /// Whether it makes no difference which of two comes first.
+    fn leaves_alone(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Get(_), Self::Get(_)) => true,
+            (Self::Get(one) | Self::Swap(one), Self::Get(other) | Self::Swap(other)) => one != other,
+            (Self::Question, Self::Get(_)) | (Self::Get(_), Self::Question) => true,
+            // Whoever swaps may have moved the clock.
+            (Self::Question, _) | (_, Self::Question) => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
     Running,
-    Waiting,
+    Waiting(Access),
     Done,
 }
 
@@ -39,23 +63,30 @@ struct Turns {
     changed: Condvar,
 }
 
+/// Who can go on, each with what it would do.
+type Ready = Vec<(usize, Access)>;
+
 impl Turns {
     fn set(&self, actor: usize, stage: Stage) {
         self.stages.lock().unwrap()[actor] = stage;
         self.changed.notify_all();
     }
 
-    fn wait(&self, actor: usize) {
-        self.set(actor, Stage::Waiting);
+    fn wait(&self, actor: usize, access: Access) {
+        self.set(actor, Stage::Waiting(access));
         let stages = self.stages.lock().unwrap();
-        drop(self.changed.wait_while(stages, |stages| stages[actor] == Stage::Waiting).unwrap());
+        drop(self.changed.wait_while(stages, |stages| matches!(stages[actor], Stage::Waiting(_))).unwrap());
     }
 
     /// Who can go on, once all others have stopped; nobody when all are done.
-    fn ready(&self) -> Vec<usize> {
+    fn ready(&self) -> Ready {
         let stages = self.stages.lock().unwrap();
         let stages = self.changed.wait_while(stages, |stages| stages.contains(&Stage::Running)).unwrap();
-        (0..stages.len()).filter(|actor| stages[*actor] == Stage::Waiting).collect()
+        let waiting = stages.iter().enumerate().filter_map(|(actor, stage)| match stage {
+            Stage::Waiting(access) => Some((actor, access.clone())),
+            Stage::Running | Stage::Done => None,
+        });
+        waiting.collect()
     }
 }
 
@@ -74,7 +105,24 @@ struct Scene {
     service: Mutex<Service>,
     names: Names,
     taken: Mutex<u64>,
+    /// As late as it is: a question that comes late is heard late, also from somebody who has not looked at the clock since.
+    clock: Mutex<u64>,
     turns: Turns,
+}
+
+impl Scene {
+    /// As late as it is for somebody for whom it is `now`.
+    fn latest(&self, now: u64) -> u64 {
+        let mut clock = self.clock.lock().unwrap();
+        *clock = now.max(*clock);
+        *clock
+    }
+
+    fn hear(&self, ask: Ask, now: u64) -> Lent {
+        let question = Question { node: "n".to_owned(), instance: "i".to_owned(), nonce: 0, asks: vec![ask] };
+        let (answer, _) = self.service.lock().unwrap().hear(&question, self.latest(now));
+        answer.lent.into_iter().next().unwrap()
+    }
 }
 
 /// Shared data as one actor sees it.
@@ -85,12 +133,12 @@ struct Seen<'a> {
 
 impl SharedData for Seen<'_> {
     fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
-        self.scene.turns.wait(self.actor);
+        self.scene.turns.wait(self.actor, Access::Get(name.to_owned()));
         self.scene.memory.lock().unwrap().get(name)
     }
 
     fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
-        self.scene.turns.wait(self.actor);
+        self.scene.turns.wait(self.actor, Access::Swap(name.to_owned()));
         self.scene.memory.lock().unwrap().swap(name, value, expected)
     }
 }
@@ -129,9 +177,10 @@ fn exchange_later(seen: &Seen<'_>) {
 fn exchange_at(seen: &Seen<'_>, now: u64) {
     let table = table(seen.scene, seen, now);
     let Some((draft, ask)) = table.ask(&account()).unwrap() else { return };
-    let question = Question { node: "n".to_owned(), instance: "i".to_owned(), nonce: 0, asks: vec![ask] };
-    let (answer, _) = seen.scene.service.lock().unwrap().hear(&question, now);
-    let reply = Reply { draft, sent: table.now, lent: &answer.lent[0], term: 5000, only_settles: false };
+    seen.scene.latest(now);
+    seen.scene.turns.wait(seen.actor, Access::Question);
+    let lent = seen.scene.hear(ask, now);
+    let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
     let _ = table.take_in(&account(), reply).unwrap();
 }
 
@@ -150,6 +199,7 @@ fn prepared() -> Scene {
         service: Mutex::new(Service::new(1)),
         names: Names::new("test"),
         taken: Mutex::default(),
+        clock: Mutex::default(),
         turns: Turns::default(),
     };
     {
@@ -159,19 +209,53 @@ fn prepared() -> Scene {
         let order = Order { cost: 2, scope: SCOPE, patience: Patience::Left };
         assert_eq!(table.charge(&account(), &TERMS, order).unwrap().taking, Taking::Wait);
         let (draft, ask) = table.ask(&account()).unwrap().unwrap();
-        let question = Question { node: "n".to_owned(), instance: "i".to_owned(), nonce: 0, asks: vec![ask] };
-        let (answer, _) = scene.service.lock().unwrap().hear(&question, 10);
-        let reply = Reply { draft, sent: table.now, lent: &answer.lent[0], term: 5000, only_settles: false };
+        let lent = scene.hear(ask, 10);
+        let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
         let _ = table.take_in(&account(), reply).unwrap();
     }
     scene
 }
 
-/// One run: the first turns as told, then always the first who can; gives who could and who did at each turn.
-fn run(actors: &[Actor], turns: &[usize]) -> (Scene, Vec<(Vec<usize>, usize)>) {
+/// A moment at which somebody is chosen to go on.
+#[derive(Debug, Clone)]
+struct Moment {
+    ready: Ready,
+    /// Whoever need not be tried here: what follows would be what was tried already.
+    asleep: Vec<usize>,
+    chosen: usize,
+}
+
+impl Moment {
+    /// The moment after `before`; `None` if nothing that follows is new.
+    fn after(before: Option<&Self>, ready: &Ready) -> Option<Self> {
+        let asleep = before.map_or_else(Vec::new, |before| {
+            let done = before.access(before.chosen);
+            before.asleep.iter().copied().filter(|actor| before.access(*actor).leaves_alone(done)).collect()
+        });
+        Self::awake(ready, asleep)
+    }
+
+    /// The same moment with another choice, if there is one left.
+    fn next(&self) -> Option<Self> {
+        let asleep = self.asleep.iter().copied().chain([self.chosen]).collect();
+        Self::awake(&self.ready, asleep)
+    }
+
+    fn awake(ready: &Ready, asleep: Vec<usize>) -> Option<Self> {
+        let chosen = ready.iter().map(|(actor, _)| *actor).find(|actor| !asleep.contains(actor))?;
+        Some(Self { ready: ready.clone(), asleep, chosen })
+    }
+
+    fn access(&self, actor: usize) -> &Access {
+        &self.ready.iter().find(|(ready, _)| *ready == actor).unwrap().1
+    }
+}
+
+/// One run: it begins with these moments, and adds those that follow. Whether it came to an end that is new.
+fn run(actors: &[Actor], moments: &mut Vec<Moment>) -> (Scene, bool) {
     let scene = prepared();
     *scene.turns.stages.lock().unwrap() = vec![Stage::Running; actors.len()];
-    let mut taken = Vec::new();
+    let (mut at, mut new) = (0, true);
     std::thread::scope(|scope| {
         for (actor, act) in actors.iter().enumerate() {
             let scene = &scene;
@@ -182,28 +266,37 @@ fn run(actors: &[Actor], turns: &[usize]) -> (Scene, Vec<(Vec<usize>, usize)>) {
         }
         loop {
             let ready = scene.turns.ready();
-            if ready.is_empty() {
-                return;
+            let Some((first, _)) = ready.first() else { return };
+            if at == moments.len() && new {
+                match Moment::after(moments.last(), &ready) {
+                    Some(moment) => moments.push(moment),
+                    None => new = false,
+                }
             }
-            let choice = turns.get(taken.len()).copied().unwrap_or(0);
-            scene.turns.set(ready[choice], Stage::Running);
-            taken.push((ready, choice));
+            let chosen = moments.get(at).map_or(*first, |moment| moment.chosen);
+            scene.turns.set(chosen, Stage::Running);
+            at += 1;
         }
     });
-    (scene, taken)
+    (scene, new)
 }
 
 /// Tries every order; gives how many there are.
 fn explore(actors: &[Actor], check: impl Fn(&Scene, &[usize])) -> u64 {
-    let (mut turns, mut count) = (Vec::new(), 0);
+    let (mut moments, mut count) = (Vec::new(), 0);
     loop {
-        let (scene, taken) = run(actors, &turns);
-        turns = taken.iter().map(|(_, choice)| *choice).collect();
-        check(&scene, &turns);
-        count += 1;
-        let Some(last) = taken.iter().rposition(|(ready, choice)| choice + 1 < ready.len()) else { return count };
-        turns.truncate(last);
-        turns.push(taken[last].1 + 1);
+        let (scene, new) = run(actors, &mut moments);
+        if new {
+            check(&scene, &moments.iter().map(|moment: &Moment| moment.chosen).collect::<Vec<_>>());
+            count += 1;
+        }
+        let other = loop {
+            let Some(last) = moments.pop() else { return count };
+            if let Some(other) = last.next() {
+                break other;
+            }
+        };
+        moments.push(other);
     }
 }
 
@@ -221,16 +314,13 @@ fn nothing_that_lapsed_is_spent(scene: &Scene, turns: &[usize]) {
 fn books_agree(scene: &Scene, turns: &[usize]) {
     let taken = *scene.taken.lock().unwrap();
     let memory = scene.memory.lock().unwrap();
-    let mut service = scene.service.lock().unwrap();
     let mut balance = 0;
     for now in [40, 50] {
         let table = table(scene, &*memory, now);
         let (draft, ask) = table.ask(&account()).unwrap().unwrap();
         assert_eq!(ask.spent, taken, "{turns:?}");
-        let question = Question { node: "n".to_owned(), instance: "i".to_owned(), nonce: 0, asks: vec![ask.clone()] };
-        let (answer, _) = service.hear(&question, now);
-        let lent = &answer.lent[0];
-        let reply = Reply { draft, sent: table.now, lent, term: 5000, only_settles: false };
+        let lent = scene.hear(ask.clone(), now);
+        let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
         let _ = table.take_in(&account(), reply).unwrap();
         balance = table.lease(&account()).unwrap().balance(Monotonic(now));
         assert_eq!(lent.granted, ask.spent + ask.returned + lent.void + balance, "{turns:?}");
