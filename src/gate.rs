@@ -1,5 +1,7 @@
 //! The corridor: calls the rooms in order, and ends in a verdict.
 
+use std::cell::RefCell;
+
 use tollkeeper_contract::{EnterpriseRecord, HostName, HostRecord, KeyRecord, TenantState, UserRecord, page::Table};
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
     refusal::{Denial, Fault, Refusal},
     request::Request,
     shared::SharedData,
-    table::{Charge, KeyTable, Order},
+    table::{Charge, KeyTable, Order, Recent, Records},
     time::Now,
     token::Verifier,
     verdict::{Allowance, Grant, Refused, Shadowed, Verdict},
@@ -27,6 +29,8 @@ pub struct Gate<'a, Shared> {
     pub config: &'a Config,
     /// Keys and teams.
     pub table: KeyTable<'a, Shared>,
+    /// What was read of them lately.
+    pub recent: &'a RefCell<Recent>,
     /// Whether the table may be used.
     pub usable: Result<(), Fault>,
     /// The date.
@@ -100,14 +104,15 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     ) -> Result<Grant, Stop> {
         self.usable?;
         let presented = credential::find(request, protection.styles)?;
-        let (mut principal, live) = self.identify(&presented)?;
+        let records = Records::now(&self.table, self.recent)?;
+        let (mut principal, live) = self.identify(&presented, &records)?;
         let scopes = protection.scopes.for_method(request.method);
         let demand = policy::Demand { team, delegate: request.delegate, origin: request.origin, scopes };
         let decided = live.and_then(|()| Ok(policy::check(&principal, demand)?)).map_err(Stop::from);
         let charged = decided.and_then(|account| {
             principal.account = account;
             let order = Order { cost: protection.cost, scope: self.scope, patience };
-            self.charge(&principal, request, order)
+            self.charge(&principal, request, order, &records)
         });
         match charged {
             Ok(allowance) => Ok(Grant { principal, allowance, withheld: withheld(protection) }),
@@ -123,56 +128,39 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     }
 
     /// Who the credential proves to be, and whether it works at this moment.
-    fn identify(&self, presented: &Presented<'_>) -> Result<(Principal, Result<(), Refusal>), Refusal> {
+    fn identify(
+        &self,
+        presented: &Presented<'_>,
+        records: &Records<'_, Shared>,
+    ) -> Result<(Principal, Result<(), Refusal>), Refusal> {
         match presented.credential {
             Credential::Key(digest) => {
-                let record = self.table.find_key(&digest)?.ok_or(Denial::UnknownKey)?;
+                let record = records.find_key(&digest)?.ok_or(Denial::UnknownKey)?;
                 let key = KeyRecord::decode(&record)?;
                 let mut principal = Principal::of_key(presented.style, &key);
                 let live = policy::is_live(&key, self.now.unix).map_err(Refusal::from);
-                let live = live.and_then(|()| self.bound(&mut principal));
+                let live = live.and_then(|()| bind(&mut principal, records));
                 Ok((principal, live))
             }
             Credential::Token(token) => {
-                let verified = self.tokens.verify(token, &self.table, self.now.unix)?;
+                let verified = self.tokens.verify(token, records, self.now.unix)?;
                 let mut principal = Principal::of_session(presented.style, &verified.claims);
-                let live = self.goes_on(&verified.claims.session).and_then(|()| self.bound(&mut principal));
+                let live = goes_on(&verified.claims.session, records).and_then(|()| bind(&mut principal, records));
                 Ok((principal, live))
             }
         }
     }
 
-    /// Whether a session was not ended before its time.
-    fn goes_on(&self, session: &str) -> Result<(), Refusal> {
-        match self.table.find_named(Table::RevokedSessions, session)? {
-            None => Ok(()),
-            Some(_) => Err(Denial::SessionRevoked.into()),
-        }
-    }
-
-    /// Binds the principal to those it depends on: a personal credential to its user, an enterprise's to the enterprise.
-    fn bound(&self, principal: &mut Principal) -> Result<(), Refusal> {
-        if principal.is_bounded_by_user() {
-            let record = self.table.find_named(Table::Users, &principal.subject)?.ok_or(Denial::UserUnknown)?;
-            let user = UserRecord::decode(&record)?;
-            if user.state == TenantState::Disabled {
-                return Err(Denial::UserDisabled.into());
-            }
-            principal.narrow(user.permissions);
-        }
-        if let Some(enterprise) = principal.enterprise() {
-            let record = self.table.find_named(Table::Enterprises, enterprise)?.ok_or(Denial::EnterpriseDisabled)?;
-            if EnterpriseRecord::decode(&record)?.state == TenantState::Disabled {
-                return Err(Denial::EnterpriseDisabled.into());
-            }
-        }
-        Ok(())
-    }
-
     /// Only after everything else has passed, so that a refused request costs nobody anything.
-    fn charge(&self, principal: &Principal, request: &Request<'_>, order: Order) -> Result<Allowance, Stop> {
+    fn charge(
+        &self,
+        principal: &Principal,
+        request: &Request<'_>,
+        order: Order,
+        records: &Records<'_, Shared>,
+    ) -> Result<Allowance, Stop> {
         let account = &principal.account;
-        let host = self.host_owner(request)?;
+        let host = host_owner(request, records)?;
         let terms = Terms::new(principal, request.delegate, host.as_deref());
         let Charge { taking, limit, left, signal } = self.table.charge(account, &terms, order)?;
         if signal == Signal::Ask {
@@ -190,17 +178,44 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         };
         Err(Refused { allowance: Some(allowance), ..denial.into() }.into())
     }
+}
 
-    /// The one team that is served on the request's host, if the host belongs to one.
-    fn host_owner(&self, request: &Request<'_>) -> Result<Option<String>, Refusal> {
-        if request.authority.is_empty() {
-            return Ok(None);
-        }
-        // What cannot be read here may be read as somebody's host by Envoy's routes or by the upstream.
-        let host = HostName::of_authority(request.authority).ok_or(Denial::HostMismatch)?;
-        let record = self.table.find_named(Table::Hosts, host.as_str())?;
-        Ok(record.map(|record| HostRecord::decode(&record).map(|host| host.team.to_owned())).transpose()?)
+/// Whether a session was not ended before its time.
+fn goes_on(session: &str, records: &Records<'_, impl SharedData>) -> Result<(), Refusal> {
+    match records.find_named(Table::RevokedSessions, session)? {
+        None => Ok(()),
+        Some(_) => Err(Denial::SessionRevoked.into()),
     }
+}
+
+/// Binds the principal to those it depends on: a personal credential to its user, an enterprise's to the enterprise.
+fn bind(principal: &mut Principal, records: &Records<'_, impl SharedData>) -> Result<(), Refusal> {
+    if principal.is_bounded_by_user() {
+        let record = records.find_named(Table::Users, &principal.subject)?.ok_or(Denial::UserUnknown)?;
+        let user = UserRecord::decode(&record)?;
+        if user.state == TenantState::Disabled {
+            return Err(Denial::UserDisabled.into());
+        }
+        principal.narrow(user.permissions);
+    }
+    if let Some(enterprise) = principal.enterprise() {
+        let record = records.find_named(Table::Enterprises, enterprise)?.ok_or(Denial::EnterpriseDisabled)?;
+        if EnterpriseRecord::decode(&record)?.state == TenantState::Disabled {
+            return Err(Denial::EnterpriseDisabled.into());
+        }
+    }
+    Ok(())
+}
+
+/// The one team that is served on the request's host, if the host belongs to one.
+fn host_owner(request: &Request<'_>, records: &Records<'_, impl SharedData>) -> Result<Option<String>, Refusal> {
+    if request.authority.is_empty() {
+        return Ok(None);
+    }
+    // What cannot be read here may be read as somebody's host by Envoy's routes or by the upstream.
+    let host = HostName::of_authority(request.authority).ok_or(Denial::HostMismatch)?;
+    let record = records.find_named(Table::Hosts, host.as_str())?;
+    Ok(record.map(|record| HostRecord::decode(&record).map(|host| host.team.to_owned())).transpose()?)
 }
 
 fn is_only_told(shadow: Shadow, refusal: Refusal) -> bool {

@@ -65,9 +65,24 @@ impl<'a> Request<'a> {
         request
     }
 
+    /// Whether there is anything in this header, which is one of those that can hold a credential.
+    #[must_use]
+    pub fn carries(&self, name: &str) -> bool {
+        match name {
+            "authorization" => self.authorization != Field::Absent,
+            "x-api-key" => self.api_key != Field::Absent,
+            // What is not known here may be there.
+            _ => true,
+        }
+    }
+
     fn note_if_spoofed(&mut self, name: &'a [u8]) {
-        let Ok(text) = std::str::from_utf8(name) else { return };
-        if is_identity_header(name) && !self.spoofed.contains(&text) {
+        if !is_identity_header(name) {
+            return;
+        }
+        if let Ok(text) = std::str::from_utf8(name)
+            && !self.spoofed.contains(&text)
+        {
             self.spoofed.push(text);
         }
     }

@@ -15,7 +15,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tollkeeper::config::{Access, AuthHeader, Config, Forwarding, Promise, RateLimitHeaders, Shadow, Style};
+use tollkeeper::config::{
+    Access, AuthHeader, Config, FilterState, Forwarding, Promise, RateLimitHeaders, Shadow, Style,
+};
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -95,6 +97,7 @@ fn what_is_not_given_has_its_documented_default() {
     assert_eq!(config.quotas.limit.promise, Promise::Bucket);
     assert_eq!(config.rate_limit_headers, RateLimitHeaders::Draft);
     assert!(config.response_headers.contains(AuthHeader::Team));
+    assert_eq!(config.filter_state, FilterState::All);
     let told: Vec<_> = config.request_headers.iter().map(AuthHeader::name).collect();
     assert_eq!(told, ["x-auth-team", "x-auth-enterprise", "x-auth-delegated-team", "x-auth-key-id", "x-auth-scopes"]);
 

@@ -28,7 +28,9 @@ pub use quota::{FleetQuotas, Quotas};
 pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
 pub use tokens::Tokens;
 pub use values::{Authority, Cluster, EnvName, Instance, Party, Realm};
-pub use vocabulary::{AuthHeader, AuthHeaders, Fallback, Forwarding, Promise, RateLimitHeaders, Shadow, Style, Styles};
+pub use vocabulary::{
+    AuthHeader, AuthHeaders, Fallback, FilterState, Forwarding, Promise, RateLimitHeaders, Shadow, Style, Styles,
+};
 
 use json::Json;
 use mistakes::Place;
@@ -55,6 +57,8 @@ pub struct Config {
     pub response_headers: AuthHeaders,
     /// What the upstream is told about the client.
     pub request_headers: AuthHeaders,
+    /// Whether other filters and access logs are told what was decided.
+    pub filter_state: FilterState,
     /// Which requests need what.
     pub routes: Routes,
 }
@@ -84,6 +88,8 @@ settings! {
         request_headers: AuthHeaders = [
             "x-auth-team", "x-auth-enterprise", "x-auth-delegated-team", "x-auth-key-id", "x-auth-scopes",
         ],
+        /// Whether other filters and access logs are told what was decided, as filter state `wasm.tollkeeper.…`: `all` or `off`. Each of its five texts costs a request about as much as a header.
+        filter_state: FilterState = "all",
         /// Which refusals are only told, while the request goes on to the upstream. `off`: none. `quota`: those about the quota. `everything`: all, also without a good credential.
         shadow: Shadow = "off",
         /// What happens where no route matches. `authenticate`: a key is needed, of whatever team. `refuse`: nothing passes. Must be given as soon as a route's path names `{team}`.
@@ -129,6 +135,7 @@ impl From<Settings> for Config {
             rate_limit_headers: settings.rate_limit_headers,
             response_headers: settings.response_headers,
             request_headers: settings.request_headers,
+            filter_state: settings.filter_state,
             routes: routes.with_defaults(default, unmatched),
         }
     }

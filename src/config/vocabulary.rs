@@ -74,6 +74,16 @@ words! {
 }
 
 words! {
+    /// Whether other filters and access logs are told what was decided.
+    pub FilterState, "a kind of filter state" {
+        /// Everything that there is to tell.
+        All = "all",
+        /// Nothing.
+        Off = "off",
+    }
+}
+
+words! {
     /// What a quota promises.
     pub Promise, "a promise" {
         /// As many as the limit at once, and from then on as many per window as come back bit by bit.

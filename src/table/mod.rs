@@ -2,15 +2,16 @@
 //!
 //! | name | value |
 //! |---|---|
-//! | `tk4/<instance>/meta` | which database, which revision, since when: [`Meta`] |
-//! | `tk4/<instance>/k/<shard>` | keys by digest |
-//! | `tk4/<instance>/t/<shard>` | teams by the digest of their id |
-//! | `tk4/<instance>/l/<shard>` | what holds for all limits, in one record: [`Limits`] |
-//! | `tk4/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |
-//! | `tk4/<instance>/fleet` | how many nodes there are |
-//! | `tk4/<instance>/steward` | who is steward, until when |
-//! | `tk4/<instance>/process` | this process's random name |
-//! | `tk4/<instance>/ledger` | the shared queue from workers to the steward |
+//! | `tk5/<instance>/meta` | which database, which revision, since when: [`Meta`] |
+//! | `tk5/<instance>/stamp` | empty, or that records are being written: [`Recent`] |
+//! | `tk5/<instance>/k/<shard>` | keys by digest |
+//! | `tk5/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk5/<instance>/l/<shard>` | what holds for all limits, in one record: [`Limits`] |
+//! | `tk5/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |
+//! | `tk5/<instance>/fleet` | how many nodes there are |
+//! | `tk5/<instance>/steward` | who is steward, until when |
+//! | `tk5/<instance>/process` | this process's random name |
+//! | `tk5/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
 mod lending;
@@ -18,6 +19,7 @@ mod limits;
 mod meta;
 mod names;
 mod read;
+mod recent;
 mod snapshot;
 mod write;
 
@@ -26,6 +28,7 @@ pub use lending::{Upkeep, nodes, note_nodes};
 pub use limits::{Limits, read_factor};
 pub use meta::Meta;
 pub use names::Names;
+pub use recent::{Recent, Records};
 pub use snapshot::SnapshotWriter;
 pub use write::WriteError;
 

@@ -17,7 +17,7 @@ impl Names {
     /// must neither misread what an older one wrote nor take it for its own.
     #[must_use]
     pub fn new(instance: &str) -> Self {
-        Self { prefix: format!("tk4/{instance}/") }
+        Self { prefix: format!("tk5/{instance}/") }
     }
 
     /// The shard of `table` that holds `digest`.
@@ -39,15 +39,23 @@ impl Names {
             Table::TokenKeys => 'g',
             Table::Limits => 'l',
         };
-        format!("{}{letter}/{index:04x}", self.prefix)
+        // With every request, so without the machinery of formatting.
+        let mut name = String::with_capacity(self.prefix.len().saturating_add(6));
+        name.push_str(&self.prefix);
+        name.push(letter);
+        name.push('/');
+        name.extend(
+            [12, 8, 4, 0].map(|shift| char::from_digit(u32::from(index >> shift) & 0xf, 16).unwrap_or_default()),
+        );
+        name
     }
 
     /// The cell of a team or of an enterprise.
     #[must_use]
     pub fn cell(&self, account: &Account) -> String {
         match account {
-            Account::Team(id) => format!("{}c/{id}", self.prefix),
-            Account::Enterprise(id) => format!("{}ce/{id}", self.prefix),
+            Account::Team(id) => [self.prefix.as_str(), "c/", id].concat(),
+            Account::Enterprise(id) => [self.prefix.as_str(), "ce/", id].concat(),
         }
     }
 
@@ -55,6 +63,12 @@ impl Names {
     #[must_use]
     pub fn meta(&self) -> String {
         format!("{}meta", self.prefix)
+    }
+
+    /// Which writing of records was the last.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        format!("{}stamp", self.prefix)
     }
 
     /// What is known of the fleet.

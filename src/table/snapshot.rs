@@ -35,6 +35,15 @@ impl SnapshotWriter {
         entries: &[Entry<'_>],
         rest: Rest,
     ) -> Result<(), WriteError> {
+        table.stamped(|| self.write(table, entries, rest))
+    }
+
+    fn write(
+        &mut self,
+        table: &KeyTable<'_, impl SharedData>,
+        entries: &[Entry<'_>],
+        rest: Rest,
+    ) -> Result<(), WriteError> {
         for entry in entries {
             self.advance(table, place(entry))?;
             self.records.extend(entry.record.map(|record| (entry.cursor.digest, record.to_vec())));

@@ -57,6 +57,10 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     /// # Errors
     /// When the host fails, a shard cannot be read, or another steward is at work.
     pub fn apply(&self, entries: &[Entry<'_>]) -> Result<(), WriteError> {
+        if entries.is_empty() { Ok(()) } else { self.stamped(|| self.write(entries)) }
+    }
+
+    fn write(&self, entries: &[Entry<'_>]) -> Result<(), WriteError> {
         for run in entries.chunk_by(|left, right| place(left) == place(right)) {
             let Some((table, index)) = run.first().map(place) else { continue };
             let edits: Vec<_> =

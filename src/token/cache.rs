@@ -15,7 +15,7 @@ pub struct Verified {
     /// Where the key that verified it lies in the table.
     pub(super) kid: Digest,
     /// That key's record as it was: with another one, or none, this says nothing.
-    pub(super) key: Vec<u8>,
+    pub(super) key: Rc<[u8]>,
 }
 
 /// Verified tokens by the SHA-256 of the whole token; at most 4096, about 1 KiB each and never more than 5.
@@ -65,7 +65,7 @@ mod tests {
     }
 
     fn verified() -> Rc<Verified> {
-        Rc::new(Verified { claims: claims(), kid: Digest::of(b"kid"), key: vec![] })
+        Rc::new(Verified { claims: claims(), kid: Digest::of(b"kid"), key: Rc::default() })
     }
 
     #[test]

@@ -34,6 +34,21 @@ pub use signature::{NoSignatures, Signatures};
 
 use signature::Signed;
 
+/// Where the keys are that verify tokens.
+pub trait TokenKeys {
+    /// The encoded record of the key that verifies tokens with this `kid`, of which this is the digest.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such token key".
+    fn find_token_key(&self, kid: &Digest) -> Result<Option<Rc<[u8]>>, Refusal>;
+}
+
+impl<Shared: SharedData> TokenKeys for KeyTable<'_, Shared> {
+    fn find_token_key(&self, kid: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
+        Ok(KeyTable::find_token_key(self, kid)?.map(Rc::from))
+    }
+}
+
 /// What verifies tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Verifier<'a> {
@@ -53,12 +68,7 @@ impl Verifier<'_> {
     ///
     /// # Errors
     /// A denial that says what is wrong with it, or a fault if the table cannot be read.
-    pub fn verify(
-        &self,
-        token: &[u8],
-        table: &KeyTable<'_, impl SharedData>,
-        now: u64,
-    ) -> Result<Rc<Verified>, Refusal> {
+    pub fn verify(&self, token: &[u8], table: &impl TokenKeys, now: u64) -> Result<Rc<Verified>, Refusal> {
         if token.len() > MAX_LENGTH {
             return Err(Denial::MalformedToken.into());
         }
@@ -76,15 +86,15 @@ impl Verifier<'_> {
     }
 
     /// A token that was verified before, by a key that is still there and still the same.
-    fn recall(&self, token: &Digest, table: &KeyTable<'_, impl SharedData>) -> Result<Option<Rc<Verified>>, Refusal> {
+    fn recall(&self, token: &Digest, table: &impl TokenKeys) -> Result<Option<Rc<Verified>>, Refusal> {
         let found = self.cache.try_borrow_mut().ok().and_then(|mut cache| cache.find(token));
         let Some(verified) = found else { return Ok(None) };
         let key = table.find_token_key(&verified.kid)?;
-        Ok((key.as_deref() == Some(verified.key.as_slice())).then_some(verified))
+        Ok((key.as_deref() == Some(&*verified.key)).then_some(verified))
     }
 
     /// Everything about a token that does not change with time.
-    fn read(&self, token: &[u8], table: &KeyTable<'_, impl SharedData>) -> Result<Verified, Refusal> {
+    fn read(&self, token: &[u8], table: &impl TokenKeys) -> Result<Verified, Refusal> {
         let parts = Parts::split(token).map_err(|_| Denial::MalformedToken)?;
         let claims = Claims::parse(&parts.claims).map_err(|_| Denial::MalformedToken)?;
         let text = std::str::from_utf8(token).map_err(|_| Denial::MalformedToken)?;

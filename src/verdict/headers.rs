@@ -95,9 +95,11 @@ fn rate_limit(headers: &mut Vec<Header>, allowance: Allowance, style: RateLimitH
                 Promise::Bucket => "",
                 Promise::Strict => ";promise=\"strict\"",
             };
-            let policy_value = format!("\"{policy}\";q={};w={}{promise}", quota.limit(), quota.window());
-            headers.push(("ratelimit-policy", policy_value));
-            headers.push(("ratelimit", format!("\"{policy}\";r={remaining};t={until_next}")));
+            // Put together, not formatted: with every request that costs less.
+            let (limit, window) = (quota.limit().get().to_string(), quota.window().get().to_string());
+            headers.push(("ratelimit-policy", ["\"", policy, "\";q=", &limit, ";w=", &window, promise].concat()));
+            let (remaining, until_next) = (remaining.to_string(), until_next.to_string());
+            headers.push(("ratelimit", ["\"", policy, "\";r=", &remaining, ";t=", &until_next].concat()));
         }
         RateLimitHeaders::Legacy => {
             headers.push(("x-ratelimit-limit", quota.limit().to_string()));

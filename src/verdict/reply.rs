@@ -1,7 +1,5 @@
 //! The answer to a refused request: the only file with status codes.
 
-use serde_json::json;
-
 use crate::{
     config::{Realm, Style, Styles},
     refusal::{Denial, Fault, Refusal},
@@ -96,8 +94,20 @@ pub fn reply(refused: &Refused, realm: &Realm, wire: Wire) -> Reply {
 
 /// RFC 9457 section 4.2.1: with "about:blank" the title is that of the status, and the rest is in the members.
 fn problem(refusal: Refusal, status: u16, title: &str) -> String {
-    let (detail, reason) = (refusal.sentence(), refusal.word());
-    json!({ "type": "about:blank", "title": title, "status": status, "detail": detail, "reason": reason }).to_string()
+    let (detail, reason, status) = (refusal.sentence(), refusal.word(), status.to_string());
+    // None of these texts has anything that JSON would escape.
+    let parts = [
+        r#"{"detail":""#,
+        detail,
+        r#"","reason":""#,
+        reason,
+        r#"","status":"#,
+        &status,
+        r#","title":""#,
+        title,
+        r#"","type":"about:blank"}"#,
+    ];
+    parts.concat()
 }
 
 fn retry_after(refused: &Refused) -> Option<u64> {

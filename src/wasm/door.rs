@@ -18,7 +18,7 @@ use crate::{
     refusal::Fault,
     shared::{Expected, SharedData, Swap},
     steward::{Generation, Holder, Lease, Settings, Steward},
-    table::{self, KeyTable, Limits, Meta, Names, read_factor},
+    table::{self, KeyTable, Limits, Meta, Names, Recent, read_factor},
     time::Monotonic,
     token::{self, Verifier},
     wanted::Wanted,
@@ -50,6 +50,8 @@ pub(super) struct Door {
     pub(super) token: NodeToken,
     /// Here, and not for the whole VM, because another configuration may take other tokens.
     verified: RefCell<token::Cache>,
+    /// What was read of the table lately.
+    pub(super) recent: RefCell<Recent>,
     /// Tells this configuration from others.
     fingerprint: u64,
     /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
@@ -74,6 +76,7 @@ impl Door {
             wanted: Wanted::default(),
             token,
             verified: RefCell::default(),
+            recent: RefCell::default(),
             meta: Cell::new(None),
             factor: Cell::new(Factor::ONE),
             steward: RefCell::new(None),
@@ -158,6 +161,7 @@ impl Door {
         if let Ok(meta) = Meta::read(&HostSharedData, &self.names) {
             self.meta.set(meta);
         }
+        let _ = Recent::look(&self.recent, &HostSharedData, &self.names);
         // After the state: the steward writes records before the revision with which they came.
         if let Ok(factor) = read_factor(&HostSharedData, &self.names) {
             self.factor.set(factor);

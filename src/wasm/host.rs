@@ -23,6 +23,7 @@ use super::header_map::HeaderMap;
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
@@ -174,6 +175,12 @@ impl SharedData for HostSharedData {
             Err(_) => Err(HostFailure),
         }
     }
+}
+
+/// Shows a text as filter state `wasm.<name>`.
+pub(super) fn publish(name: &str, value: &str) {
+    // SAFETY: the host reads the given numbers of bytes before it returns.
+    let _ = unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
 }
 
 /// A text that the host knows about this node or plugin.

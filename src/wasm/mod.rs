@@ -6,6 +6,7 @@
 mod door;
 mod header_map;
 mod host;
+mod memory;
 mod metrics;
 mod request_context;
 mod root_context;

@@ -51,6 +51,9 @@ impl HttpContext for RequestContext {
 
     /// Runs for the upstream's answers and for local replies alike, our own included.
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        if self.0.is_answered() {
+            return Action::Continue;
+        }
         let door = &self.0.door;
         let judged = self.0.verdict();
         let ours = judged.map(|verdict| verdict::response_headers(verdict, &door.config, door.revision()));

@@ -1,6 +1,9 @@
 //! One request: reads it, lets the gate judge it, and does what the verdict says; again later, if it has to wait.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{
+    cell::{Cell, OnceCell},
+    rc::Rc,
+};
 
 use proxy_wasm::{
     hostcalls,
@@ -8,6 +11,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    config::FilterState,
     gate::{Gate, Judgement},
     lease::Patience,
     principal::Account,
@@ -28,6 +32,8 @@ pub(super) struct Stream {
     pub(super) door: Rc<Door>,
     /// Empty until the request was decided: a filter before this one may answer instead.
     verdict: OnceCell<Verdict>,
+    /// Whether the host took an answer of ours, which says all that is to be said.
+    is_answered: Cell<bool>,
 }
 
 /// What a request is to do.
@@ -40,12 +46,17 @@ enum Step {
 
 impl Stream {
     pub(super) fn new(id: u32, door: Rc<Door>) -> Self {
-        Self { id, door, verdict: OnceCell::new() }
+        Self { id, door, verdict: OnceCell::new(), is_answered: Cell::new(false) }
     }
 
     /// What was decided, if it was.
     pub(super) fn verdict(&self) -> Option<&Verdict> {
         self.verdict.get()
+    }
+
+    /// Whether the answer to this request is ours.
+    pub(super) fn is_answered(&self) -> bool {
+        self.is_answered.get()
     }
 
     /// Judges the request as its headers arrive.
@@ -90,7 +101,9 @@ impl Stream {
             None => self.fail(Wire::Http),
         };
         self.door.metrics.count(&verdict);
-        publish(&verdict);
+        if self.door.config.filter_state == FilterState::All {
+            publish(&verdict);
+        }
         let _ = self.verdict.set(verdict);
         Step::Decided(action)
     }
@@ -104,7 +117,8 @@ impl Stream {
         let usable = door.table_at(now.monotonic);
         let (config, table) = (&door.config, door.table(&HostSharedData, now.monotonic));
         let (wanted, scope) = (&door.wanted, door.scope());
-        let gate = Gate { config, table, usable, now, tokens: door.tokens(), scope, wanted };
+        let (recent, tokens) = (&door.recent, door.tokens());
+        let gate = Gate { config, table, recent, usable, now, tokens, scope, wanted };
         let judgement = gate.judge(request, patience);
         door.ask_for_wanted(now.monotonic);
         if let Judgement::Decided(verdict) = &judgement {
@@ -116,13 +130,12 @@ impl Stream {
     /// Does what the verdict says; gives the verdict that holds then. Whatever goes wrong must not let the request
     /// through.
     fn enforce(&self, verdict: Verdict, request: &Request<'_>) -> (Verdict, Action) {
-        let passed = match &verdict {
+        let passed = match verdict {
             Verdict::Public => strip(request),
-            Verdict::Granted(_) | Verdict::Shadowed(_) => strip(request).and_then(|()| self.introduce(&verdict)),
-            Verdict::Refused(refused) => {
-                let action = self.refuse(refused, request.wire);
-                return (verdict, action);
+            Verdict::Granted(_) | Verdict::Shadowed(_) => {
+                strip(request).and_then(|()| self.introduce(&verdict, request))
             }
+            Verdict::Refused(refused) => return self.refuse(refused, request.wire),
         };
         match passed {
             Ok(()) => (verdict, Action::Continue),
@@ -131,26 +144,29 @@ impl Stream {
     }
 
     fn fail(&self, wire: Wire) -> (Verdict, Action) {
-        let refused = Refused::from(Fault::HostFailure);
-        let action = self.refuse(&refused, wire);
-        (Verdict::Refused(refused), action)
+        self.refuse(Fault::HostFailure.into(), wire)
     }
 
     /// Tells the upstream whom it serves, and keeps the credential from it.
-    fn introduce(&self, verdict: &Verdict) -> Result<(), ()> {
-        for name in verdict.withheld() {
+    fn introduce(&self, verdict: &Verdict, request: &Request<'_>) -> Result<(), ()> {
+        for name in verdict.withheld().iter().filter(|name| request.carries(name)) {
             hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| ())?;
         }
         add(MapType::HttpRequestHeaders, verdict::request_headers(verdict, &self.door.config, self.door.revision()))
     }
 
-    fn refuse(&self, refused: &Refused, wire: Wire) -> Action {
-        let reply = verdict::reply(refused, &self.door.config.realm, wire);
+    fn refuse(&self, refused: Refused, wire: Wire) -> (Verdict, Action) {
+        let mut reply = verdict::reply(&refused, &self.door.config.realm, wire);
+        let verdict = Verdict::Refused(refused);
+        reply.headers.extend(verdict::response_headers(&verdict, &self.door.config, self.door.revision()));
+        // Before the host takes it: its headers come by here meanwhile.
+        self.is_answered.set(true);
         // Without a reply the request stays paused until it times out: late, but never let through.
         if host::reply(&reply, wire).is_err() {
+            self.is_answered.set(false);
             log::error!("the host did not take the answer to a refused request");
         }
-        Action::Pause
+        (verdict, Action::Pause)
     }
 }
 
@@ -172,9 +188,7 @@ pub(super) fn add(map: MapType, headers: Vec<Header>) -> Result<(), ()> {
 
 /// Shows the outcome to other filters and to access logs, as filter state `wasm.tollkeeper.…`.
 fn publish(verdict: &Verdict) {
-    let set = |name: &str, value: &str| {
-        let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
-    };
+    let set = host::publish;
     set("tollkeeper.verdict", verdict.word());
     set("tollkeeper.reason", verdict.reason());
     if verdict.is_degraded() {

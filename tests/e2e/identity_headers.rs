@@ -192,6 +192,22 @@ async fn an_upstream_that_wants_everything_is_told_everything() {
     assert_eq!(outcome.upstream_headers("x-auth-subject"), ["alice"]);
 }
 
+#[tokio::test]
+async fn other_filters_and_access_logs_are_told_what_was_decided_unless_it_is_switched_off() {
+    for (told, expected) in [("all", vec!["acme"]), ("off", vec![])] {
+        let edge = Edge::synced_start(|setup| {
+            let setup = setup.filter(move |filter| filter["filter_state"] = json!(told));
+            setup.bootstrap(|bootstrap| {
+                bootstrap.edit(shows_the_team);
+                Ok(())
+            })
+        })
+        .await;
+        let key = edge.key("acme", &["read"]).await;
+        assert_eq!(scene::get(&edge, "/api/acme/x", &key).await.headers("x-team"), expected, "{told}");
+    }
+}
+
 /// A worker reads the revision a few times a second, so for a moment it may name one before the one that decided.
 #[tokio::test]
 async fn answers_come_to_name_the_revision_that_is_served() {
@@ -207,6 +223,12 @@ async fn answers_come_to_name_the_revision_that_is_served() {
 fn only_api_has_a_route(bootstrap: &mut Value) {
     let prefix = "/route_config/virtual_hosts/0/routes/0/match/prefix";
     *scene::connection_manager(bootstrap).pointer_mut(prefix).expect("a route") = json!("/api/");
+}
+
+fn shows_the_team(bootstrap: &mut Value) {
+    let host = scene::connection_manager(bootstrap).pointer_mut("/route_config/virtual_hosts/0").expect("a host");
+    let team = json!({ "key": "x-team", "value": "%FILTER_STATE(wasm.tollkeeper.team:PLAIN)%" });
+    host["response_headers_to_add"] = json!([{ "header": team }]);
 }
 
 fn owned((name, value): (&str, &str)) -> (String, String) {

@@ -13,7 +13,7 @@ use crate::{
     refusal::{Denial, Fault},
     request::{Field, Request},
     shared::memory::Memory,
-    table::{KeyTable, Names},
+    table::{KeyTable, Names, Recent},
     time::{Monotonic, Now},
     token::{Cache, NoSignatures, Verifier},
     verdict::Verdict,
@@ -48,6 +48,7 @@ struct Door {
     usable: Result<(), Fault>,
     secret: NodeToken,
     verified: RefCell<Cache>,
+    recent: RefCell<Recent>,
 }
 
 impl Door {
@@ -55,8 +56,8 @@ impl Door {
         let config = Config::parse(CONFIG.as_bytes()).unwrap();
         let names = Names::new(config.instance.as_str());
         let secret = NodeToken::parse("0123456789abcdef").unwrap();
-        let (shared, verified) = (Memory::default(), RefCell::default());
-        let door = Self { config, names, shared, usable: Ok(()), secret, verified };
+        let (shared, verified, recent) = (Memory::default(), RefCell::default(), RefCell::default());
+        let door = Self { config, names, shared, usable: Ok(()), secret, verified, recent };
         let mut team = Vec::new();
         TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
             .encode(&mut team);
@@ -93,10 +94,10 @@ impl Door {
 
     fn judge(&self, request: &Request<'_>) -> Verdict {
         let now = Now { unix: 1000, monotonic: Monotonic(1000) };
-        let Self { config, usable, secret, verified, .. } = self;
+        let Self { config, usable, secret, verified, recent, .. } = self;
         let tokens = Verifier { settings: &config.tokens, secret, host: &NoSignatures, cache: verified };
         let (scope, wanted) = (Scope::Process, &Wanted::default());
-        let gate = Gate { config, table: self.table(), usable: *usable, now, tokens, scope, wanted };
+        let gate = Gate { config, table: self.table(), recent, usable: *usable, now, tokens, scope, wanted };
         match gate.judge(request, Patience::Left) {
             Judgement::Decided(verdict) => verdict,
             Judgement::Waits(account) => panic!("waits for {account:?}"),

@@ -1,0 +1,291 @@
+//! Records that a VM has read lately, and uses again for as long as no record was written since.
+//!
+//! The steward marks the table's *stamp* before it writes records, and clears it afterwards. Each writing has a version of its own,
+//! and a cleared stamp is empty, so that looking at it costs a fifth of reading a shard. What was read after a cleared stamp was
+//! seen holds while the stamp's version is the same: nobody has begun to write in between, so the shard would say the same. A
+//! steward that breaks off leaves the mark, and then every record is read from its shard, until a successor has written.
+
+use std::{cell::RefCell, rc::Rc};
+
+use tollkeeper_contract::{Digest, page::Table};
+
+use crate::{
+    refusal::Refusal,
+    shared::{Expected, HostFailure, SharedData, Swap, Version},
+    token::TokenKeys,
+};
+
+use super::{KeyTable, Names, WriteError};
+
+/// What the stamp holds while records are being written.
+const WRITING: &[u8] = b"w";
+
+/// How many records are kept.
+const SLOTS: usize = 2048;
+
+/// What one VM has read lately, all of it under the same stamp.
+#[derive(Debug, Default)]
+pub struct Recent {
+    stamp: Option<Version>,
+    /// Each place has one slot, which the last that was read has.
+    slots: Vec<Option<Found>>,
+}
+
+#[derive(Debug, Clone)]
+struct Found {
+    place: Vec<u8>,
+    record: Option<Rc<[u8]>>,
+}
+
+impl Recent {
+    /// Looks at the stamp, and forgets what was read under another one. Done with every tick as well, so that no number of
+    /// writings in between can make a version come round again.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn look(
+        recent: &RefCell<Self>,
+        shared: &impl SharedData,
+        names: &Names,
+    ) -> Result<Option<Version>, HostFailure> {
+        let stamp = shared.get(&names.stamp())?;
+        let stamp = stamp.filter(|value| value.bytes.is_empty()).map(|value| value.version);
+        if let Ok(mut recent) = recent.try_borrow_mut()
+            && recent.stamp != stamp
+        {
+            *recent = Self { stamp, slots: Vec::new() };
+        }
+        Ok(stamp)
+    }
+
+    fn find(&self, place: &[u8], stamp: Option<Version>) -> Option<Option<Rc<[u8]>>> {
+        if stamp.is_none() || stamp != self.stamp {
+            return None;
+        }
+        let found = self.slots.get(slot(place))?.as_ref()?;
+        (found.place == place).then(|| found.record.clone())
+    }
+
+    fn keep(&mut self, found: Found, stamp: Option<Version>) {
+        if stamp.is_none() || stamp != self.stamp {
+            return;
+        }
+        self.slots.resize(SLOTS, None);
+        if let Some(slot) = self.slots.get_mut(slot(&found.place)) {
+            *slot = Some(found);
+        }
+    }
+}
+
+/// The slot of a place (FNV-1a). Who finds places that share one only slows down himself and whom he displaces.
+fn slot(place: &[u8]) -> usize {
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    place.iter().fold(0x811c_9dc5, mix) as usize % SLOTS
+}
+
+/// The records of a table at one moment.
+#[derive(Debug)]
+pub struct Records<'a, Shared> {
+    table: &'a KeyTable<'a, Shared>,
+    recent: &'a RefCell<Recent>,
+    /// None while records are being written, and before any was.
+    stamp: Option<Version>,
+}
+
+impl<'a, Shared: SharedData> Records<'a, Shared> {
+    /// The records as they are now.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn now(table: &'a KeyTable<'a, Shared>, recent: &'a RefCell<Recent>) -> Result<Self, Refusal> {
+        let stamp = Recent::look(recent, table.shared, table.names)?;
+        Ok(Self { table, recent, stamp })
+    }
+
+    /// The encoded record of the key with this digest, if there is one.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such key".
+    pub fn find_key(&self, digest: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
+        // Strangers can present as many keys as they like: they push out nobody.
+        self.find_once(Table::Keys, digest.as_bytes(), Absence::Forgotten, || self.table.find_key(digest))
+    }
+
+    /// The encoded record of whatever `table` has under this name, if there is one.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such".
+    pub fn find_named(&self, table: Table, name: &str) -> Result<Option<Rc<[u8]>>, Refusal> {
+        self.find_once(table, name.as_bytes(), Absence::Kept, || self.table.find_named(table, name))
+    }
+
+    fn find_once(
+        &self,
+        table: Table,
+        name: &[u8],
+        absence: Absence,
+        find: impl FnOnce() -> Result<Option<Vec<u8>>, Refusal>,
+    ) -> Result<Option<Rc<[u8]>>, Refusal> {
+        let place = [&[table.code()], name].concat();
+        if let Some(known) = self.recent.try_borrow().ok().and_then(|recent| recent.find(&place, self.stamp)) {
+            return Ok(known);
+        }
+        let record = find()?.map(Rc::from);
+        if (record.is_some() || absence == Absence::Kept)
+            && let Ok(mut recent) = self.recent.try_borrow_mut()
+        {
+            recent.keep(Found { place, record: record.clone() }, self.stamp);
+        }
+        Ok(record)
+    }
+}
+
+impl<Shared: SharedData> TokenKeys for Records<'_, Shared> {
+    fn find_token_key(&self, kid: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
+        self.find_once(Table::TokenKeys, kid.as_bytes(), Absence::Forgotten, || self.table.find_token_key(kid))
+    }
+}
+
+/// Whether it is kept, too, that there is no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    Kept,
+    Forgotten,
+}
+
+impl<Shared: SharedData> KeyTable<'_, Shared> {
+    /// Writes records between marking the stamp and clearing it.
+    pub(super) fn stamped(&self, write: impl FnOnce() -> Result<(), WriteError>) -> Result<(), WriteError> {
+        self.put_stamp(WRITING)?;
+        write()?;
+        self.put_stamp(&[])
+    }
+
+    fn put_stamp(&self, stamp: &[u8]) -> Result<(), WriteError> {
+        let name = self.names.stamp();
+        let read = self.shared.get(&name)?;
+        match self.shared.swap(&name, stamp, Expected::from_read(read.as_ref()))? {
+            Swap::Done => Ok(()),
+            Swap::Conflict => Err(WriteError::Superseded),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::{Recent, Records};
+    use crate::{
+        limiter::Limit,
+        shared::{
+            SharedData,
+            memory::{Interleaved, Memory},
+        },
+        table::{KeyTable, Names, WriteError},
+        time::Monotonic,
+    };
+    use tollkeeper_contract::{
+        Digest,
+        page::{Cursor, Entry, Table},
+        shard,
+    };
+
+    fn table<'a, Shared: SharedData>(shared: &'a Shared, names: &'a Names) -> KeyTable<'a, Shared> {
+        KeyTable { shared, names, limits: Limit::bucket(1, 1).into(), now: Monotonic(0) }
+    }
+
+    fn digest() -> Digest {
+        Digest::of(b"key")
+    }
+
+    fn write(shared: &impl SharedData, record: Option<&[u8]>) -> Result<(), WriteError> {
+        let cursor = Cursor { table: Table::Keys, digest: digest() };
+        table(shared, &Names::new("test")).apply(&[Entry { cursor, record }])
+    }
+
+    /// What a request finds whose VM has this in memory.
+    fn find(shared: &impl SharedData, recent: &RefCell<Recent>) -> Option<Vec<u8>> {
+        let names = Names::new("test");
+        let table = table(shared, &names);
+        Records::now(&table, recent).unwrap().find_key(&digest()).unwrap().map(|record| record.to_vec())
+    }
+
+    /// What stands in the shard.
+    fn stands(shared: &impl SharedData) -> Option<Vec<u8>> {
+        table(shared, &Names::new("test")).find_key(&digest()).unwrap()
+    }
+
+    fn put_shard(shared: &Memory, record: &[u8]) {
+        let shard = shard::encode(&[(digest(), record)]).unwrap();
+        shared.put(&Names::new("test").shard_of(Table::Keys, &digest()), &shard);
+    }
+
+    #[test]
+    fn a_record_is_read_once_until_records_are_written() {
+        let (shared, recent) = (Memory::default(), RefCell::default());
+        write(&shared, Some(b"old")).unwrap();
+        assert_eq!(find(&shared, &recent), Some(b"old".to_vec()));
+        // Nobody writes like this: it shows that nobody looks.
+        put_shard(&shared, b"unseen");
+        assert_eq!(find(&shared, &recent), Some(b"old".to_vec()));
+        write(&shared, Some(b"new")).unwrap();
+        assert_eq!(find(&shared, &recent), Some(b"new".to_vec()));
+        write(&shared, None).unwrap();
+        assert_eq!(find(&shared, &recent), None);
+    }
+
+    #[test]
+    fn at_every_moment_of_a_change_memory_says_what_stands_in_the_shard() {
+        for moment in 0..9 {
+            let (shared, recent) = (Memory::default(), RefCell::default());
+            write(&shared, Some(b"active")).unwrap();
+            find(&shared, &recent);
+            let look = || assert_eq!(find(&shared, &recent), stands(&shared), "before access {moment}");
+            write(&Interleaved::new(&shared, moment, look), Some(b"revoked")).unwrap();
+            assert_eq!(find(&shared, &recent), Some(b"revoked".to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_change_at_any_moment_of_a_request_is_seen_by_the_next() {
+        // A request looks at the stamp, and then at the shard.
+        for moment in 0..2 {
+            let (shared, recent) = (Memory::default(), RefCell::default());
+            write(&shared, Some(b"active")).unwrap();
+            let revoke = || write(&shared, Some(b"revoked")).unwrap();
+            let interleaved = Interleaved::new(&shared, moment, revoke);
+            find(&interleaved, &recent);
+            assert!(interleaved.has_acted(), "access {moment}");
+            assert_eq!(find(&shared, &recent), Some(b"revoked".to_vec()), "access {moment}");
+        }
+    }
+
+    #[test]
+    fn after_a_steward_that_broke_off_everything_is_read_from_its_shard_until_another_has_written() {
+        let (shared, recent) = (Memory::default(), RefCell::default());
+        write(&shared, Some(b"active")).unwrap();
+        find(&shared, &recent);
+        // Before the shard is written, after the stamp was marked.
+        let interleaved = Interleaved::new(&shared, 3, || shared.conflict_next(1));
+        assert_eq!(write(&interleaved, Some(b"revoked")), Err(WriteError::Superseded));
+        for record in [b"one", b"two"] {
+            put_shard(&shared, record);
+            assert_eq!(find(&shared, &recent), Some(record.to_vec()));
+        }
+        write(&shared, Some(b"revoked")).unwrap();
+        assert_eq!(find(&shared, &recent), Some(b"revoked".to_vec()));
+    }
+
+    #[test]
+    fn keys_that_nobody_has_are_not_remembered() {
+        let (shared, recent, names) = (Memory::default(), RefCell::default(), Names::new("test"));
+        write(&shared, Some(b"active")).unwrap();
+        let table = table(&shared, &names);
+        let records = Records::now(&table, &recent).unwrap();
+        for number in 0..100_u32 {
+            assert_eq!(records.find_key(&Digest::of(&number.to_le_bytes())).unwrap(), None);
+        }
+        assert!(recent.borrow().slots.is_empty());
+    }
+}
