@@ -101,9 +101,11 @@ figure: programs filter envoy ## A test of the fleet that takes its time, and wr
 bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile
 	@$(FIND_ENVOY)
 	cargo build --quiet --locked --release --target $(WASM_TARGET) --manifest-path bench/empty/Cargo.toml
+	cargo build --quiet --locked --release --manifest-path bench/constant/Cargo.toml
 	python3 -B bench/bench.py $(if $(filter bench-quick,$@),--quick --rounds 5 --requests 3000,--results bench) \
 		--envoy "$$envoy" --keyservice "$(KEYSERVICE_BIN)" --tollkeeper "$(TOLLKEEPER_WASM)" \
-		--empty "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/empty.wasm" --oha "$(OHA)"
+		--empty "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/empty.wasm" \
+		--constant "$(CARGO_TARGET_DIR)/release/constant" --oha "$(OHA)"
 
 .tools/oha/bin/oha:
 	@echo "==> Building oha $(OHA_VERSION), the load generator, which takes some minutes once"

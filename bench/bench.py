@@ -14,8 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import host_calls
+import instructions
 import report
-from components import KeyService, envoy_of, get, key_service, server, signed_token, unpadded, until
+from components import KeyService, constant, envoy_of, get, key_service, server, signed_token, unpadded, until
 from measure import Load, Target, can_count_instructions
 
 
@@ -37,16 +39,18 @@ QUICK = {
     "ext_authz": Variant("ext_authz", "x_api_key", 200),
 }
 FULL = QUICK | {
+    "tollkeeper_key_filter_state": Variant("tollkeeper_filter_state", "key", 200),
     "tollkeeper_key_no_headers": Variant("tollkeeper_no_headers", "key", 200),
     "jwt_authn": Variant("jwt_authn", "foreign_token", 200),
     "lua": Variant("lua", "x_api_key", 200),
+    "ext_authz_grpc": Variant("ext_authz_grpc", "x_api_key", 200),
+    "ext_authz_grpc_ratelimit": Variant("ext_authz_grpc_ratelimit", "x_api_key", 200),
 }
+# Whom the others ask.
+SERVERS = {"ext_authz": "http", "ext_authz_grpc": "grpc", "ext_authz_grpc_ratelimit": "grpc"}
 # The line that ends it, in this order.
 LINE = ["bare", "empty", "tollkeeper_key", "tollkeeper_jwt", "native", "ext_authz"]
 WARM_UP = 2000
-# What tollkeeper tells in headers.
-ALL = '"response_headers": "all"'
-NOTHING = '"response_headers": "off", "request_headers": "off", "rate_limit_headers": "off"'
 
 
 def main() -> None:
@@ -58,24 +62,32 @@ def main() -> None:
     # The folder goes last.
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, contextlib.ExitStack() as running:
         bench = Bench(arguments, running, Path(folder), {variant.filters for variant in variants.values()})
-        measured = bench.rounds(variants, arguments.rounds, arguments.requests, counted)
-        latencies = {} if arguments.quick else bench.latencies(variants, arguments.rate)
-    summary = report.summary(measured, counted)
-    print(report.table(summary, latencies, counted))
+        found = report.Found(counter="perf" if counted else None)
+        if not counted and instructions.is_possible():
+            found.counter = "valgrind"
+            found.instructions = bench.instructions(variants, arguments.counted)
+        found.rounds = bench.rounds(variants, arguments.rounds, arguments.requests, counted)
+        if not arguments.quick:
+            found.latencies = bench.latencies(variants, arguments.rate)
+            ours = {name: variant for name, variant in variants.items() if name.startswith("tollkeeper")}
+            found.calls = bench.host_calls(ours)
+    print(report.table(found))
     if arguments.results:
-        report.write(arguments, summary, measured, latencies, counted)
-    name, unit = ("bench-quick" if arguments.quick else "bench"), ("instructions" if counted else "cpu_time")
+        report.write(arguments, found)
+    name, unit = ("bench-quick" if arguments.quick else "bench"), ("instructions" if found.counter else "cpu_time")
+    summary = report.summary(found)
     ratios = " ".join(f"{variant}={summary[variant]['ratio']['median']:.3f}" for variant in LINE)
     print(f"{name}: unit={unit} {ratios}")
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for program in ("envoy", "keyservice", "tollkeeper", "empty", "oha"):
+    for program in ("envoy", "keyservice", "tollkeeper", "empty", "constant", "oha"):
         parser.add_argument(f"--{program}", type=lambda path: str(Path(path).absolute()), required=True)
     parser.add_argument("--quick", action="store_true", help="fewer variants, and nothing but the cost of a request")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=5000, help="per variant and round")
+    parser.add_argument("--counted", type=int, default=500, help="requests per variant when instructions are counted")
     parser.add_argument("--rate", type=int, default=500, help="requests per second when latencies are measured")
     parser.add_argument("--results", type=Path, help="the folder for results.json and RESULTS.md")
     return parser.parse_args()
@@ -87,7 +99,7 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace, running: contextlib.ExitStack, folder: Path, filters: "set[str]"):
         self.arguments, self.running, self.folder = arguments, running, folder
         self.load = Load(arguments.oha, folder)
-        self.upstream = running.enter_context(server(arguments.envoy, {}, folder / "upstream"))
+        self.upstream = running.enter_context(server([arguments.envoy], {}, folder / "upstream"))
         self.service = running.enter_context(key_service(arguments.keyservice, folder / "keyservice"))
         foreign_key, jwk = secrets.token_urlsafe(32), secrets.token_bytes(32)
         self.headers = headers(self.service, foreign_key, jwk)
@@ -96,8 +108,10 @@ class Bench:
             "tollkeeper": arguments.tollkeeper,
             "upstream": str(self.upstream.port),
             "keyservice": str(self.service.port),
-            # Only one set of filters calls it, and it is not there yet.
+            # Only some filters call them, and they are not there yet.
             "authorization": str(self.upstream.port),
+            "grpc": str(self.upstream.port),
+            "node_token": self.service.node_token,
             "key": foreign_key,
             "jwk": unpadded(jwk).decode(),
         }
@@ -106,16 +120,16 @@ class Bench:
         # The others say of the caller what tollkeeper says.
         told = self.auth_headers()
         self.places["principal"] = "{" + ", ".join(f'["{name}"] = "{value}"' for name, value in told.items()) + "}"
-        self.authorization = running.enter_context(server(arguments.envoy, told, folder / "authorization"))
+        self.told = told
+        self.authorization = running.enter_context(server([arguments.envoy], told, folder / "authorization"))
         self.places["authorization"] = str(self.authorization.port)
+        self.grpc = running.enter_context(constant([arguments.constant], told, folder / "grpc"))
+        self.places["grpc"] = str(self.grpc.port)
         for name in sorted(filters - {"tollkeeper"}):
             self.start(name)
 
     def start(self, name: str) -> None:
-        file = name.removesuffix("_no_headers")
-        told = ALL if file == name else NOTHING
-        environment = {"TOLLKEEPER_NODE_TOKEN": self.service.node_token}
-        started = envoy_of(self.arguments.envoy, file, self.places | {"told": told}, environment, self.folder / name)
+        started = envoy_of([self.arguments.envoy], [name], self.places, self.folder / name)
         self.envoys[name] = self.running.enter_context(started)
 
     def auth_headers(self) -> "dict[str, str]":
@@ -123,9 +137,58 @@ class Bench:
         answer = until("tollkeeper has its keys", None, None, lambda: get(url, self.headers["key"]))
         return {name: value for name, value in answer.headers.items() if name.startswith("x-auth-")}
 
-    def target(self, variant: Variant) -> Target:
-        url = f"http://127.0.0.1:{self.envoys[variant.filters].port}/"
+    def target(self, variant: Variant, port: "int | None" = None) -> Target:
+        url = f"http://127.0.0.1:{port or self.envoys[variant.filters].port}/"
         return Target(url, self.headers[variant.credential], variant.status)
+
+    def instructions(self, variants: dict, requests: int) -> "dict[str, list[float]]":
+        """Per request, of the Envoy that is measured and of the server that it asks."""
+        with contextlib.ExitStack() as counting:
+            processes, targets = self.counted_processes(counting, variants)
+
+            def send(name: str):
+                # One at a time: what is done for several at once would be counted once.
+                command = self.load.command(targets[name], "-n", str(requests), "-c", "1")
+                return lambda: self.load.run(command, targets[name])
+
+            busy_with = {"envoy": "bare"} | {SERVERS[name]: name for name in variants if name in SERVERS}
+            for process, name in busy_with.items():
+                processes[process].begin(send(name))
+            working = {name: ["envoy", *filter(None, [SERVERS.get(name)])] for name in variants}
+            return {
+                name: [processes[one].count(send(name)) / requests for one in several]
+                for name, several in working.items()
+            }
+
+    def counted_processes(self, counting: contextlib.ExitStack, variants: dict) -> "tuple[dict, dict]":
+        """An Envoy with all variants and the servers that it asks, warm; and what to send to each variant."""
+
+        def program(path: str, name: str) -> "list[str]":
+            return instructions.command(path, self.folder / f"counts-{name}")
+
+        envoy, told = self.arguments.envoy, self.told
+        http = counting.enter_context(server(program(envoy, "http"), told, self.folder / "counted-http"))
+        grpc = program(self.arguments.constant, "grpc")
+        grpc = counting.enter_context(constant(grpc, told, self.folder / "counted-grpc"))
+        places = self.places | {"authorization": str(http.port), "grpc": str(grpc.port)}
+        filters = sorted({variant.filters for variant in variants.values()})
+        envoy = counting.enter_context(envoy_of(program(envoy, "envoy"), filters, places, self.folder / "counted"))
+        targets = {name: self.target(variant, envoy.ports[variant.filters]) for name, variant in variants.items()}
+        for name, target in targets.items():
+            until(f"{name} answers", None, None, lambda: answers(target))
+            self.load.run(self.load.command(target, "-n", str(instructions.WARM_UP), "-c", "8"), target)
+        processes = {"envoy": envoy, "http": http, "grpc": grpc}
+        counters = {
+            name: instructions.Counter(process.pid, self.folder / f"counts-{name}")
+            for name, process in processes.items()
+        }
+        return counters, targets
+
+    def host_calls(self, variants: dict) -> "dict[str, dict[str, float]]":
+        def send(variant: Variant, port: int) -> bool:
+            return answers(self.target(variant, port))
+
+        return host_calls.counted(self.arguments.envoy, variants, self.places, self.folder, send)
 
     def rounds(self, variants: dict, rounds: int, requests: int, counted: bool) -> "list[dict]":
         self.each_warm(variants)
@@ -145,8 +208,8 @@ class Bench:
 
     def cost(self, variant: Variant, requests: int, counted: bool) -> dict:
         pids = [self.envoys[variant.filters].pid]
-        if variant.filters == "ext_authz":
-            pids.append(self.authorization.pid)
+        if asked := SERVERS.get(variant.filters):
+            pids.append({"http": self.authorization, "grpc": self.grpc}[asked].pid)
         return self.load.costs(self.target(variant), requests, pids, counted)
 
     def latencies(self, variants: dict, rate: int) -> dict:

@@ -21,6 +21,13 @@ from typing import Iterator
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 60
+# What tollkeeper tells whom.
+OFF = [f'"{what}": "off"' for what in ("response_headers", "request_headers", "rate_limit_headers", "filter_state")]
+TOLD = {
+    "tollkeeper": '"response_headers": "all", "filter_state": "off"',
+    "tollkeeper_filter_state": '"response_headers": "all"',
+    "tollkeeper_no_headers": ", ".join(OFF),
+}
 # Loopback needs no proxy, whatever the environment says.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -58,43 +65,55 @@ def running(command: "list[str]", directory: Path, environment: "dict[str, str]"
 @dataclass(frozen=True)
 class Envoy:
     pid: int
-    port: int
+    # Of each listener, by its name.
+    ports: "dict[str, int]"
+
+    @property
+    def port(self) -> int:
+        (port,) = self.ports.values()
+        return port
 
 
 @contextlib.contextmanager
-def envoy(program: str, configuration: str, directory: Path, environment: "dict[str, str]") -> Iterator[Envoy]:
-    """An Envoy with one worker, once it listens."""
+def envoy(
+    program: "list[str]", configuration: str, directory: Path, environment: "dict[str, str] | None" = None
+) -> Iterator[Envoy]:
+    """An Envoy with one worker, once it listens; `program` may begin with what runs it."""
     directory.mkdir()
     (directory / "envoy.yaml").write_text(configuration)
-    command = [program, "--config-path", "envoy.yaml", "--admin-address-path", "admin", "--concurrency", "1"]
+    command = [*program, "--config-path", "envoy.yaml", "--admin-address-path", "admin", "--concurrency", "1"]
     command += ["--disable-hot-restart", "--log-level", "warning"]
-    with running(command, directory, environment) as (process, log):
+    with running(command, directory, environment or {}) as (process, log):
         admin = until(f"{directory.name} starts", process, log, lambda: (directory / "admin").read_text().strip())
 
-        def port() -> int:
+        def ports() -> "dict[str, int]":
             statuses = json.load(get(f"http://{admin}/listeners?format=json"))["listener_statuses"]
-            return statuses[0]["local_address"]["socket_address"]["port_value"]
+            return {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in statuses}
 
-        yield Envoy(process.pid, until(f"{directory.name} listens", process, log, port))
+        yield Envoy(process.pid, until(f"{directory.name} listens", process, log, ports))
 
 
 @contextlib.contextmanager
-def server(program: str, headers: "dict[str, str]", directory: Path) -> Iterator[Envoy]:
+def server(program: "list[str]", headers: "dict[str, str]", directory: Path) -> Iterator[Envoy]:
     added = [{"header": {"key": name, "value": value}} for name, value in headers.items()]
     configuration = render((HERE / "server.yaml").read_text(), headers=json.dumps(added))
-    with envoy(program, configuration, directory, {}) as started:
+    with envoy(program, configuration, directory) as started:
         yield started
 
 
-@contextlib.contextmanager
 def envoy_of(
-    program: str, filters: str, places: "dict[str, str]", environment: "dict[str, str]", directory: Path
-) -> Iterator[Envoy]:
-    """An Envoy with the filters of a file in `filters/`."""
-    chosen = render((HERE / "filters" / f"{filters}.yaml").read_text(), **places)
-    configuration = render((HERE / "envoy.yaml").read_text(), filters=textwrap.indent(chosen, " " * 18), **places)
-    with envoy(program, configuration, directory, environment) as started:
-        yield started
+    program: "list[str]", filters: "list[str]", places: "dict[str, str]", directory: Path
+) -> "contextlib.AbstractContextManager[Envoy]":
+    """An Envoy with a listener for each of these sets of filters, as `filters/` has them."""
+    listeners = textwrap.indent("".join(listener(name, places) for name in filters), " " * 4)
+    configuration = render((HERE / "envoy.yaml").read_text(), listeners=listeners, **places)
+    return envoy(program, configuration, directory, {"TOLLKEEPER_NODE_TOKEN": places["node_token"]})
+
+
+def listener(name: str, places: "dict[str, str]") -> str:
+    file, told = ("tollkeeper", TOLD[name]) if name in TOLD else (name, "")
+    chosen = render((HERE / "filters" / f"{file}.yaml").read_text(), told=told, **places)
+    return render((HERE / "listener.yaml").read_text(), name=name, filters=textwrap.indent(chosen, " " * 14))
 
 
 def render(text: str, **places: str) -> str:
@@ -155,6 +174,44 @@ def signed_token(secret: bytes) -> str:
     parts = [{"alg": "HS256", "kid": "bench", "typ": "JWT"}, claims]
     signed = b".".join(unpadded(json.dumps(part).encode()) for part in parts)
     return (signed + b"." + unpadded(hmac.digest(secret, signed, hashlib.sha256))).decode()
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A gRPC server that gives everybody the same answer."""
+
+    pid: int
+    port: int
+
+
+@contextlib.contextmanager
+def constant(program: "list[str]", headers: "dict[str, str]", directory: Path) -> Iterator[Constant]:
+    directory.mkdir()
+    address = directory / "address"
+    # CheckResponse { status {}, ok_response { headers, response_headers_to_add } } and RateLimitResponse { OK }.
+    both = b"".join(field(number, option(*one)) for number in (2, 6) for one in headers.items())
+    check = field(1, b"") + field(3, both)
+    answers = {
+        "/envoy.service.auth.v3.Authorization/Check": check,
+        "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit": b"\x08\x01",
+    }
+    command = [*program, str(address), *(f"{path}={message.hex()}" for path, message in answers.items())]
+    with running(command, directory, {}) as (process, log):
+        found = until("the gRPC server starts", process, log, lambda: address.read_text().strip())
+        yield Constant(process.pid, int(found.rpartition(":")[2]))
+
+
+def option(name: str, value: str) -> bytes:
+    """envoy.config.core.v3.HeaderValueOption"""
+    return field(1, field(1, name.encode()) + field(2, value.encode()))
+
+
+def field(number: int, value: bytes) -> bytes:
+    """A field of Protocol Buffers that has a length."""
+    length, rest = b"", len(value)
+    while rest > 127:
+        length, rest = length + bytes([rest & 127 | 128]), rest >> 7
+    return bytes([number << 3 | 2]) + length + bytes([rest]) + value
 
 
 def unpadded(data: bytes) -> bytes:

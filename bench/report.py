@@ -7,25 +7,49 @@ import os
 import platform
 import statistics
 import subprocess
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import chart
 
-def summary(rounds: "list[dict]", counted: bool) -> dict:
+
+@dataclass
+class Found:
+    """What was measured."""
+
+    # What counted instructions: "perf", with every round; "valgrind", once, because it is exact; or nothing.
+    counter: "str | None"
+    # Of Envoy, and of the server that it asks, where valgrind counted.
+    instructions: "dict[str, list[float]]" = field(default_factory=dict)
+    rounds: "list[dict]" = field(default_factory=list)
+    latencies: "dict[str, dict[str, float]]" = field(default_factory=dict)
+    calls: "dict[str, dict[str, float]]" = field(default_factory=dict)
+
+
+def summary(found: Found) -> "dict[str, dict]":
     """Per variant: cost per request and ratio to `bare` within the round, each as median, min and max."""
-    unit = "instructions" if counted else "cpu_us"
     said = {}
-    for name in rounds[0]:
-        said[name] = {
-            "ratio": spread(each[name][unit][0] / each["bare"][unit][0] for each in rounds),
-            "cpu_ratio": spread(each[name]["cpu_us"][0] / each["bare"]["cpu_us"][0] for each in rounds),
-            "cpu_us": spread(each[name]["cpu_us"][0] for each in rounds),
-            "requests_per_second": spread(each[name]["requests_per_second"] for each in rounds),
+    for name in found.rounds[0]:
+        said[name] = one = {
+            "cpu_ratio": spread(ratios(found.rounds, name, "cpu_us", 1)),
+            "cpu_us": spread(each[name]["cpu_us"][0] for each in found.rounds),
+            "requests_per_second": spread(each[name]["requests_per_second"] for each in found.rounds),
         }
+        counted = [{name: {"instructions": it} for name, it in found.instructions.items()}]
+        counted = {"perf": found.rounds, "valgrind": counted, None: []}[found.counter]
         if counted:
-            said[name]["instructions"] = spread(each[name]["instructions"][0] for each in rounds)
-        if len(rounds[0][name][unit]) > 1:
-            said[name]["ratio_with_server"] = spread(sum(each[name][unit]) / each["bare"][unit][0] for each in rounds)
+            one["instructions"] = spread(each[name]["instructions"][0] for each in counted)
+            one["instruction_ratio"] = spread(ratios(counted, name, "instructions", 1))
+        one["ratio"] = one.get("instruction_ratio", one["cpu_ratio"])
+        if len(found.rounds[0][name]["cpu_us"]) > 1:
+            one["cpu_ratio_with_server"] = spread(ratios(found.rounds, name, "cpu_us", 2))
+            if counted:
+                one["instruction_ratio_with_server"] = spread(ratios(counted, name, "instructions", 2))
     return said
+
+
+def ratios(rounds: "list[dict]", name: str, unit: str, processes: int) -> "list[float]":
+    return [sum(each[name][unit][:processes]) / each["bare"][unit][0] for each in rounds]
 
 
 def spread(values) -> dict:
@@ -33,39 +57,68 @@ def spread(values) -> dict:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def table(said: dict, latencies: dict, counted: bool) -> str:
-    columns = {"instructions": ("ratio", 3)} if counted else {}
-    columns |= {"CPU time": ("cpu_ratio", 3), "with its server": ("ratio_with_server", 3), "CPU µs": ("cpu_us", 1)}
-    columns |= {"requests/s": ("requests_per_second", 0)}
-    titles = ["variant", *columns, *(["p50 ms", "p99 ms"] if latencies else [])]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+COLUMNS = {
+    "instructions": ("instruction_ratio", 3),
+    "and its server": ("instruction_ratio_with_server", 3),
+    "CPU time": ("cpu_ratio", 2),
+    "and its server ": ("cpu_ratio_with_server", 2),
+    "CPU µs": ("cpu_us", 1),
+    "requests/s": ("requests_per_second", 0),
+}
+
+
+def table(found: Found) -> str:
+    said = summary(found)
+    columns = {title: key for title, key in COLUMNS.items() if any(key[0] in one for one in said.values())}
+    titles = [*columns, *(["added p50 µs", "added p99 µs"] if found.latencies else [])]
+    rows = {}
     for name, one in said.items():
-        cells = [name, *(shown(one.get(key), digits) for key, digits in columns.values())]
-        cells += [f"{latencies[name][which]:.2f}" for which in ("p50", "p99")] if latencies else []
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows[name] = [shown(one.get(key), digits) for key, digits in columns.values()]
+        if found.latencies:
+            mine, bare = found.latencies[name], found.latencies["bare"]
+            rows[name] += [f"{(mine[which] - bare[which]) * 1000:.0f}" for which in ("p50", "p99")]
+    return markdown("variant", titles, rows)
+
+
+def calls_table(calls: "dict[str, dict[str, float]]") -> str:
+    kinds = list(dict.fromkeys(kind for counts in calls.values() for kind in counts))
+    rows = {kind: [f"{counts.get(kind, 0):g}" for counts in calls.values()] for kind in kinds}
+    rows["together"] = [f"{sum(counts.values()):g}" for counts in calls.values()]
+    return markdown("per request", list(calls), rows)
+
+
+def markdown(first: str, titles: "list[str]", rows: "dict[str, list[str]]") -> str:
+    lines = [" | ".join([first, *titles]), "---|" * len([first, *titles])]
+    lines += [" | ".join([name, *cells]) for name, cells in rows.items()]
+    return "\n".join(f"| {line} |" if not line.startswith("---") else f"|{line}" for line in lines)
 
 
 def shown(values: "dict | None", digits: int) -> str:
     if values is None:
         return ""
+    if values["min"] == values["max"]:
+        return f"**{values['median']:.{digits}f}**"
     return f"**{values['median']:.{digits}f}** ({values['min']:.{digits}f} to {values['max']:.{digits}f})"
 
 
-def write(arguments: argparse.Namespace, said: dict, rounds: "list[dict]", latencies: dict, counted: bool) -> None:
+def write(arguments: argparse.Namespace, found: Found) -> None:
+    counters = {"perf": "the processor's counter", "valgrind": "valgrind, exactly", None: "nothing on this machine"}
     about = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "envoy": first_line(arguments.envoy, "--version").partition("version: ")[2].split("/")[1],
         "load_generator": first_line(arguments.oha, "--version"),
-        "rounds": len(rounds),
+        "counter": counters[found.counter],
+        "rounds": len(found.rounds),
         "requests_per_round": arguments.requests,
         "latency_rate": arguments.rate,
     }
-    everything = {"about": about, "summary": said, "latencies_ms": latencies, "rounds": rounds}
+    said = summary(found)
+    everything = {"about": about, "summary": said, **asdict(found)}
     (arguments.results / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
+    (arguments.results / "results.svg").write_text(chart.drawn(said))
     template = Path(__file__).with_name("RESULTS.template.md").read_text()
-    text = template.format(table=table(said, latencies, counted), **about)
+    text = template.format(table=table(found), calls=calls_table(found.calls), **about)
     (arguments.results / "RESULTS.md").write_text(text)
 
 
