@@ -37,6 +37,7 @@ FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
 	programs=$$(python3 -B tools/postgres.py .tools/postgres); \
 	with_postgres=("$(LAB)" with-postgres --programs "$$programs" --); }
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
+SCHEMATHESIS = python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
 TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
 
 # The load generator of the benchmark; OHA=/path/to/oha takes one that is there.
@@ -46,11 +47,11 @@ OHA ?= .tools/oha/bin/oha
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
-# Most tests wait more than they work: half as many again as there are cores keep the cores busy.
-NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
+# Most tests wait more than they work: twice as many as there are cores keep the cores busy.
+NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 export NEXTEST_TEST_THREADS
 
-.PHONY: help run test schemathesis figure bench bench-quick check filter programs envoy env clean rust-tools python-tools
+.PHONY: help run test schemathesis figure bench bench-quick check filter programs envoy tools env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -63,6 +64,7 @@ help: ## This list
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
+	echo "make tools    fetch all that tests need and that is not built"
 	echo "make env      print the variables that tests need: eval \"\$$(make -s env)\""
 	echo "make clean    remove what was built and fetched; .run/ (your data) stays"
 
@@ -77,18 +79,29 @@ test: programs filter envoy
 	export $(TESTED_WITH)
 	echo "==> Examples in the documentation"
 	cargo test --workspace --doc --quiet
+	[ -n "$(ARGS)" ] || {
+		echo "==> Beside the tests, which wait more than they work: schemathesis, whose report comes at the end"
+		nice $(SCHEMATHESIS) >"$(CARGO_TARGET_DIR)/schemathesis.log" 2>&1 &
+		trap "kill $$! 2>/dev/null || true" EXIT
+	}
+	failed=
 	if cargo nextest --version >/dev/null 2>&1; then
 		echo "==> Tests, with cargo nextest"
-		"$${with_postgres[@]}" cargo nextest run --workspace $(ARGS)
+		"$${with_postgres[@]}" cargo nextest run --workspace $(ARGS) || failed=yes
 	else
 		echo "==> Tests, with cargo test"
-		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output
+		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output || failed=yes
 	fi
-	[ -n "$(ARGS)" ] || $(MAKE) schemathesis
+	[ -n "$(ARGS)" ] || {
+		echo "==> The key service against its own description, with schemathesis"
+		wait $$! || failed=yes
+		cat "$(CARGO_TARGET_DIR)/schemathesis.log"
+	}
+	[ -z "$$failed" ]
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"
-	python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
+	$(SCHEMATHESIS)
 
 figure: programs filter envoy ## A test of the fleet that takes its time, and writes down what it sees
 	@$(FIND_ENVOY)
@@ -141,6 +154,11 @@ programs: rust-tools
 envoy: python-tools
 	@$(FIND_ENVOY)
 	[ -x "$$envoy" ] || { echo "error: ENVOY=$$envoy: there is no such program" >&2; exit 1; }
+
+tools: envoy
+	@$(FIND_VALKEY)
+	[ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || python3 -B tools/postgres.py .tools/postgres >/dev/null
+	python3 -B tools/schemathesis.py .tools/schemathesis
 
 env: envoy
 	@$(FIND_ENVOY)

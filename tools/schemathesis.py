@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,12 +30,16 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml").resolve()
 
 
 def main() -> None:
+    # Who is ended ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("directory", type=Path, help="where the virtual environment is, or goes")
-    arguments.add_argument("keyservice", type=Path, help="the program")
+    arguments.add_argument("keyservice", type=Path, nargs="?", help="the program; without it, schemathesis is only fetched")
     arguments.add_argument("--examples", default="30", help="how many cases to try per endpoint and phase")
     arguments = arguments.parse_args()
     schemathesis = installed(arguments.directory.absolute())
+    if arguments.keyservice is None:
+        return
     with tempfile.TemporaryDirectory(prefix="schemathesis-") as folder:
         with served(arguments.keyservice.absolute(), Path(folder)) as service:
             service.seed()

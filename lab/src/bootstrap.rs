@@ -124,6 +124,15 @@ impl Bootstrap {
         serde_json::from_str(text).context("the filter's configuration")
     }
 
+    /// The filter's instance.
+    ///
+    /// # Errors
+    /// See [`Self::filter_configuration`].
+    pub fn instance(&self) -> Result<String> {
+        let configuration = self.clone().filter_configuration()?;
+        Ok(configuration["instance"].as_str().unwrap_or("default").to_owned())
+    }
+
     /// What this Envoy is called.
     pub fn node(&mut self, id: &str) {
         self.0["node"] = json!({ "id": id, "cluster": "lab" });

@@ -8,24 +8,21 @@ use crate::scene::{self, Outcome, Style};
 const LONG_AGO: &str = "2001-01-01T00:00:00Z";
 const LONG_AWAY: &str = "2901-01-01T00:00:00Z";
 
-/// A test for each style of each sentence, such as `token::an_expired_key_is_refused`.
+/// A test for each sentence, which holds in every style: all of them present keys to one edge.
 macro_rules! in_every_style {
     ($($sentence:ident)*) => {
-        mod raw { in_style!(Raw: $($sentence)*); }
-        mod token { in_style!(Token: $($sentence)*); }
-        mod bearer { in_style!(Bearer: $($sentence)*); }
-        mod x_api_key { in_style!(XApiKey: $($sentence)*); }
-    };
-}
-
-macro_rules! in_style {
-    ($style:ident: $($sentence:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $sentence() {
-                super::$sentence(crate::scene::Style::$style).await;
-            }
-        )*
+        mod in_every_style {
+            $(
+                #[tokio::test]
+                async fn $sentence() {
+                    let edge = crate::scene::edge().await;
+                    for style in crate::scene::Style::ALL {
+                        println!("as {}:", style.word());
+                        super::$sentence(&edge, style).await;
+                    }
+                }
+            )*
+        }
     };
 }
 
@@ -40,11 +37,10 @@ in_every_style! {
     a_key_without_the_scope_is_refused
 }
 
-async fn a_valid_key_is_admitted(style: Style) {
-    let edge = scene::edge().await;
+async fn a_valid_key_is_admitted(edge: &Edge, style: Style) {
     let fields = json!({ "scopes": ["read", "write"], "subject": "alice", "expires": LONG_AWAY });
     let key = edge.new_key("acme", fields).await;
-    let outcome = present(&edge, style, &key.key).await;
+    let outcome = present(edge, style, &key.key).await;
     outcome.is_granted();
     for (name, value) in [
         ("x-auth-method", style.word()),
@@ -65,46 +61,42 @@ async fn a_valid_key_is_admitted(style: Style) {
     assert!(!outcome.answer.text().contains(&key.key), "the upstream has seen the key");
 }
 
-async fn an_unknown_key_is_refused(style: Style) {
-    let edge = scene::edge().await;
-    present(&edge, style, "a-key-that-nobody-made").await.is_refused(401, "unknown_key");
+async fn an_unknown_key_is_refused(edge: &Edge, style: Style) {
+    present(edge, style, "a-key-that-nobody-made").await.is_refused(401, "unknown_key");
 }
 
-async fn a_malformed_key_is_refused(style: Style) {
-    let edge = scene::edge().await;
+async fn a_malformed_key_is_refused(edge: &Edge, style: Style) {
     let key = edge.key("acme", &["read"]).await;
     let cut = &key[..key.len() - 1];
-    present(&edge, style, cut).await.is_refused(401, "malformed_credential");
+    present(edge, style, cut).await.is_refused(401, "malformed_credential");
 }
 
-async fn a_revoked_key_is_refused(style: Style) {
-    let edge = scene::edge().await;
+async fn a_revoked_key_is_refused(edge: &Edge, style: Style) {
     let key = edge.new_key("acme", json!({ "scopes": ["read"] })).await;
     let revoked = edge.key_service().revoke_key(&key.id).await.unwrap();
     edge.serves(revoked["revision"].as_u64().unwrap()).await;
-    present(&edge, style, &key.key).await.is_refused(401, "key_revoked");
+    present(edge, style, &key.key).await.is_refused(401, "key_revoked");
 }
 
-async fn an_expired_key_is_refused(style: Style) {
-    let edge = scene::edge().await;
+async fn an_expired_key_is_refused(edge: &Edge, style: Style) {
     let key = edge.new_key("acme", json!({ "scopes": ["read"] })).await;
     let ended = edge.key_service().patch_key(&key.id, &json!({ "expires": LONG_AGO })).await.unwrap();
     edge.serves(ended["revision"].as_u64().unwrap()).await;
-    present(&edge, style, &key.key).await.is_refused(401, "key_expired");
+    present(edge, style, &key.key).await.is_refused(401, "key_expired");
 }
 
-async fn a_key_is_refused_before_its_time(style: Style) {
-    refused_at_acme(style, json!({ "scopes": ["read"], "not_before": LONG_AWAY }), 401, "key_not_yet_valid").await;
+async fn a_key_is_refused_before_its_time(edge: &Edge, style: Style) {
+    refused_at_acme(edge, style, json!({ "scopes": ["read"], "not_before": LONG_AWAY }), 401, "key_not_yet_valid")
+        .await;
 }
 
-async fn a_key_of_another_team_is_refused(style: Style) {
-    let edge = scene::edge().await;
+async fn a_key_of_another_team_is_refused(edge: &Edge, style: Style) {
     let key = edge.key("globex", &["read"]).await;
-    present(&edge, style, &key).await.is_refused(403, "team_mismatch");
+    present(edge, style, &key).await.is_refused(403, "team_mismatch");
 }
 
-async fn a_key_without_the_scope_is_refused(style: Style) {
-    refused_at_acme(style, json!({ "scopes": ["write", "reports:read"] }), 403, "missing_scope").await;
+async fn a_key_without_the_scope_is_refused(edge: &Edge, style: Style) {
+    refused_at_acme(edge, style, json!({ "scopes": ["write", "reports:read"] }), 403, "missing_scope").await;
 }
 
 #[tokio::test]
@@ -174,10 +166,9 @@ async fn a_scheme_that_is_not_ours_is_refused_with_a_challenge_for_each_that_is(
     assert_eq!(challenges.len(), 4);
 }
 
-async fn refused_at_acme(style: Style, key: Value, status: u16, reason: &str) {
-    let edge = scene::edge().await;
+async fn refused_at_acme(edge: &Edge, style: Style, key: Value, status: u16, reason: &str) {
     let key = edge.new_key("acme", key).await;
-    present(&edge, style, &key.key).await.is_refused(status, reason);
+    present(edge, style, &key.key).await.is_refused(status, reason);
 }
 
 async fn present(edge: &Edge, style: Style, credential: &str) -> Outcome {

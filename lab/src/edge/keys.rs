@@ -44,9 +44,7 @@ impl Edge {
 
     /// The revision that the filter serves, from its gauge; `None` before the first sync.
     pub async fn revision(&self) -> Option<u64> {
-        let mut bootstrap = self.bootstrap.clone();
-        let configuration = or_end(bootstrap.filter_configuration());
-        let instance = configuration["instance"].as_str().unwrap_or("default");
+        let instance = or_end(self.bootstrap.instance());
         self.stat(&format!("wasmcustom.tollkeeper.revision.instance.{instance}")).await
     }
 

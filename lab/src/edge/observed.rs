@@ -25,7 +25,7 @@ impl Edge {
         self.push(next).await
     }
 
-    async fn push(&mut self, next: Bootstrap) -> Pushed {
+    pub(super) async fn push(&mut self, next: Bootstrap) -> Pushed {
         let pushed = or_end(self.envoy.push(&next).await);
         if pushed == Pushed::Accepted {
             self.bootstrap = next;

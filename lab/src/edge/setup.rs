@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::{Edge, client, kept, or_end};
+use super::{Edge, SYNC_LIMIT, client, kept, or_end};
 use crate::artifacts;
 use crate::bootstrap::Bootstrap;
-use crate::envoy::{self, Envoy, Listeners, ProcessGroup};
+use crate::envoy::{self, Envoy, Listeners, ProcessGroup, Pushed};
 use crate::key_service::KeyService;
 use crate::keyservice_process::{self, KeyServiceProcess};
+use crate::poll::wait_until;
 use crate::port::{local, reserve};
 use crate::secret::Tokens;
 use crate::upstream::Upstream;
@@ -135,6 +136,30 @@ impl Edge {
         let edge = Self::start(configure).await;
         edge.synced().await;
         edge
+    }
+
+    /// From now on the same Envoy serves another file of the folder `envoy/`, before a key service that knows nothing yet:
+    /// like a new edge, without the time that Envoy takes to compile the module. The file's `instance` has to be another one,
+    /// since what an instance knows stays in shared data. Best with [`Setup::drains_within`] a second.
+    pub async fn begin_anew(&mut self, file: &str) {
+        or_end(self.try_to_begin_anew(file).await);
+        self.synced().await;
+    }
+
+    async fn try_to_begin_anew(&mut self, file: &str) -> Result<()> {
+        self.key_service_process.kill()?;
+        let launch = self.key_service_process.launch().clone();
+        let next = bootstrap(file, &launch.directory, self.upstream.address(), launch.address)?;
+        ensure!(next.instance()? != self.bootstrap.instance()?, "{file} is another configuration of the same instance");
+        ensure!(self.push(next).await == Pushed::Accepted, "Envoy refuses {file}");
+        for draining in ["listener_manager.total_filter_chains_draining", "listener_manager.total_listeners_draining"] {
+            let gone = async || (self.envoy.stat(draining).await.ok()? == Some(0)).then_some(());
+            wait_until("what was served before is gone", SYNC_LIMIT, gone).await?;
+        }
+        let database = launch.directory.join(format!("{}.db", file.replace('/', "-")));
+        self.key_service_process =
+            KeyServiceProcess::started(keyservice_process::Launch { database, ..launch }).await?;
+        Ok(())
     }
 
     async fn try_start(setup: Setup, directory: &Path) -> Result<Self> {

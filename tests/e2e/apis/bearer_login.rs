@@ -65,8 +65,8 @@ const PRINTED: &str = r#"{
 "session_id": "optional_custom_session_id"
 }"#;
 
-async fn protected_endpoints_need_a_bearer_token(api: Served) {
-    let token = api.session(&customer(&api).await, "a").await;
+async fn protected_endpoints_need_a_bearer_token(api: &Served) {
+    let token = api.session(&customer(api).await, "a").await;
     let outcome = api.get_as(&token).await;
     outcome.is_granted();
     for (name, value) in [("x-auth-method", "bearer"), ("x-auth-kind", "session"), ("x-auth-team", "acme")] {
@@ -78,7 +78,7 @@ async fn protected_endpoints_need_a_bearer_token(api: Served) {
     api.get_with("/reports", "Authorization", &token).await.is_refused(401, "unsupported_scheme");
 }
 
-async fn the_printed_request_is_answered_as_printed(api: Served) {
+async fn the_printed_request_is_answered_as_printed(api: &Served) {
     imported(&api.edge, "your_api_key_here", "printed", "acme", &["read"]).await;
     let login = api.log_in(PRINTED).await;
     let token = login.token();
@@ -94,14 +94,14 @@ async fn the_printed_request_is_answered_as_printed(api: Served) {
     becomes(&api.edge, "", async || api.get_as(&token).await).await;
 }
 
-async fn an_api_key_logs_in(api: Served) {
-    let key = customer(&api).await;
+async fn an_api_key_logs_in(api: &Served) {
+    let key = customer(api).await;
     let login = api.log_in(json!({ "api_key": key }).to_string()).await;
     let token = login.token();
     becomes(&api.edge, "", async || api.get_as(&token).await).await;
 }
 
-async fn a_username_and_its_password_log_in(api: Served) {
+async fn a_username_and_its_password_log_in(api: &Served) {
     user(&api.edge, "alice", "acme", &["read"]).await;
     let password = json!({ "password": "correct horse battery staple" });
     api.edge.key_service().put("/v1/users/alice/password", &password).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_username_and_its_password_log_in(api: Served) {
     assert_eq!(wrong.refusal(), (401, "invalid_credentials"));
 }
 
-async fn an_oauth2_client_logs_in(api: Served) {
+async fn an_oauth2_client_logs_in(api: &Served) {
     api.edge.key_service().create_team("acme", "Acme").await.unwrap();
     let key = key(&api.edge, json!({ "team": "acme", "scopes": ["read"] })).await;
     let client = json!({ "client_id": id(&key), "client_secret": text(&key) });
@@ -132,16 +132,16 @@ async fn an_oauth2_client_logs_in(api: Served) {
     becomes(&api.edge, "", async || api.get_as(token).await).await;
 }
 
-async fn a_token_expires_after_two_hours(api: Served) {
-    let token = api.session(&customer(&api).await, "a").await;
+async fn a_token_expires_after_two_hours(api: &Served) {
+    let token = api.session(&customer(api).await, "a").await;
     let claims = part(&token, 1);
     let (issued, end) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
     assert_eq!(end - issued, 2 * 60 * 60);
     assert_eq!(api.get_as(&token).await.header("x-auth-expires"), end.to_string());
 }
 
-async fn a_token_can_be_refreshed_before_it_expires(api: Served) {
-    let key = customer(&api).await;
+async fn a_token_can_be_refreshed_before_it_expires(api: &Served) {
+    let key = customer(api).await;
     let first = api.session(&key, "first").await;
     let fresh = api.session(&key, "fresh").await;
     assert_ne!(first, fresh);
@@ -150,8 +150,8 @@ async fn a_token_can_be_refreshed_before_it_expires(api: Served) {
     api.get_as(&fresh).await.is_granted();
 }
 
-async fn the_same_token_is_given_again_while_it_is_valid(mut api: Served) {
-    let body = json!({ "api_key": customer(&api).await }).to_string();
+async fn the_same_token_is_given_again_while_it_is_valid(api: &mut Served) {
+    let body = json!({ "api_key": customer(api).await }).to_string();
     let first = api.log_in(body.clone()).await;
     let again = api.log_in(body.clone()).await;
     assert_eq!(first.token(), again.token());
@@ -160,8 +160,8 @@ async fn the_same_token_is_given_again_while_it_is_valid(mut api: Served) {
     assert_eq!(api.log_in(body).await.token(), first.token());
 }
 
-async fn a_unique_session_id_forces_a_new_token(api: Served) {
-    let key = customer(&api).await;
+async fn a_unique_session_id_forces_a_new_token(api: &Served) {
+    let key = customer(api).await;
     let tokens: BTreeSet<_> = [api.session(&key, "one").await, api.session(&key, "two").await].into();
     let without = api.log_in(json!({ "api_key": key }).to_string()).await.token();
     assert_eq!(tokens.len(), 2);
@@ -169,8 +169,8 @@ async fn a_unique_session_id_forces_a_new_token(api: Served) {
     assert!(tokens.contains(&api.session(&key, "one").await));
 }
 
-async fn several_processes_have_sessions_of_their_own(api: Served) {
-    let key = customer(&api).await;
+async fn several_processes_have_sessions_of_their_own(api: &Served) {
+    let key = customer(api).await;
     for process in ["gateway", "worker-1", "worker-2"] {
         let token = api.session(&key, process).await;
         assert_eq!(part(&token, 1)["sid"], process);
@@ -178,16 +178,16 @@ async fn several_processes_have_sessions_of_their_own(api: Served) {
     }
 }
 
-async fn the_same_session_id_of_two_keys_is_two_sessions(api: Served) {
-    let (acme, globex) = (customer(&api).await, api.edge.key("globex", &["read"]).await);
+async fn the_same_session_id_of_two_keys_is_two_sessions(api: &Served) {
+    let (acme, globex) = (customer(api).await, api.edge.key("globex", &["read"]).await);
     for (key, team) in [(acme, "acme"), (globex, "globex")] {
         let outcome = api.get_as(&api.session(&key, "shared").await).await;
         assert_eq!(outcome.header("x-auth-team"), team);
     }
 }
 
-async fn a_session_id_may_be_a_uuid_or_a_hash(api: Served) {
-    let key = customer(&api).await;
+async fn a_session_id_may_be_a_uuid_or_a_hash(api: &Served) {
+    let key = customer(api).await;
     let hash = tollkeeper_contract::Digest::of(b"1700000000.random_salt").to_hex();
     for session_id in ["0b5f0f6c-4b0c-4f6e-9f77-3f1f4d1a8c11", &hash, "prozess-ä", &"x".repeat(256)] {
         api.session(&key, session_id).await;
@@ -197,8 +197,8 @@ async fn a_session_id_may_be_a_uuid_or_a_hash(api: Served) {
     assert_eq!(too_long.body["field"], "session_id");
 }
 
-async fn concurrent_logins_do_not_collide(api: Served) {
-    let key = customer(&api).await;
+async fn concurrent_logins_do_not_collide(api: &Served) {
+    let key = customer(api).await;
     let log_in = async |session_id: String| {
         api.log_in(json!({ "api_key": key, "session_id": session_id }).to_string()).await.token()
     };
@@ -212,8 +212,8 @@ async fn concurrent_logins_do_not_collide(api: Served) {
     assert_eq!(BTreeSet::from([a, c, d]).len(), 3);
 }
 
-async fn one_session_is_revoked_and_the_others_go_on(api: Served) {
-    let key = customer(&api).await;
+async fn one_session_is_revoked_and_the_others_go_on(api: &Served) {
+    let key = customer(api).await;
     let (stolen, other) = (api.session(&key, "stolen").await, api.session(&key, "other").await);
     let session = part(&stolen, 1)["jti"].as_str().unwrap().to_owned();
     let reason = json!({ "reason": "compromised" });
@@ -224,7 +224,7 @@ async fn one_session_is_revoked_and_the_others_go_on(api: Served) {
     assert_ne!(api.session(&key, "stolen").await, stolen);
 }
 
-async fn a_token_has_the_scopes_of_its_key(api: Served) {
+async fn a_token_has_the_scopes_of_its_key(api: &Served) {
     let reader = api.session(&api.edge.key("acme", &["read"]).await, "a").await;
     let writer = api.session(&api.edge.key("acme", &["read", "write"]).await, "a").await;
     let post = async |token: &str| {
@@ -237,7 +237,7 @@ async fn a_token_has_the_scopes_of_its_key(api: Served) {
     post(&writer).await.is_granted();
 }
 
-async fn a_compromised_key_is_revoked_with_its_sessions(api: Served) {
+async fn a_compromised_key_is_revoked_with_its_sessions(api: &Served) {
     let key = api.edge.new_key("acme", json!({ "scopes": ["read"] })).await;
     let token = api.session(&key.key, "a").await;
     let why = json!({ "reason": "in a public repository", "compromised": true });
@@ -246,7 +246,7 @@ async fn a_compromised_key_is_revoked_with_its_sessions(api: Served) {
     assert_eq!(api.log_in(json!({ "api_key": key.key }).to_string()).await.refusal(), (401, "key_revoked"));
 }
 
-async fn a_rotated_key_logs_in_and_the_old_one_does_not(api: Served) {
+async fn a_rotated_key_logs_in_and_the_old_one_does_not(api: &Served) {
     let old = api.edge.new_key("acme", json!({ "scopes": ["read"] })).await;
     let rotate = format!("/v1/keys/{}/rotate", old.id);
     let new = text(&made(&api.edge, &rotate, json!({ "overlap_seconds": 0 })).await);
@@ -254,7 +254,7 @@ async fn a_rotated_key_logs_in_and_the_old_one_does_not(api: Served) {
     assert_eq!(api.log_in(json!({ "api_key": old.key }).to_string()).await.refusal(), (401, "key_revoked"));
 }
 
-async fn nothing_else_of_the_key_service_is_reached(api: Served) {
+async fn nothing_else_of_the_key_service_is_reached(api: &Served) {
     let admin = format!("Bearer {}", api.edge.tokens().admin.expose());
     for (method, path) in [
         (Method::GET, "/v1/keys"),
@@ -277,7 +277,7 @@ async fn nothing_else_of_the_key_service_is_reached(api: Served) {
     assert_eq!(scene::exchange(&api.edge, request).await.status, 400);
 }
 
-async fn failures_do_not_say_what_was_wrong(api: Served) {
+async fn failures_do_not_say_what_was_wrong(api: &Served) {
     user(&api.edge, "alice", "acme", &["read"]).await;
     let password = json!({ "password": "correct horse battery staple" });
     api.edge.key_service().put("/v1/users/alice/password", &password).await.unwrap();
@@ -288,8 +288,8 @@ async fn failures_do_not_say_what_was_wrong(api: Served) {
     assert_eq!((wrong.refusal(), key.refusal()), ((401, "invalid_credentials"), (401, "invalid_credentials")));
 }
 
-async fn whoever_sends_a_login_slowly_keeps_nobody_else_from_logging_in(api: Served) {
-    let key = customer(&api).await;
+async fn whoever_sends_a_login_slowly_keeps_nobody_else_from_logging_in(api: &Served) {
+    let key = customer(api).await;
     let mut slow = Vec::new();
     for _ in 0..150 {
         let mut connection = TcpStream::connect(api.edge.address()).await.unwrap();

@@ -32,9 +32,9 @@ sentences! { Mindset:
     a_session_ends_with_its_key_if_the_application_wants_so
 }
 
-async fn a_key_is_sent_in_the_header_x_api_key(api: Served) {
+async fn a_key_is_sent_in_the_header_x_api_key(api: &Served) {
     let key = api.edge.key("app", &["read"]).await;
-    let outcome = call(&api, &key).await;
+    let outcome = call(api, &key).await;
     outcome.is_granted();
     assert_eq!(outcome.header("x-auth-method"), "x-api-key");
     api.get_with("/users", "Authorization", &format!("Token {key}")).await.is_refused(401, "unsupported_scheme");
@@ -42,56 +42,56 @@ async fn a_key_is_sent_in_the_header_x_api_key(api: Served) {
     api.send(api.get("/users")).await.is_refused(401, "missing_credential");
 }
 
-async fn half_a_key_is_refused(api: Served) {
+async fn half_a_key_is_refused(api: &Served) {
     let key = api.edge.key("app", &["read"]).await;
-    call(&api, &key[..key.len() / 2]).await.is_refused(401, "malformed_credential");
-    call(&api, &key[..key.len() - 1]).await.is_refused(401, "malformed_credential");
+    call(api, &key[..key.len() / 2]).await.is_refused(401, "malformed_credential");
+    call(api, &key[..key.len() - 1]).await.is_refused(401, "malformed_credential");
 }
 
-async fn a_key_has_the_level_of_the_applications_owner(api: Served) {
+async fn a_key_has_the_level_of_the_applications_owner(api: &Served) {
     let key = api.edge.key("app", &[]).await;
     for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE] {
         api.send(api.request(method, "/contexts/1").header("x-api-key", &key)).await.is_granted();
     }
 }
 
-async fn each_application_has_keys_of_its_own(api: Served) {
+async fn each_application_has_keys_of_its_own(api: &Served) {
     for app in ["one", "other"] {
         let key = api.edge.key(app, &["read"]).await;
-        let outcome = call(&api, &key).await;
+        let outcome = call(api, &key).await;
         outcome.is_granted();
         assert_eq!((outcome.header("x-auth-kind"), outcome.header("x-auth-team")), ("application".into(), app.into()));
     }
 }
 
-async fn a_key_is_a_long_alphanumeric_string(api: Served) {
+async fn a_key_is_a_long_alphanumeric_string(api: &Served) {
     let key = api.edge.key("app", &["read"]).await;
     assert!(key.len() >= 64, "{} characters", key.len());
     assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
 }
 
-async fn the_key_goes_no_further_than_envoy(api: Served) {
+async fn the_key_goes_no_further_than_envoy(api: &Served) {
     let key = api.edge.key("app", &["read"]).await;
-    let outcome = call(&api, &key).await;
+    let outcome = call(api, &key).await;
     outcome.is_granted();
     assert!(outcome.upstream_headers("x-api-key").is_empty());
     assert!(!format!("{:?}", outcome.answer).contains(&key));
 }
 
-async fn calls_with_a_deleted_key_fail(api: Served) {
+async fn calls_with_a_deleted_key_fail(api: &Served) {
     let (key, other) = (api.edge.new_key("app", json!({ "scopes": [] })).await, api.edge.key("app", &[]).await);
-    call(&api, &key.key).await.is_granted();
+    call(api, &key.key).await.is_granted();
     api.edge.key_service().delete_key(&key.id).await.unwrap();
-    becomes(&api.edge, "unknown_key", async || call(&api, &key.key).await).await;
-    call(&api, &key.key).await.is_refused(401, "unknown_key");
-    call(&api, &other).await.is_granted();
+    becomes(&api.edge, "unknown_key", async || call(api, &key.key).await).await;
+    call(api, &key.key).await.is_refused(401, "unknown_key");
+    call(api, &other).await.is_granted();
 }
 
-async fn a_session_goes_on_after_its_key_was_deleted(api: Served) {
+async fn a_session_goes_on_after_its_key_was_deleted(api: &Served) {
     let key = api.edge.new_key("app", json!({ "scopes": [] })).await;
     let token = api.session(&key.key, "user-1").await;
     api.edge.key_service().delete_key(&key.id).await.unwrap();
-    becomes(&api.edge, "unknown_key", async || call(&api, &key.key).await).await;
+    becomes(&api.edge, "unknown_key", async || call(api, &key.key).await).await;
     let outcome = api.get_as(&token).await;
     outcome.is_granted();
     assert_eq!(outcome.header("x-auth-kind"), "session");
@@ -99,7 +99,7 @@ async fn a_session_goes_on_after_its_key_was_deleted(api: Served) {
     assert_eq!(again.refusal(), (401, "invalid_credentials"));
 }
 
-async fn a_session_ends_with_its_key_if_the_application_wants_so(api: Served) {
+async fn a_session_ends_with_its_key_if_the_application_wants_so(api: &Served) {
     let key = api.edge.new_key("app", json!({ "scopes": [] })).await;
     changed(&api.edge, "/v1/teams/app", json!({ "revoke_sessions": true })).await;
     let token = api.session(&key.key, "user-1").await;

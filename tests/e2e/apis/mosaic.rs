@@ -50,21 +50,21 @@ sentences! { Mosaic:
 
 const ORIGIN: &str = "myCoolApp.com/api";
 
-async fn a_key_is_given_out_for_a_domain(api: Served) {
-    let key = customer(&api, json!({ "domain": "myCoolApp.com" })).await;
+async fn a_key_is_given_out_for_a_domain(api: &Served) {
+    let key = customer(api, json!({ "domain": "myCoolApp.com" })).await;
     assert_eq!(key["origin"], "mycoolapp.com");
-    call(&api, &text(&key), "myCoolApp.com").await.is_granted();
+    call(api, &text(&key), "myCoolApp.com").await.is_granted();
 }
 
-async fn a_key_is_given_out_for_a_webhook_url_of_either_scheme(api: Served) {
+async fn a_key_is_given_out_for_a_webhook_url_of_either_scheme(api: &Served) {
     for url in ["https://myCoolApp.com/api/webhook", "http://myCoolApp.com/api/webhook"] {
-        let key = customer(&api, json!({ "webhook_url": url })).await;
-        call(&api, &text(&key), ORIGIN).await.is_granted();
+        let key = customer(api, json!({ "webhook_url": url })).await;
+        call(api, &text(&key), ORIGIN).await.is_granted();
     }
 }
 
-async fn every_endpoint_needs_a_key_in_the_header(api: Served) {
-    let key = text(&customer(&api, json!({ "domain": "myCoolApp.com" })).await);
+async fn every_endpoint_needs_a_key_in_the_header(api: &Served) {
+    let key = text(&customer(api, json!({ "domain": "myCoolApp.com" })).await);
     for path in ["/api/acme/sales", "/api/acme/stock/1", "/api/globex/sales", "/api/acme"] {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
             let without = api.request(method, path).header("Origin", "myCoolApp.com");
@@ -76,35 +76,35 @@ async fn every_endpoint_needs_a_key_in_the_header(api: Served) {
     api.send(api.get("/")).await.is_refused(403, "no_route");
 }
 
-async fn a_misplaced_key_is_not_shown_again_but_replaced(api: Served) {
-    let misplaced = customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
+async fn a_misplaced_key_is_not_shown_again_but_replaced(api: &Served) {
+    let misplaced = customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
     let shown = api.edge.key_service().key(&id(&misplaced)).await.unwrap();
     assert!(!shown.to_string().contains(&text(&misplaced)));
-    let new = customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
+    let new = customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
     assert_ne!(text(&new), text(&misplaced));
-    call(&api, &text(&new), ORIGIN).await.is_granted();
+    call(api, &text(&new), ORIGIN).await.is_granted();
 }
 
-async fn a_new_key_leaves_the_earlier_ones_alone(api: Served) {
+async fn a_new_key_leaves_the_earlier_ones_alone(api: &Served) {
     let mut keys = Vec::new();
     for _ in 0..3 {
-        keys.push(text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await));
+        keys.push(text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await));
         for key in &keys {
-            call(&api, key, ORIGIN).await.is_granted();
+            call(api, key, ORIGIN).await.is_granted();
         }
     }
 }
 
-async fn a_key_is_deactivated_on_request(api: Served) {
-    let old = customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
-    let new = customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
+async fn a_key_is_deactivated_on_request(api: &Served) {
+    let old = customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
+    let new = customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
     changed(&api.edge, &format!("/v1/keys/{}", id(&old)), json!({ "state": "disabled" })).await;
-    call(&api, &text(&old), ORIGIN).await.is_refused(401, "key_disabled");
-    call(&api, &text(&new), ORIGIN).await.is_granted();
+    call(api, &text(&old), ORIGIN).await.is_refused(401, "key_disabled");
+    call(api, &text(&new), ORIGIN).await.is_granted();
 }
 
-async fn a_request_names_its_own_team_in_the_path(api: Served) {
-    let key = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+async fn a_request_names_its_own_team_in_the_path(api: &Served) {
+    let key = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
     api.edge.key_service().create_team("globex", "Globex").await.unwrap();
     let at = async |path: &str| {
         let request = api.get(path).header("Authorization", &key).header("Origin", ORIGIN);
@@ -119,9 +119,9 @@ async fn a_request_names_its_own_team_in_the_path(api: Served) {
     at("/api/").await.is_refused(403, "no_route");
 }
 
-async fn the_key_stands_in_authorization_without_a_scheme_beside_its_origin(api: Served) {
-    let key = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
-    let outcome = call(&api, &key, ORIGIN).await;
+async fn the_key_stands_in_authorization_without_a_scheme_beside_its_origin(api: &Served) {
+    let key = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+    let outcome = call(api, &key, ORIGIN).await;
     outcome.is_granted();
     assert_eq!(outcome.header("x-auth-method"), "raw");
     let with = async |name: &str, value: String| {
@@ -133,68 +133,68 @@ async fn the_key_stands_in_authorization_without_a_scheme_beside_its_origin(api:
     with("x-api-key", key).await.is_refused(401, "missing_credential");
 }
 
-async fn the_origin_must_match_what_was_registered(api: Served) {
-    let of_url = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
-    let of_domain = text(&customer(&api, json!({ "domain": "myCoolApp.com" })).await);
-    call(&api, &of_url, "myCoolApp.com/api").await.is_granted();
-    call(&api, &of_domain, "myCoolApp.com").await.is_granted();
+async fn the_origin_must_match_what_was_registered(api: &Served) {
+    let of_url = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+    let of_domain = text(&customer(api, json!({ "domain": "myCoolApp.com" })).await);
+    call(api, &of_url, "myCoolApp.com/api").await.is_granted();
+    call(api, &of_domain, "myCoolApp.com").await.is_granted();
     for wrong in ["myCoolApp.com", "myCoolApp.com/api/webhook", "otherApp.com/api"] {
-        call(&api, &of_url, wrong).await.is_refused(403, "origin_mismatch");
+        call(api, &of_url, wrong).await.is_refused(403, "origin_mismatch");
     }
     for wrong in ["myCoolApp.com/api", "otherApp.com"] {
-        call(&api, &of_domain, wrong).await.is_refused(403, "origin_mismatch");
+        call(api, &of_domain, wrong).await.is_refused(403, "origin_mismatch");
     }
     let without = api.get("/api/acme/sales").header("Authorization", &of_url);
     api.send(without).await.is_refused(403, "origin_mismatch");
 }
 
-async fn the_printed_webhook_url_gives_the_printed_origin(api: Served) {
-    let key = customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
+async fn the_printed_webhook_url_gives_the_printed_origin(api: &Served) {
+    let key = customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await;
     assert_eq!(key["origin"], "mycoolapp.com/api");
-    call(&api, &text(&key), "myCoolApp.com/api").await.is_granted();
+    call(api, &text(&key), "myCoolApp.com/api").await.is_granted();
 }
 
-async fn a_team_has_300_requests_per_5_minutes(api: Served) {
-    let key = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+async fn a_team_has_300_requests_per_5_minutes(api: &Served) {
+    let key = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
     let begin = Instant::now();
-    let (granted, refused) = until_refused(&api, &key).await;
+    let (granted, refused) = until_refused(api, &key).await;
     let refilled = begin.elapsed().as_secs() + 1;
     assert!((300..=300 + refilled).contains(&granted), "{granted} in {refilled} s");
     assert_eq!(refused.header("ratelimit-policy"), r#""team";q=300;w=300"#);
 }
 
-async fn after_that_it_has_one_more_each_second(api: Served) {
-    let key = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
-    let (_, refused) = until_refused(&api, &key).await;
+async fn after_that_it_has_one_more_each_second(api: &Served) {
+    let key = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+    let (_, refused) = until_refused(api, &key).await;
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(refused.header("ratelimit"), r#""team";r=0;t=1"#);
     let limit = std::time::Duration::from_secs(20);
-    let again = async || (call(&api, &key, ORIGIN).await.status() == 200).then_some(());
+    let again = async || (call(api, &key, ORIGIN).await.status() == 200).then_some(());
     api.edge.wait_until("there is one more", limit, again).await;
 }
 
-async fn beyond_the_limit_there_is_a_rate_limit_error(api: Served) {
-    let one = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
-    let other = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+async fn beyond_the_limit_there_is_a_rate_limit_error(api: &Served) {
+    let one = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+    let other = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
     scene::limit_team(&api.edge, "acme", 3, 86_400).await;
-    let (_, refused) = until_refused(&api, &one).await;
+    let (_, refused) = until_refused(api, &one).await;
     refused.is_refused(429, "quota_exhausted");
-    call(&api, &other, ORIGIN).await.is_refused(429, "quota_exhausted");
+    call(api, &other, ORIGIN).await.is_refused(429, "quota_exhausted");
 }
 
-async fn the_limit_can_be_changed_while_it_runs(mut api: Served) {
-    let key = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+async fn the_limit_can_be_changed_while_it_runs(api: &mut Served) {
+    let key = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
     let policy = async |api: &Served| call(api, &key, ORIGIN).await.header("ratelimit-policy");
-    assert_eq!(policy(&api).await, r#""team";q=300;w=300"#);
+    assert_eq!(policy(api).await, r#""team";q=300;w=300"#);
     let smaller = |filter: &mut Value| filter["quota"] = json!({ "limit": 100, "window_seconds": 300 });
     assert_eq!(api.edge.push_filter(smaller).await, Pushed::Accepted);
-    assert_eq!(policy(&api).await, r#""team";q=100;w=300"#);
+    assert_eq!(policy(api).await, r#""team";q=100;w=300"#);
     scene::limit_team(&api.edge, "acme", 900, 300).await;
-    assert_eq!(policy(&api).await, r#""team";q=900;w=300"#);
+    assert_eq!(policy(api).await, r#""team";q=900;w=300"#);
 }
 
-async fn a_single_tenant_customer_is_served_at_its_own_url(api: Served) {
-    let common = text(&customer(&api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
+async fn a_single_tenant_customer_is_served_at_its_own_url(api: &Served) {
+    let common = text(&customer(api, json!({ "webhook_url": "myCoolApp.com/api/webhook" })).await);
     let hosts = json!({ "id": "tenant", "name": "Tenant", "hosts": ["tenant.mosaic.example"] });
     made(&api.edge, "/v1/teams", hosts).await;
     let own = text(&key(&api.edge, json!({ "team": "tenant", "scopes": ["read"] })).await);

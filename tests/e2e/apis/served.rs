@@ -1,10 +1,15 @@
 //! An API as it is served by one of the files.
 
-use lab::edge::Edge;
+use std::time::Duration;
+
+use lab::{bootstrap::Bootstrap, edge::Edge};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::scene::{self, Outcome};
+
+/// Serves all four.
+const ALL: &str = "apis/all.yaml";
 
 /// One of the four.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +23,7 @@ pub(super) enum Api {
 /// An API, served.
 pub(super) struct Served {
     pub(super) edge: Edge,
+    api: Api,
     prefix: &'static str,
 }
 
@@ -29,22 +35,18 @@ pub(super) struct Login {
     pub(super) body: Value,
 }
 
-/// A test for each sentence, once on the API's own file and once on the file with all four.
+/// A test for each sentence, which holds on the API's own file and, from the beginning, on the file with all four.
 macro_rules! sentences {
     ($api:ident: $($sentence:ident)*) => {
-        mod alone {
+        mod alone_and_beside_the_others {
             $(
                 #[tokio::test]
                 async fn $sentence() {
-                    super::$sentence($crate::apis::served::Api::$api.alone().await).await;
-                }
-            )*
-        }
-        mod beside_the_others {
-            $(
-                #[tokio::test]
-                async fn $sentence() {
-                    super::$sentence($crate::apis::served::Api::$api.beside_the_others().await).await;
+                    let mut api = $crate::apis::served::Api::$api.alone().await;
+                    super::$sentence(&mut api).await;
+                    println!("beside the others:");
+                    api.stand_beside_the_others().await;
+                    super::$sentence(&mut api).await;
                 }
             )*
         }
@@ -61,23 +63,51 @@ impl Api {
             Self::BearerLogin => "apis/bearer-login.yaml",
             Self::Mindset => "apis/mindset.yaml",
         };
-        Served { edge: Edge::synced_start(|setup| setup.file(file)).await, prefix: "" }
-    }
-
-    /// Served from the file with all four.
-    pub(super) async fn beside_the_others(self) -> Served {
-        let prefix = match self {
-            // Its page prints its paths, which all begin with /api/.
-            Self::Mosaic => "",
-            Self::Mezmo => "/mezmo",
-            Self::BearerLogin => "/bearer",
-            Self::Mindset => "/mindset",
-        };
-        Served { edge: Edge::synced_start(|setup| setup.file("apis/all.yaml")).await, prefix }
+        let edge = Edge::synced_start(|setup| {
+            setup.file(file).drains_within(Duration::from_secs(1)).bootstrap(|bootstrap| {
+                add_login(bootstrap);
+                Ok(())
+            })
+        })
+        .await;
+        Served { edge, api: self, prefix: "" }
     }
 }
 
+/// The file with all four needs a cluster that not all of the others have, and Envoy is given clusters only at its start.
+fn add_login(bootstrap: &mut Bootstrap) {
+    if bootstrap.has_cluster("login") {
+        return;
+    }
+    let (mut login, mut all) = (Value::Null, Bootstrap::of_file(ALL).unwrap());
+    all.edit(|all| login = cluster(all, "login").take());
+    bootstrap.edit(|own| {
+        let key_service = cluster(own, "keyservice");
+        for place in ["/connect_timeout", "/load_assignment/endpoints"] {
+            *login.pointer_mut(place).unwrap() = key_service.pointer(place).unwrap().clone();
+        }
+        own["static_resources"]["clusters"].as_array_mut().unwrap().push(login);
+    });
+}
+
+fn cluster<'a>(bootstrap: &'a mut Value, name: &str) -> &'a mut Value {
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
+    clusters.iter_mut().find(|cluster| cluster["name"] == name).unwrap()
+}
+
 impl Served {
+    /// From now on it is served from the file with all four, and nothing of what was before is left.
+    pub(super) async fn stand_beside_the_others(&mut self) {
+        self.prefix = match self.api {
+            // Its page prints its paths, which all begin with /api/.
+            Api::Mosaic => "",
+            Api::Mezmo => "/mezmo",
+            Api::BearerLogin => "/bearer",
+            Api::Mindset => "/mindset",
+        };
+        self.edge.begin_anew(ALL).await;
+    }
+
     /// A GET for a path of the API.
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
         self.request(Method::GET, path)
