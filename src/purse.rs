@@ -137,7 +137,7 @@ fn take_own(limiter: Limiter, limit: Limit, now: Monotonic, cost: u32) -> Taken 
 fn take_lent(before: Lease, limit: Limit, fleet: Fleet, now: Monotonic, cost: u32, patience: Patience) -> Taken {
     let mut lease = before.clone();
     let (taking, signal) = lease.take(limit, fleet, now, cost, patience);
-    let left = lease.left(now);
+    let left = lease.left(now, fleet.nodes);
     let changed = (lease != before).then_some(Purse::Lent(Box::new(lease)));
     Taken { taking, signal, left, changed }
 }

@@ -21,6 +21,10 @@ pub const MAX_ASKS: usize = 2_000;
 /// The most bytes in the body of a question or an answer: [`MAX_ASKS`] accounts with the longest ids and numbers.
 pub const MAX_LENGTH: usize = 1 << 20;
 
+/// Each other node may take this part of the limit, rounded up, before a node hears of it: so much is not told to clients.
+/// What a node may be expected to take beyond that is not in [`Lent::left`].
+pub const UNHEARD_PART: u32 = 8;
+
 const MAGIC: &[u8] = b"TKL1";
 const SEAL: usize = 32;
 
@@ -130,12 +134,14 @@ pub struct Lent {
     pub granted: u64,
     /// Those of them that it must not spend: their lease ended before they were settled.
     pub void: u64,
-    /// Whole tokens left beyond the balance, as far as others do not take them.
+    /// Whole tokens left beyond the balance, less what each other node may be expected to take beyond [`UNHEARD_PART`].
     pub left: u64,
     /// Milliseconds, counted from the arrival of the *answer*, until as many as a request costs at least are there beyond
     /// the balance, for a lone client at any node. 0: there are now, or that depends on when the balance is spent.
     /// [`u64::MAX`]: never. In an answer that only settles: until something is lent again, at the earliest.
     pub wait_ms: u64,
+    /// Whether there may be as many sooner: nodes hold some, and may give them back.
+    pub may_be_sooner: bool,
 }
 
 impl Answer {
@@ -172,7 +178,8 @@ mod tests {
     fn only_a_whole_answer_under_the_same_token_to_the_same_question_is_read() {
         let token = NodeToken::parse("a-token-for-nodes").unwrap();
         let account = Account::Team("acme".into());
-        let lent = Lent { account, seq: 1, granted: u64::MAX, void: 0, left: 7, wait_ms: u64::MAX };
+        let lent =
+            Lent { account, seq: 1, granted: u64::MAX, void: 0, left: 7, wait_ms: u64::MAX, may_be_sooner: false };
         let answer = Answer { nodes: 3, term_ms: 5000, only_settles: false, lent: vec![lent] };
         let bytes = answer.seal(9, &token).unwrap();
         assert_eq!(Answer::open(&bytes, 9, &token), Ok(answer));

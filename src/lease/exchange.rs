@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::{self, Ask, Lent};
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Dry, HOLDS_FOR, Lease};
+use super::{Asking, Dry, HOLDS_FOR, Heard, Lease};
 
 /// A lease is at least this part of the limit, where there is so much: small against the limit, and enough for somebody who
 /// sends a few requests.
@@ -19,6 +19,13 @@ const LEAST_TIME: u64 = 100;
 /// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
 const CROWD_PART: u32 = 16;
 const LONGEST_FOR_CROWD: u64 = 5000;
+
+/// How soon it is asked again whether other nodes gave something back, and how soon they do if little is left, in
+/// milliseconds.
+const RECALLED: u64 = 350;
+
+/// After how many milliseconds without a request a lease is not in use, where little is left.
+const IDLE: u64 = 200;
 
 /// How often strict leases are settled in a window, and the shortest time between, in milliseconds.
 const STRICT_PARTS: u64 = 128;
@@ -63,9 +70,11 @@ impl Lease {
     /// Puts the next question. What was not wanted since the last answer is given back.
     pub fn ask(&mut self, now: Monotonic) -> Draft {
         let demand = self.spent.saturating_sub(self.spent_before).saturating_add(self.missed.into());
-        // What has only just come is not idle yet. After its end, a balance will not be spent again.
-        let is_idle = demand == 0 && now.since(self.answered_at) >= LEAST_TIME;
-        if is_idle || now >= self.until {
+        let is_idle = self.is_idle(demand, now);
+        // What does not suffice for a request that waits for more counts where that is looked for.
+        let is_too_little = self.hopes() && self.balance(now) < self.need.into();
+        // After its end, a balance will not be spent again.
+        if is_idle || is_too_little || now >= self.until {
             self.returned = self.returned.saturating_add(self.unspent());
         }
         self.give_back_void();
@@ -75,7 +84,7 @@ impl Lease {
             seq: self.asked,
             since: self.since,
             need: self.need,
-            want: self.wanted(demand, now),
+            want: if is_idle { 0 } else { self.wanted(demand, now) },
             least: self.least.max(1),
             spent: self.spent,
             overdrawn: self.overdrawn,
@@ -136,22 +145,45 @@ impl Lease {
         if only_settles {
             return;
         }
-        self.asking = None;
         self.share = None;
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
         self.dry = match lent.wait_ms {
             0 if self.granted == granted && self.balance(now) < draft.want.into() => Some(Dry::for_looking_ahead(now)),
             0 | u64::MAX => None,
-            wait => Some(self.told_to_wait(draft, sent, wait, now)),
+            _ => Some(self.told_to_wait(draft, sent, lent, now)),
         };
+        if self.may_hope(draft, lent, now) {
+            let since = self.asking.map_or(now, |asking| asking.since);
+            self.asking = Some(Asking { since, reminded: now, heard: Heard::MayBeSooner });
+            // Of the next answer, only this request is told.
+            (self.missed, self.least) = (self.need, self.need);
+            return;
+        }
+        self.asking = None;
         (self.missed, self.need, self.least) = (0, 0, 0);
     }
 
-    fn told_to_wait(&self, draft: Draft, sent: Monotonic, wait: u64, now: Monotonic) -> Dry {
-        // More than one request waits.
-        let is_crowd = self.missed > draft.need.max(self.need);
+    /// Whether a request that waits for more than there is goes on waiting, because other nodes may give some back.
+    fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
+        let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
+        let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
+        lent.may_be_sooner && is_short && is_recent && !self.is_crowd(draft)
+    }
+
+    fn hopes(&self) -> bool {
+        self.asking.is_some_and(|asking| asking.heard == Heard::MayBeSooner)
+    }
+
+    /// Whether more than one request waits.
+    fn is_crowd(&self, draft: Draft) -> bool {
+        self.missed > draft.need.max(self.need)
+    }
+
+    fn told_to_wait(&self, draft: Draft, sent: Monotonic, lent: &Lent, now: Monotonic) -> Dry {
+        let is_crowd = self.is_crowd(draft);
         let longer = if is_crowd { self.time_for_crowd(draft.least) } else { 0 };
-        let (least, wait) = (draft.least, wait.saturating_add(longer));
+        let (least, wait) = (draft.least, lent.wait_ms.saturating_add(longer));
+        let wait = if is_crowd && lent.may_be_sooner { wait.min(LONGEST_FOR_CROWD) } else { wait };
         let until = now.after(wait);
         // The key service may have said it at any time since it was asked: clients are told the latest, and here the
         // earliest counts, for whom another node told it.
@@ -190,16 +222,39 @@ impl Lease {
         self.unspent() == 0 && self.void == 0 && is_settled && self.answered == self.asked && self.asking.is_none()
     }
 
-    /// After how many milliseconds it is to be settled again: in time to be renewed, and under a strict promise soon, because
-    /// what was spent comes back a window after it was settled.
+    /// After how many milliseconds it is to be settled again; 0 for now.
+    ///
+    /// In time to be renewed, and under a strict promise soon, because what was spent comes back a window after it was
+    /// settled. Where little is left, as soon as it is not in use: others may need it, and only then know what there is.
     #[must_use]
-    pub fn settles_after(&self, term: u64) -> u64 {
-        let renewed = term / 2;
-        match self.limit.promise {
+    pub fn settles_after(&self, now: Monotonic) -> u64 {
+        let renewed = self.until.since(self.answered_at) / 2;
+        let interval = match self.limit.promise {
             Promise::Bucket => renewed,
             Promise::Strict => (u64::from(self.limit.quota.window().get()).saturating_mul(1000) / STRICT_PARTS)
                 .clamp(renewed.min(SOONEST), renewed),
+        };
+        let due = self.answered_at.after(interval).since(now);
+        if self.hopes() {
+            return due.min(self.answered_at.after(RECALLED).since(now));
         }
+        if self.is_scarce() {
+            return due.min(self.spent_at.max(self.answered_at).after(IDLE).since(now));
+        }
+        due
+    }
+
+    /// Whether little is left of the quota, and the key service does not know how much this node has of that.
+    fn is_scarce(&self) -> bool {
+        let is_unclear = self.unspent() > 0 || self.spent != self.spent_before;
+        is_unclear && self.left <= self.size.saturating_mul(2)
+    }
+
+    fn is_idle(&self, demand: u64, now: Monotonic) -> bool {
+        // What has only just come is not idle yet.
+        let is_unwanted = demand == 0 && now.since(self.answered_at) >= LEAST_TIME;
+        let is_unused = self.asking.is_none() && now.since(self.spent_at.max(self.answered_at)) >= IDLE;
+        is_unwanted || is_unused && self.is_scarce()
     }
 
     /// As many as will be wanted for a while, if demand stays what it was since the last answer.

@@ -1,8 +1,8 @@
 //! A lease as bytes, little endian.
 //!
-//! Limit `u32`, window `u32`, promise `u8`; fourteen `u64` in the order of [`Lease`]'s counts and times; missed, need,
+//! Limit `u32`, window `u32`, promise `u8`; fifteen `u64` in the order of [`Lease`]'s counts and times; missed, need,
 //! least and the highest limit since the last answer, four `u32`; since when the steward is asked and when it was reminded, two
-//! `u64`, both the greatest if it is not; until when it is taken for granted that tokens cannot be had, and until when
+//! `u64`, both the greatest if it is not, and `1` if it was said that tokens may come sooner, or `0`; until when it is taken for granted that tokens cannot be had, and until when
 //! clients are told so, `u64`, and how many `u32`, all 0 if none are known of; from when on leases are given again, `u64`, 0
 //! if that was not said; `1` and the share, or `0`.
 
@@ -14,7 +14,7 @@ use crate::{
     time::Monotonic,
 };
 
-use super::{Asking, Dry, Lease};
+use super::{Asking, Dry, Heard, Lease};
 
 const NEVER: u64 = u64::MAX;
 
@@ -32,6 +32,7 @@ impl Lease {
             self.granted,
             self.void,
             self.spent,
+            self.spent_at.0,
             self.returned,
             self.until.0,
             self.overdrawn,
@@ -50,6 +51,7 @@ impl Lease {
         out.extend(self.asked_under.to_le_bytes());
         let asking = self.asking.map_or([NEVER; 2], |asking| [asking.since.0, asking.reminded.0]);
         out.extend(asking.into_iter().flat_map(u64::to_le_bytes));
+        out.push(self.asking.is_some_and(|asking| asking.heard == Heard::MayBeSooner).into());
         let never = Monotonic(0);
         let dry = self.dry.unwrap_or(Dry { holds: never, least: 0, until: never, most: 0, until_most: never });
         out.extend(dry.holds.0.to_le_bytes());
@@ -77,6 +79,7 @@ impl Lease {
         lease.granted = reader.u64()?;
         lease.void = reader.u64()?;
         lease.spent = reader.u64()?;
+        lease.spent_at = Monotonic(reader.u64()?);
         lease.returned = reader.u64()?;
         lease.until = Monotonic(reader.u64()?);
         lease.overdrawn = reader.u64()?;
@@ -91,7 +94,13 @@ impl Lease {
         lease.need = reader.u32()?;
         lease.least = reader.u32()?;
         lease.asked_under = reader.u32()?;
-        let asking = Asking { since: Monotonic(reader.u64()?), reminded: Monotonic(reader.u64()?) };
+        let (since, reminded) = (Monotonic(reader.u64()?), Monotonic(reader.u64()?));
+        let heard = match reader.u8()? {
+            0 => Heard::Nothing,
+            1 => Heard::MayBeSooner,
+            _ => return None,
+        };
+        let asking = Asking { since, reminded, heard };
         lease.asking = Some(asking).filter(|asking| asking.since.0 != NEVER);
         let dry = Dry {
             holds: Monotonic(reader.u64()?),

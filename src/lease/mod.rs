@@ -16,6 +16,8 @@ mod tests;
 
 use std::num::NonZeroU32;
 
+use tollkeeper_contract::lease::UNHEARD_PART;
+
 use crate::{
     config::{Fallback, Promise},
     limiter::{Left, Limit, Limiter},
@@ -71,6 +73,7 @@ pub struct Lease {
     granted: u64,
     void: u64,
     spent: u64,
+    spent_at: Monotonic,
     returned: u64,
     /// Until when the balance may be spent.
     until: Monotonic,
@@ -94,7 +97,7 @@ pub struct Lease {
     need: u32,
     /// The least cost since the last answer; 0 without any.
     least: u32,
-    /// Since when the steward has been asked without an answer, and when it was told last.
+    /// Since when the steward has been asked without an answer that requests can be told, and when it was told last.
     asking: Option<Asking>,
     /// How many tokens cannot be had.
     dry: Option<Dry>,
@@ -108,6 +111,15 @@ pub struct Lease {
 struct Asking {
     since: Monotonic,
     reminded: Monotonic,
+    heard: Heard,
+}
+
+/// What the key service has said of tokens that are wanted, and are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    /// That other nodes may give some back, and when they come otherwise: that stands in `dry`.
+    MayBeSooner,
 }
 
 /// What the key service said of tokens that cannot be had.
@@ -170,6 +182,7 @@ impl Lease {
             granted: 0,
             void: 0,
             spent: 0,
+            spent_at: now,
             returned: 0,
             until: Monotonic(0),
             overdrawn: 0,
@@ -207,6 +220,7 @@ impl Lease {
         if u64::from(cost) <= self.balance(now) {
             self.note_cost(cost);
             self.spent = self.spent.saturating_add(cost.into());
+            self.spent_at = now;
             return (Taking::Taken(Basis::Quota), self.look_ahead(now));
         }
         if let Some(wait) = self.dry_for(cost, now) {
@@ -216,15 +230,26 @@ impl Lease {
         self.missed = self.missed.saturating_add(cost);
         self.need = self.need.max(cost);
         let signal = self.ask_for(now);
-        let since = self.asking.map_or(now, |asking| asking.since);
-        let taking = match patience {
-            _ if now.since(since) >= fleet.wait => self.fall_back(fleet, now, cost),
-            Patience::Left => Taking::Wait,
-            Patience::Over(began) if since <= began => self.fall_back(fleet, now, cost),
-            // Answers came, and others were faster each time.
-            Patience::Over(_) => Taking::Refused { wait: CROWDED, basis: Basis::Quota },
+        let (since, heard) = self.asking.map_or((now, Heard::Nothing), |asking| (asking.since, asking.heard));
+        let is_over = now.since(since) >= fleet.wait;
+        let taking = match (patience, heard) {
+            (Patience::Left, _) if !is_over => Taking::Wait,
+            (_, Heard::MayBeSooner) => self.stop_hoping(cost, now),
+            (Patience::Over(began), Heard::Nothing) if !is_over && since > began => {
+                // Answers came, and others were faster each time.
+                Taking::Refused { wait: CROWDED, basis: Basis::Quota }
+            }
+            (_, Heard::Nothing) => self.fall_back(fleet, now, cost),
         };
         (taking, signal)
+    }
+
+    /// Nobody has given anything back: what was said holds.
+    fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Taking {
+        self.asking = None;
+        (self.missed, self.need, self.least) = (0, 0, 0);
+        let wait = self.dry_for(cost, now).unwrap_or(CROWDED);
+        Taking::Refused { wait, basis: Basis::Quota }
     }
 
     /// Takes note of a changed limit: what was said about the old one does not count, and what was lent under a higher one
@@ -259,14 +284,20 @@ impl Lease {
         if now < self.until { self.unspent() } else { 0 }
     }
 
-    /// What the fleet has left, as far as this node knows.
+    /// What the fleet has left, as far as this node knows, less what the others may have taken since.
     #[must_use]
-    pub fn left(&self, now: Monotonic) -> Left {
+    pub fn left(&self, now: Monotonic, nodes: Option<NonZeroU32>) -> Left {
         let quota = self.limit.quota;
         let limit = u64::from(quota.limit().get());
         let tokens = match &self.share {
             Some(share) => share.left().tokens,
-            None => self.balance(now).saturating_add(self.left).min(limit),
+            None => {
+                let others = u64::from(nodes.map_or(0, |nodes| nodes.get() - 1));
+                // They may be in as much demand as this one.
+                let each = limit.div_ceil(UNHEARD_PART.into()).max(self.size);
+                let unheard = others.saturating_mul(each);
+                self.balance(now).saturating_add(self.left.saturating_sub(unheard)).min(limit)
+            }
         };
         let until_next = match self.dry.filter(|dry| tokens == 0 && dry.until > now) {
             Some(dry) => dry.until.since(now),
@@ -329,7 +360,7 @@ impl Lease {
             }
             // Nobody asked, or nobody has wanted to know for long.
             Some(_) | None => {
-                self.asking = Some(Asking { since: now, reminded: now });
+                self.asking = Some(Asking { since: now, reminded: now, heard: Heard::Nothing });
                 Signal::Ask
             }
         }

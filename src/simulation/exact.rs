@@ -101,6 +101,28 @@ impl Exact {
         }
     }
 
+    /// When so many may be admitted, if none are before.
+    pub(super) fn time_of(&mut self, tokens: u64, now: u64) -> u64 {
+        self.pass(now);
+        match self.limit.promise {
+            Promise::Bucket => {
+                let missing = i128::from(tokens) * UNIT - self.level;
+                now + u64::try_from(missing.max(0)).unwrap().div_ceil(u64::try_from(gain_per_ms(self.limit)).unwrap())
+            }
+            Promise::Strict => {
+                let mut missing = (self.in_window(now) + tokens).saturating_sub(self.capacity());
+                let mut time = now;
+                for (at, spent) in &self.admitted {
+                    if missing == 0 {
+                        break;
+                    }
+                    (missing, time) = (missing.saturating_sub(*spent), at + self.shortest + 1);
+                }
+                time
+            }
+        }
+    }
+
     /// Both ends belong to a window: clocks are cut to milliseconds.
     fn in_window(&self, now: u64) -> u64 {
         let recent = self.admitted.iter().rev().take_while(|(at, _)| now - at <= self.shortest);

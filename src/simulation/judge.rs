@@ -53,6 +53,8 @@ pub(super) struct Counts {
     pub(super) told_left: u64,
     pub(super) told_too_much: u64,
     pub(super) most_too_much: u64,
+    /// By how much later than it could have been let through a client was told to come again, at most, in milliseconds.
+    pub(super) latest: u64,
 }
 
 pub(super) struct Judge {
@@ -159,13 +161,21 @@ impl Judge {
         }
     }
 
-    /// What a client was told to be left, against what there was.
-    pub(super) fn note_left(&mut self, left: Left, true_left: u64) {
+    /// A client was told that so many are left.
+    pub(super) fn note_left(&mut self, team: usize, told: Left, now: u64) {
+        let Some(exact) = &mut self.exact[team] else { return };
         self.counts.told_left += 1;
-        if let Some(too_much @ 1..) = left.tokens.checked_sub(true_left) {
+        if let Some(too_much @ 1..) = told.tokens.checked_sub(exact.left(now)) {
             self.counts.told_too_much += 1;
             self.counts.most_too_much = self.counts.most_too_much.max(too_much);
         }
+    }
+
+    /// A client was told to come again at `until`.
+    pub(super) fn note_told(&mut self, team: usize, cost: u32, until: u64, now: u64) {
+        let Some(exact) = &mut self.exact[team] else { return };
+        let late = until.saturating_sub(exact.time_of(cost.into(), now));
+        self.counts.latest = self.counts.latest.max(late);
     }
 
     /// After all is quiet, the service knows what this node has truly spent, and has lent it nothing.

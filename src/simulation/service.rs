@@ -112,20 +112,4 @@ impl Service {
         let lent = book.clone().settle(&claim, counter, now, Lending::Lends);
         (lent.granted - lent.void).saturating_sub(ask.spent + ask.returned)
     }
-
-    /// As many as the fleet has left beside what is lent; asked of a copy, as a node of its own would.
-    pub(super) fn left(&self, ask: &Ask, now: u64) -> u64 {
-        let Some(mut book) = self.books.get(&ask.account).cloned() else { return u64::MAX };
-        let nobody =
-            Ask { seq: 1, granted: 0, void: 0, spent: 0, returned: 0, overdrawn: 0, settled: 0, ..ask.clone() };
-        let mut granted = 0;
-        for seq in 1.. {
-            let claim = Claim::read(Ask { seq, granted, need: 1, want: u32::MAX, least: 1, ..nobody.clone() }).unwrap();
-            match book.settle(&claim, "auditor", now, Lending::Lends).granted {
-                all if all == granted => break,
-                more => granted = more,
-            }
-        }
-        granted
-    }
 }

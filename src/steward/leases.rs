@@ -152,6 +152,7 @@ impl Leases {
 
     /// What is asked next: first for whom tokens are wanted, then what is to be settled.
     fn next_asks(&mut self, table: &KeyTable<'_, impl SharedData>) -> (BTreeMap<Account, Draft>, Vec<lease::Ask>) {
+        self.put_off(table);
         let due = self.held.iter().filter(|(_, due)| **due <= table.now).map(|(account, _)| account);
         let accounts: Vec<_> = self.wanted.iter().chain(due).take(MAX_ASKS).cloned().collect();
         let (mut drafts, mut asks) = (BTreeMap::new(), Vec::new());
@@ -169,6 +170,18 @@ impl Leases {
             drafts.insert(account, draft);
         }
         (drafts, asks)
+    }
+
+    /// Puts off what is not to be settled yet: it was in use since it was looked at.
+    fn put_off(&mut self, table: &KeyTable<'_, impl SharedData>) {
+        for (account, due) in &mut self.held {
+            // Whatever is wrong with it shows when it is asked about.
+            if *due <= table.now
+                && let Ok(Some(time @ 1..)) = table.settles_after(account)
+            {
+                *due = table.now.after(time);
+            }
+        }
     }
 
     /// Takes in an answer, if it belongs to the question that was put last.

@@ -48,8 +48,16 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     pub fn take_in(&self, account: &Account, reply: Reply<'_>) -> Result<Option<Upkeep>, WriteError> {
         self.change_lease(account, |lease| {
             lease.take_in(reply, self.now);
-            if lease.is_at_rest() { Upkeep::AtRest } else { Upkeep::DueAfter(lease.settles_after(reply.term)) }
+            if lease.is_at_rest() { Upkeep::AtRest } else { Upkeep::DueAfter(lease.settles_after(self.now)) }
         })
+    }
+
+    /// In how many milliseconds the lease of `account` is to be settled, 0 for now; `None` if none is kept.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn settles_after(&self, account: &Account) -> Result<Option<u64>, HostFailure> {
+        Ok(self.read_lease(account)?.map(|lease| lease.settles_after(self.now)))
     }
 
     /// Whether a request that waits for something to be lent to `account` should be judged again.
@@ -57,20 +65,22 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     /// # Errors
     /// When the host fails.
     pub fn has_news(&self, account: &Account) -> Result<bool, HostFailure> {
-        let cell = self.shared.get(&self.names.cell(account))?.and_then(|value| Cell::decode(&value.bytes));
         // What cannot be read, or is no lease any more, is for the judgement to say.
-        let Some(Cell { purse: Purse::Lent(lease), .. }) = cell else { return Ok(true) };
-        Ok(lease.has_news(self.now))
+        Ok(self.read_lease(account)?.is_none_or(|lease| lease.has_news(self.now)))
     }
 
     /// The lease of `account`, if one is kept.
     #[cfg(test)]
     pub(crate) fn lease(&self, account: &Account) -> Option<Lease> {
-        let value = self.shared.get(&self.names.cell(account)).ok()??;
-        match Cell::decode(&value.bytes)?.purse {
-            Purse::Lent(lease) => Some(*lease),
-            Purse::Own(_) => None,
-        }
+        self.read_lease(account).unwrap().map(|lease| *lease)
+    }
+
+    fn read_lease(&self, account: &Account) -> Result<Option<Box<Lease>>, HostFailure> {
+        let cell = self.shared.get(&self.names.cell(account))?.and_then(|value| Cell::decode(&value.bytes));
+        Ok(match cell {
+            Some(Cell { purse: Purse::Lent(lease), .. }) => Some(lease),
+            Some(Cell { purse: Purse::Own(_), .. }) | None => None,
+        })
     }
 
     fn change_lease<T>(&self, account: &Account, change: impl Fn(&mut Lease) -> T) -> Result<Option<T>, WriteError> {

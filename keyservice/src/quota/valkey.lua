@@ -3,7 +3,8 @@
 -- KEYS: the account's book, a hash; when this slot's memory began (0: nothing was ever spent before).
 -- ARGV: node, seq (20 digits), granted, void, spent, returned, overdrawn, settled, need, want, least, limit, window
 -- (ms), promise (bucket or strict), 1 if anything is lent or 0.
--- Answers: granted, void, left, wait (ms, -1 for never), how many were lent now, 1 if this slot's memory begins now.
+-- Answers: granted, void, left, wait (ms, -1 for never), 1 if it may be sooner, how many were lent now, 1 if this slot's
+-- memory begins now.
 --
 -- Numbers are doubles, exact up to 2^53; times are whole milliseconds. A seq may be any of 64 bits, so it stays text.
 local now = redis.call('TIME')
@@ -11,6 +12,7 @@ local clock = now[1] * 1000 + math.floor(now[2] / 1000)
 
 local TERM, LOAN_KEPT, BOOK_KEPT = 5500, 600000, 1200000
 local AWAITED, LEAST_PART = 2000, 32
+local UNHEARD_PART, GRANTS_UNHEARD = 8, 4
 local PARTS, MOST_SPENT = 64, 2 ^ 40
 
 local book_key, born_key, node, seq = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
@@ -456,28 +458,31 @@ local function time_of_next(loan)
   return math.max(book.at + 1, time_in(ask.least, leases, lent()))
 end
 
-local function wait(loan)
-  local time = time_of_next(loan)
-  if time == -1 then return -1 end
-  if time <= book.at then return 0 end
-  return math.max(1, time - clock)
+local function wait(next)
+  if next == -1 then return -1 end
+  if next <= book.at then return 0 end
+  return math.max(1, next - clock)
 end
 
-local function note_awaited(loan)
-  local time = ask.want > 0 and time_of_next(loan) or 0
-  if time > book.at then
-    loan.awaited, loan.awaited_at = ask.least, time
+-- What this node's clients are told to come back for; who comes all the same has it, or is told anew.
+local function note_awaited(loan, next)
+  if next > book.at and ask.want > 0 then
+    loan.awaited, loan.awaited_at = ask.least, next
   elseif ask.need > 0 then
     loan.awaited, loan.awaited_at = 0, 0
   end
 end
 
-local function left_for_others()
-  local promised = 0
+-- What the others may take until this node hears of it is not told to be left.
+local function left_beside_others()
+  local left, unheard = available(), math.ceil(book.limit / UNHEARD_PART)
   for name, loan in pairs(loans) do
-    if name ~= node and balance(loan) > 0 then promised = promised + loan.last_grant end
+    if name ~= node then
+      if loan.awaited > 0 and book.at < loan.awaited_at + AWAITED then return 0 end
+      if book.at < loan.expiry then left = left - math.max(0, loan.last_grant * GRANTS_UNHEARD - unheard) end
+    end
   end
-  return math.max(0, available() - promised)
+  return math.max(0, left)
 end
 
 local function save()
@@ -500,15 +505,18 @@ advance(math.max(book.at, clock))
 local loan = loans[node] or adopted()
 loans[node] = loan
 local grant = 0
-if seq > loan.seq then
+local is_new = seq > loan.seq
+if is_new then
   loan.seq, loan.is_changed = seq, true
   take_over()
   settle_counts(loan)
   grant = grant_to(loan)
   lend(grant)
   loan.granted, loan.last_grant, loan.expiry = loan.granted + grant, grant, book.at + TERM
-  note_awaited(loan)
 end
-local answer = { loan.granted, loan.lapsed, left_for_others(), wait(loan), grant, begins }
+local next = time_of_next(loan)
+if is_new then note_awaited(loan, next) end
+local sooner = (next > book.at and lent() > 0) and 1 or 0
+local answer = { loan.granted, loan.lapsed, left_beside_others(), wait(next), sooner, grant, begins }
 save()
 return answer

@@ -35,7 +35,15 @@ fn ask(lease: &mut Lease, now: u64) -> (Draft, Ask) {
 }
 
 fn lent(ask: &Ask, granted: u64, wait_ms: u64) -> Lent {
-    Lent { account: ask.account.clone(), seq: ask.seq, granted, void: ask.void, left: 0, wait_ms }
+    Lent {
+        account: ask.account.clone(),
+        seq: ask.seq,
+        granted,
+        void: ask.void,
+        left: 100,
+        wait_ms,
+        may_be_sooner: false,
+    }
 }
 
 fn answer(lease: &mut Lease, draft: Draft, lent: &Lent, sent: u64, now: u64) {

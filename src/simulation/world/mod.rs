@@ -76,8 +76,6 @@ pub(super) struct World {
     pub(super) judge: Judge,
     /// Nothing goes wrong, and whoever waits as told must be let through.
     pub(super) is_lone: bool,
-    /// Whether it is looked at each request how much is left.
-    pub(super) measures_left: bool,
 }
 
 impl World {
@@ -96,7 +94,6 @@ impl World {
             service: Service::new(nodes as u32),
             judge: Judge::new(teams),
             is_lone: false,
-            measures_left: false,
             plan,
         };
         (0..nodes).for_each(|node| world.start(node));

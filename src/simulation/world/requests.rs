@@ -87,8 +87,9 @@ impl World {
         }
         self.note_share(number, &part, charge);
         self.audit_balance(number, &part, request, charge.taking);
+        let is_decided = self.decide(&part, request, charge.taking);
         self.measure_left(request, charge);
-        self.decide(&part, request, charge.taking)
+        is_decided
     }
 
     fn note_share(&mut self, number: usize, part: &Part, charge: Charge) {
@@ -112,21 +113,9 @@ impl World {
     }
 
     fn measure_left(&mut self, request: Request, charge: Charge) {
-        let is_told =
-            matches!(charge.taking, Taking::Taken(Basis::Quota) | Taking::Refused { basis: Basis::Quota, .. });
-        if !self.measures_left || !is_told {
-            return;
+        if matches!(charge.taking, Taking::Taken(Basis::Quota) | Taking::Refused { basis: Basis::Quota, .. }) {
+            self.judge.note_left(request.team, charge.left, self.now);
         }
-        let account = account(request.team);
-        let lent: u64 = self
-            .nodes
-            .iter()
-            .flatten()
-            .filter_map(|node| Some(node.lease(&account, self.now)?.balance(node.clock.at(self.now))))
-            .sum();
-        let Some(told) = self.service.told.values().find(|told| told.ask.account == (&account).into()) else { return };
-        let left = self.service.left(&told.ask, self.now);
-        self.judge.note_left(charge.left, left.saturating_add(lent));
     }
 
     fn decide(&mut self, part: &Part, request: Request, taking: Taking) -> bool {
@@ -139,6 +128,7 @@ impl World {
             }
             Taking::Refused { wait, basis } => {
                 self.judge.counts.refused += 1;
+                self.judge.note_told(part.1, request.cost, now.saturating_add(wait), now);
                 if request.waited && self.is_lone {
                     let what =
                         format!("{now} ms: {part:?} {request:?} waited as told, and is to wait {wait} ms ({basis:?})");

@@ -116,7 +116,7 @@ impl Node {
 fn answer(asks: &[Ask], granted: u64, only_settles: bool) -> lease::Answer {
     let lent = |ask: &Ask| {
         let (account, seq) = (ask.account.clone(), ask.seq);
-        Lent { account, seq, granted, void: 0, left: 0, wait_ms: 0 }
+        Lent { account, seq, granted, void: 0, left: 100, wait_ms: 0, may_be_sooner: false }
     };
     lease::Answer { nodes: 3, term_ms: TERM, only_settles, lent: asks.iter().map(lent).collect() }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tollkeeper_contract::{
     Quota,
-    lease::{Ask, Lent, Promise},
+    lease::{Ask, Lent, Promise, UNHEARD_PART},
 };
 
 use super::{
@@ -56,7 +56,8 @@ impl Book {
         let ask = claim.ask();
         self.advance(self.at.max(clock));
         let mut loan = self.loans.remove(node).unwrap_or_else(|| Loan::adopted(ask));
-        if ask.seq > loan.seq {
+        let is_new = ask.seq > loan.seq;
+        if is_new {
             loan.seq = ask.seq;
             self.take_over(claim, &mut loan);
             self.settle_counts(ask, &mut loan);
@@ -68,9 +69,12 @@ impl Book {
             loan.granted = loan.granted.saturating_add(grant);
             loan.last_grant = grant;
             loan.extend(self.at);
-            self.note_awaited(ask, &mut loan);
         }
-        let lent = self.answer(ask, &loan, clock);
+        let next = self.time_of_next(ask, &loan);
+        if is_new {
+            note_awaited(ask, &mut loan, next.filter(|time| *time < u64::MAX));
+        }
+        let lent = self.answer(ask, &loan, next, clock);
         self.loans.insert(node.to_owned(), loan);
         let now = self.at;
         self.loans.retain(|_, loan| !loan.is_forgotten(now));
@@ -198,18 +202,11 @@ impl Book {
         self.loans.values().chain([own]).map(|loan| loan.is_awaiting(self.at)).fold(0, u64::saturating_add)
     }
 
-    fn note_awaited(&self, ask: &Ask, loan: &mut Loan) {
-        let time = if ask.want > 0 { self.time_of_next(ask, loan) } else { 0 };
-        if time > self.at && time < u64::MAX {
-            (loan.awaited, loan.awaited_at) = (ask.least.into(), time);
-        } else if ask.need > 0 {
-            (loan.awaited, loan.awaited_at) = (0, 0);
-        }
-    }
-
-    fn answer(&self, ask: &Ask, loan: &Loan, clock: u64) -> Lent {
-        let promised: u64 = self.loans.values().filter(|loan| loan.balance() > 0).map(|loan| loan.last_grant).sum();
-        let left = self.allowance.available(self.scene(loan.balance())).saturating_sub(promised);
+    fn answer(&self, ask: &Ask, loan: &Loan, next: Option<u64>, clock: u64) -> Lent {
+        let unheard = self.limit().div_ceil(UNHEARD_PART.into());
+        let beyond = self.loans.values().map(|loan| loan.appetite(self.at).saturating_sub(unheard));
+        let others = beyond.fold(0, u64::saturating_add);
+        let left = self.allowance.available(self.scene(loan.balance())).saturating_sub(others);
         Lent {
             account: ask.account.clone(),
             seq: ask.seq,
@@ -217,31 +214,32 @@ impl Book {
             void: loan.lapsed,
             left,
             // The clock may be behind: then nothing comes back until it has caught up.
-            wait_ms: match self.time_of_next(ask, loan) {
-                time if time <= self.at => 0,
-                u64::MAX => u64::MAX,
-                time => time.saturating_sub(clock).max(1),
+            wait_ms: match next {
+                None => 0,
+                Some(u64::MAX) => u64::MAX,
+                Some(time) => time.saturating_sub(clock).max(1),
             },
+            may_be_sooner: next.is_some_and(|time| time < u64::MAX) && self.scene(loan.balance()).lent > 0,
         }
     }
 
     /// When there are as many as a request costs at least, if nobody else asks: at any node, so that what this one still
-    /// has does not help.
-    fn time_of_next(&self, ask: &Ask, loan: &Loan) -> u64 {
+    /// has does not help. `None`: now, or that is not known; [`u64::MAX`]: never.
+    fn time_of_next(&self, ask: &Ask, loan: &Loan) -> Option<u64> {
         let (least, scene) = (u64::from(ask.least), self.scene(loan.balance()));
         if least.max(ask.need.into()) > self.limit() {
-            return u64::MAX;
+            return Some(u64::MAX);
         }
         // While the node can go on, that is only known if it does not depend on when it will say what it spent.
         let is_open = loan.balance() >= least && !self.allowance.fills_beside(least, scene);
         if is_open || least <= self.allowance.available(scene) {
-            return self.at;
+            return None;
         }
         let own = Some(loan).filter(|loan| loan.balance() > 0);
         let leases = self.loans.values().filter(|loan| loan.balance() > 0 || loan.recent > 0).chain(own);
         let mut leases: Vec<_> = leases.map(|loan| (loan.expiry, loan.balance())).collect();
         leases.sort_unstable();
-        self.allowance.clone().time_of(least, scene, &leases).max(self.at.saturating_add(1))
+        Some(self.allowance.clone().time_of(least, scene, &leases).max(self.at.saturating_add(1)))
     }
 
     /// As it is now; `balance` is of a loan that is not among the others at the moment.
@@ -256,5 +254,14 @@ impl Book {
 
     fn close(&mut self, until: Option<u64>) {
         self.closed = self.closed.max(until.unwrap_or(0));
+    }
+}
+
+/// What this node's clients are told to come back for; who comes all the same has it, or is told anew.
+fn note_awaited(ask: &Ask, loan: &mut Loan, next: Option<u64>) {
+    match next {
+        Some(time) if ask.want > 0 => (loan.awaited, loan.awaited_at) = (ask.least.into(), time),
+        Some(_) | None if ask.need > 0 => (loan.awaited, loan.awaited_at) = (0, 0),
+        Some(_) | None => {}
     }
 }

@@ -4,6 +4,9 @@ use tollkeeper_contract::lease::Ask;
 
 use super::{AWAITED_MS, LOAN_KEPT_MS, MARGIN_MS, TERM_MS};
 
+/// How often a node is lent as much as last until another one hears of it.
+const GRANTS_UNHEARD: u64 = 4;
+
 /// One node's part in a book. The counts are sums, and only `lapsed` ever falls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Loan {
@@ -79,6 +82,15 @@ impl Loan {
     /// How many its clients will still come back for.
     pub(super) fn is_awaiting(&self, now: u64) -> u64 {
         if now < self.awaited_at.saturating_add(AWAITED_MS) { self.awaited } else { 0 }
+    }
+
+    /// How many the node may take until another one hears of it, which is half a term later at most.
+    pub(super) fn appetite(&self, now: u64) -> u64 {
+        if self.is_awaiting(now) > 0 {
+            return u64::MAX;
+        }
+        // Leases last for a second, and the next one is asked for when half of it is spent.
+        if now < self.expiry { self.last_grant.saturating_mul(GRANTS_UNHEARD) } else { 0 }
     }
 
     pub(super) fn is_forgotten(&self, now: u64) -> bool {

@@ -259,11 +259,14 @@ fn what_lapsed_under_another_promise_does_not_come_back_twice() {
 #[test]
 fn what_is_left_is_less_what_the_others_will_take() {
     let (mut book, mut node, mut other) = (fresh(BUCKET, 0), Node::new("a"), Node::new("b"));
-    other.asks(&mut book, BUCKET, 1, 30, 0);
-    assert_eq!(node.asks(&mut book, BUCKET, 1, 10, 0).left, 30);
-    other.spends(30);
+    other.asks(&mut book, BUCKET, 1, 5, 0);
+    let lent = node.asks(&mut book, BUCKET, 1, 10, 0);
+    assert_eq!(lent.left, 100 - 5 - 10 - (4 * 5 - 13), "four times the last, of which the node leaves out 13");
+    other.spends(5);
     other.asks(&mut book, BUCKET, 0, 0, 0);
-    assert_eq!(node.asks(&mut book, BUCKET, 1, 10, 0).left, 60);
+    assert_eq!(node.asks(&mut book, BUCKET, 1, 10, 0).left, 85);
+    other.asks(&mut book, BUCKET, 90, 90, 0);
+    assert_eq!(node.asks(&mut book, BUCKET, 1, 10, 0).left, 0, "the other waits for whatever comes");
 }
 
 #[test]
