@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::{self, Ask, Lent};
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Asking, Dry, HOLDS_FOR, Heard, Lease};
+use super::{Asking, Dry, Heard, Lease};
 
 /// A lease is at least this part of the limit, where there is so much: small against the limit, and enough for somebody who
 /// sends a few requests.
@@ -15,10 +15,6 @@ const AHEAD: u64 = 1000;
 
 /// Demand is taken to have come up in no less than this time, in milliseconds: of one request nothing follows.
 const LEAST_TIME: u64 = 100;
-
-/// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
-const CROWD_PART: u32 = 16;
-const LONGEST_FOR_CROWD: u64 = 5000;
 
 /// How soon it is asked again whether other nodes gave something back, and how soon they do if little is left, in
 /// milliseconds.
@@ -37,18 +33,11 @@ pub struct Draft {
     /// The number of the question.
     pub seq: u64,
     since: Monotonic,
-    need: u32,
+    pub(super) need: u32,
     want: u32,
-    least: u32,
+    pub(super) least: u32,
     spent: u64,
     overdrawn: u64,
-}
-
-impl Dry {
-    /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
-    fn for_looking_ahead(now: Monotonic) -> Self {
-        Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now }
-    }
 }
 
 /// An answer to a draft.
@@ -161,51 +150,6 @@ impl Lease {
         }
         self.asking = None;
         (self.missed, self.need, self.least) = (0, 0, 0);
-    }
-
-    /// Whether a request that waits for more than there is goes on waiting, because other nodes may give some back.
-    fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
-        let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
-        let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
-        lent.may_be_sooner && is_short && is_recent && !self.is_crowd(draft)
-    }
-
-    fn hopes(&self) -> bool {
-        self.asking.is_some_and(|asking| asking.heard == Heard::MayBeSooner)
-    }
-
-    /// Whether more than one request waits.
-    fn is_crowd(&self, draft: Draft) -> bool {
-        self.missed > draft.need.max(self.need)
-    }
-
-    fn told_to_wait(&self, draft: Draft, sent: Monotonic, lent: &Lent, now: Monotonic) -> Dry {
-        let is_crowd = self.is_crowd(draft);
-        let longer = if is_crowd { self.time_for_crowd(draft.least) } else { 0 };
-        let (least, wait) = (draft.least, lent.wait_ms.saturating_add(longer));
-        let wait = if is_crowd && lent.may_be_sooner { wait.min(LONGEST_FOR_CROWD) } else { wait };
-        let until = now.after(wait);
-        // The key service may have said it at any time since it was asked: clients are told the latest, and here the
-        // earliest counts, for whom another node told it.
-        let holds = sent.after(wait).min(now.after(HOLDS_FOR.max(longer)));
-        let told = Dry { holds, least, until, most: least, until_most: until };
-        if !is_crowd && self.balance(now) >= draft.need.into() {
-            // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
-            return Dry { most: 0, ..told };
-        }
-        match self.dry.filter(|dry| now < dry.holds && dry.least < least && dry.most > 0) {
-            Some(dry) => Dry { holds: dry.holds.min(holds), most: least, until_most: until, ..dry },
-            None => told,
-        }
-    }
-
-    /// How much longer it takes, in milliseconds, until there is enough for a crowd and not only for one request: so that
-    /// a question is worth it, and not each token takes one.
-    fn time_for_crowd(&self, least: u32) -> u64 {
-        let limit = self.limit.quota.limit().get();
-        let crowd = u64::from((limit / CROWD_PART).saturating_sub(least));
-        let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
-        crowd.saturating_mul(window).checked_div(limit.into()).unwrap_or(0).min(LONGEST_FOR_CROWD)
     }
 
     /// What must not be spent any more, and was not, is as good as what is given back.

@@ -2,12 +2,14 @@
 //!
 //! * here: spending
 //! * `exchange`: asking the key service for more, and its answers
+//! * `dry`: what cannot be had, and what clients are told of it
 //! * `share`: what a node may do when nobody answers
 //! * `layout`: the lease as bytes
 //!
 //! Counts are sums since the cell was made and only grow, so nothing that is lost, doubled or overtaken on the way to
 //! the key service and back can lose or mint a token ([`tollkeeper_contract::lease`]).
 
+mod dry;
 mod exchange;
 mod layout;
 mod share;
@@ -24,6 +26,7 @@ use crate::{
     time::Monotonic,
 };
 
+use dry::{CROWDED, Dry, Heard};
 pub use exchange::{Draft, Reply};
 
 /// After how many milliseconds without an answer the steward is reminded: a message or a steward may be lost.
@@ -32,16 +35,9 @@ const REMIND_AFTER: u64 = 1000;
 /// After how many milliseconds in which nobody reminded it the steward is asked anew: that says nothing about the service.
 const FORGET_AFTER: u64 = 10_000;
 
-/// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
-/// back.
-const HOLDS_FOR: u64 = 2500;
-
 /// For how long a lease stays one, in milliseconds, when requests under a configuration come that knows of none: while
 /// connections are drained, requests under both come.
 const SETTLED_AFTER: u64 = 10_000;
-
-/// What is told to wait when tokens come faster than they can be had, in milliseconds.
-const CROWDED: u64 = 1000;
 
 /// How quotas hold over the whole fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,27 +108,6 @@ struct Asking {
     since: Monotonic,
     reminded: Monotonic,
     heard: Heard,
-}
-
-/// What the key service has said of tokens that are wanted, and are not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    Nothing,
-    /// That other nodes may give some back, and when they come otherwise: that stands in `dry`.
-    MayBeSooner,
-}
-
-/// What the key service said of tokens that cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Dry {
-    /// Until when that is taken for granted.
-    holds: Monotonic,
-    /// How many cannot be had, and what clients are told.
-    least: u32,
-    until: Monotonic,
-    /// The same for the most that was asked about since: it takes longer. 0: nobody is told.
-    most: u32,
-    until_most: Monotonic,
 }
 
 /// What becomes of a request for tokens.
@@ -242,14 +217,6 @@ impl Lease {
             (_, Heard::Nothing) => self.fall_back(fleet, now, cost),
         };
         (taking, signal)
-    }
-
-    /// Nobody has given anything back: what was said holds.
-    fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Taking {
-        self.asking = None;
-        (self.missed, self.need, self.least) = (0, 0, 0);
-        let wait = self.dry_for(cost, now).unwrap_or(CROWDED);
-        Taking::Refused { wait, basis: Basis::Quota }
     }
 
     /// Takes note of a changed limit: what was said about the old one does not count, and what was lent under a higher one
@@ -370,12 +337,5 @@ impl Lease {
         if self.least == 0 || cost < self.least {
             self.least = cost;
         }
-    }
-
-    /// How long the key service said that so many tokens cannot be had.
-    fn dry_for(&self, cost: u32, now: Monotonic) -> Option<u64> {
-        let dry = self.dry.filter(|dry| (dry.least..=dry.most).contains(&cost) && now < dry.holds)?;
-        let until = if cost == dry.least { dry.until } else { dry.until_most };
-        self.asking.is_none().then(|| until.since(now))
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! * here: while the key service answers
 //! * `alone`: when it does not, or lends nothing
+//! * `scarce`: when other nodes may hold what it needs
 //! * `properties`: whatever is lost, doubled or overtaken, and whatever a cell holds
 
 mod alone;
 mod properties;
+mod scarce;
 
 use std::num::NonZeroU32;
 

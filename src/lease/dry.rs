@@ -1,0 +1,108 @@
+//! What the key service said of tokens that cannot be had, and what clients are told of it.
+
+use tollkeeper_contract::lease::Lent;
+
+use crate::time::Monotonic;
+
+use super::{Basis, Draft, Lease, Taking};
+
+/// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
+/// back.
+const HOLDS_FOR: u64 = 2500;
+
+/// What is told to wait when tokens come faster than they can be had, in milliseconds.
+pub(super) const CROWDED: u64 = 1000;
+
+/// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
+const CROWD_PART: u32 = 16;
+const LONGEST_FOR_CROWD: u64 = 5000;
+
+/// What the key service said of tokens that cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dry {
+    /// Until when that is taken for granted.
+    pub(super) holds: Monotonic,
+    /// How many cannot be had, and what clients are told.
+    pub(super) least: u32,
+    pub(super) until: Monotonic,
+    /// The same for the most that was asked about since: it takes longer. 0: nobody is told.
+    pub(super) most: u32,
+    pub(super) until_most: Monotonic,
+}
+
+/// What the key service has said of tokens that are wanted, and are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Nothing,
+    /// That other nodes may give some back, and when they come otherwise: that stands in `dry`.
+    MayBeSooner,
+}
+
+impl Dry {
+    /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
+    pub(super) fn for_looking_ahead(now: Monotonic) -> Self {
+        Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now }
+    }
+}
+
+impl Lease {
+    /// How long the key service said that so many tokens cannot be had.
+    pub(super) fn dry_for(&self, cost: u32, now: Monotonic) -> Option<u64> {
+        let dry = self.dry.filter(|dry| (dry.least..=dry.most).contains(&cost) && now < dry.holds)?;
+        let until = if cost == dry.least { dry.until } else { dry.until_most };
+        self.asking.is_none().then(|| until.since(now))
+    }
+
+    /// Nobody has given anything back: what was said holds.
+    pub(super) fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Taking {
+        self.asking = None;
+        (self.missed, self.need, self.least) = (0, 0, 0);
+        let wait = self.dry_for(cost, now).unwrap_or(CROWDED);
+        Taking::Refused { wait, basis: Basis::Quota }
+    }
+
+    /// Whether a request that waits for more than there is goes on waiting, because other nodes may give some back.
+    pub(super) fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
+        let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
+        let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
+        lent.may_be_sooner && is_short && is_recent && !self.is_crowd(draft)
+    }
+
+    pub(super) fn hopes(&self) -> bool {
+        self.asking.is_some_and(|asking| asking.heard == Heard::MayBeSooner)
+    }
+
+    /// Whether more than one request waits.
+    fn is_crowd(&self, draft: Draft) -> bool {
+        self.missed > draft.need.max(self.need)
+    }
+
+    pub(super) fn told_to_wait(&self, draft: Draft, sent: Monotonic, lent: &Lent, now: Monotonic) -> Dry {
+        let is_crowd = self.is_crowd(draft);
+        let longer = if is_crowd { self.time_for_crowd(draft.least) } else { 0 };
+        let (least, wait) = (draft.least, lent.wait_ms.saturating_add(longer));
+        let wait = if is_crowd && lent.may_be_sooner { wait.min(LONGEST_FOR_CROWD) } else { wait };
+        let until = now.after(wait);
+        // The key service may have said it at any time since it was asked: clients are told the latest, and here the
+        // earliest counts, for whom another node told it.
+        let holds = sent.after(wait).min(now.after(HOLDS_FOR.max(longer)));
+        let told = Dry { holds, least, until, most: least, until_most: until };
+        if !is_crowd && self.balance(now) >= draft.need.into() {
+            // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
+            return Dry { most: 0, ..told };
+        }
+        match self.dry.filter(|dry| now < dry.holds && dry.least < least && dry.most > 0) {
+            Some(dry) => Dry { holds: dry.holds.min(holds), most: least, until_most: until, ..dry },
+            None => told,
+        }
+    }
+
+    /// How much longer it takes, in milliseconds, until there is enough for a crowd and not only for one request: so that
+    /// a question is worth it, and not each token takes one.
+    fn time_for_crowd(&self, least: u32) -> u64 {
+        let limit = self.limit.quota.limit().get();
+        let crowd = u64::from((limit / CROWD_PART).saturating_sub(least));
+        let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
+        crowd.saturating_mul(window).checked_div(limit.into()).unwrap_or(0).min(LONGEST_FOR_CROWD)
+    }
+}

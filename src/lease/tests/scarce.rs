@@ -1,0 +1,88 @@
+//! What a node does where other nodes may hold what it needs.
+
+use tollkeeper_contract::lease::{Ask, Lent};
+
+use super::{FLEET, TAKEN, answer, ask, cold, holding, lent, limit, take};
+use crate::{
+    lease::{Basis, Lease, Patience, Signal, Taking},
+    time::Monotonic,
+};
+
+const DAY: u64 = 86_400_000;
+
+fn nothing_yet(ask: &Ask) -> Lent {
+    Lent { left: 0, may_be_sooner: true, ..lent(ask, 0, DAY) }
+}
+
+/// Somebody waits since the time 10, and was told at 20 that other nodes may give something back.
+fn hoping() -> Lease {
+    let mut lease = cold();
+    assert_eq!(take(&mut lease, 10, 1), (Taking::Wait, Signal::Ask));
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &nothing_yet(&question), 10, 20);
+    lease
+}
+
+fn last_chance(lease: &mut Lease, now: u64) -> Taking {
+    lease.take(limit(), FLEET, Monotonic(now), 1, Patience::Over(Monotonic(10))).0
+}
+
+#[test]
+fn who_needs_what_others_hold_waits_and_has_it_when_they_give_it_back() {
+    let mut lease = hoping();
+    assert!(!lease.has_news(Monotonic(21)));
+    assert_eq!(take(&mut lease, 21, 1), (Taking::Wait, Signal::Silent));
+    assert_eq!(lease.settles_after(Monotonic(20)), 350, "then it is asked again");
+    let (draft, question) = ask(&mut lease, 370);
+    assert_eq!((question.need, question.least), (1, 1));
+    answer(&mut lease, draft, &lent(&question, 1, 0), 370, 375);
+    assert!(lease.has_news(Monotonic(376)));
+    assert_eq!(last_chance(&mut lease, 376), TAKEN);
+}
+
+#[test]
+fn who_needs_what_others_keep_is_told_when_their_leases_have_ended() {
+    let mut lease = hoping();
+    assert_eq!(last_chance(&mut lease, 509), Taking::Refused { wait: DAY - 489, basis: Basis::Quota });
+    assert_eq!(take(&mut lease, 510, 1), (Taking::Refused { wait: DAY - 490, basis: Basis::Quota }, Signal::Silent));
+    assert_eq!(take(&mut lease, 2520, 1), (Taking::Wait, Signal::Ask), "what they keep they may give back later");
+}
+
+#[test]
+fn as_soon_as_others_hold_nothing_any_more_it_is_told_when_tokens_come() {
+    let mut lease = hoping();
+    let (draft, question) = ask(&mut lease, 370);
+    answer(&mut lease, draft, &lent(&question, 0, 5000), 370, 375);
+    assert_eq!(take(&mut lease, 376, 1).0, Taking::Refused { wait: 4999, basis: Basis::Quota });
+}
+
+#[test]
+fn a_crowd_does_not_wait_for_what_others_may_give_back_and_is_told_to_come_soon() {
+    let mut lease = cold();
+    let _ = (take(&mut lease, 10, 1), take(&mut lease, 10, 1));
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &nothing_yet(&question), 10, 20);
+    assert_eq!(take(&mut lease, 20, 1).0, Taking::Refused { wait: 5000, basis: Basis::Quota });
+}
+
+#[test]
+fn what_does_not_suffice_for_who_waits_goes_back_while_others_are_hoped_for() {
+    let mut lease = holding(2);
+    assert_eq!(take(&mut lease, 20, 5).0, Taking::Wait);
+    let (draft, question) = ask(&mut lease, 20);
+    assert_eq!(question.returned, 0);
+    answer(&mut lease, draft, &Lent { granted: 2, ..nothing_yet(&question) }, 20, 30);
+    assert_eq!(ask(&mut lease, 380).1.returned, 2);
+}
+
+#[test]
+fn where_little_is_left_what_is_not_in_use_goes_back_soon() {
+    let mut lease = cold();
+    let _ = take(&mut lease, 10, 1);
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &Lent { left: 8, ..lent(&question, 5, 0) }, 10, 20);
+    assert_eq!(take(&mut lease, 100, 1).0, TAKEN);
+    assert_eq!(lease.settles_after(Monotonic(220)), 80, "it was in use until 100");
+    let question = ask(&mut lease, 300).1;
+    assert_eq!((question.spent, question.returned, question.want), (1, 4, 0));
+}
