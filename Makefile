@@ -115,7 +115,7 @@ bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing
 	@$(FIND_ENVOY)
 	cargo build --quiet --locked --release --target $(WASM_TARGET) --manifest-path bench/empty/Cargo.toml
 	cargo build --quiet --locked --release --manifest-path bench/constant/Cargo.toml
-	python3 -B bench/bench.py $(if $(filter bench-quick,$@),--quick --rounds 5 --requests 3000,--results bench) \
+	python3 -B bench/bench.py $(if $(filter bench-quick,$@),--quick --rounds 3 --requests 3000 --counted 150,--results bench) \
 		--envoy "$$envoy" --keyservice "$(KEYSERVICE_BIN)" --tollkeeper "$(TOLLKEEPER_WASM)" \
 		--empty "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/empty.wasm" \
 		--constant "$(CARGO_TARGET_DIR)/release/constant" --oha "$(OHA)"
