@@ -117,7 +117,8 @@ pub enum Taking {
     Taken(Basis),
     /// They are not.
     Refused {
-        /// Milliseconds after which a lone client will get them, at least 1; [`u64::MAX`] if never.
+        /// Milliseconds after which a lone client will get them, at least 1; [`u64::MAX`] if never. Of a share, when it is
+        /// worth another try.
         wait: u64,
         /// What says so.
         basis: Basis,
