@@ -51,7 +51,7 @@ ARGS ?=
 NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 export NEXTEST_TEST_THREADS
 
-.PHONY: help run test schemathesis figure bench bench-quick check filter programs envoy tools env clean rust-tools python-tools
+.PHONY: help run test schemathesis figure bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -60,6 +60,7 @@ help: ## This list
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
+	echo "make bench-scale   what a million keys take: first sync, memory, stalls, revocations; writes bench/SCALE.md"
 	echo "make bench-quick   the ratios that matter, in under a minute once all is built"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
@@ -119,6 +120,12 @@ bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing
 		--envoy "$$envoy" --keyservice "$(KEYSERVICE_BIN)" --tollkeeper "$(TOLLKEEPER_WASM)" \
 		--empty "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/empty.wasm" \
 		--constant "$(CARGO_TARGET_DIR)/release/constant" --oha "$(OHA)"
+
+bench-scale: programs filter envoy ## What 1,000, 100,000 and 1,000,000 keys take
+	@$(FIND_ENVOY)
+	cargo build --quiet --release --package keyservice --bin keyservice
+	python3 -B bench/scale.py --results bench --envoy "$$envoy" --tollkeeper "$(TOLLKEEPER_WASM)" \
+		--keyservice "$(CARGO_TARGET_DIR)/release/keyservice"
 
 .tools/oha/bin/oha:
 	@echo "==> Building oha $(OHA_VERSION), the load generator, which takes some minutes once"

@@ -76,12 +76,16 @@ class Envoy:
 
 @contextlib.contextmanager
 def envoy(
-    program: "list[str]", configuration: str, directory: Path, environment: "dict[str, str] | None" = None
+    program: "list[str]",
+    configuration: str,
+    directory: Path,
+    environment: "dict[str, str] | None" = None,
+    workers: int = 1,
 ) -> Iterator[Envoy]:
-    """An Envoy with one worker, once it listens; `program` may begin with what runs it."""
+    """An Envoy, once it listens; `program` may begin with what runs it."""
     directory.mkdir()
     (directory / "envoy.yaml").write_text(configuration)
-    command = [*program, "--config-path", "envoy.yaml", "--admin-address-path", "admin", "--concurrency", "1"]
+    command = [*program, "--config-path", "envoy.yaml", "--admin-address-path", "admin", "--concurrency", str(workers)]
     command += ["--disable-hot-restart", "--log-level", "warning"]
     with running(command, directory, environment or {}) as (process, log):
         admin = until(f"{directory.name} starts", process, log, lambda: (directory / "admin").read_text().strip())
@@ -102,12 +106,13 @@ def server(program: "list[str]", headers: "dict[str, str]", directory: Path) -> 
 
 
 def envoy_of(
-    program: "list[str]", filters: "list[str]", places: "dict[str, str]", directory: Path
+    program: "list[str]", filters: "list[str]", places: "dict[str, str]", directory: Path, workers: int = 1
 ) -> "contextlib.AbstractContextManager[Envoy]":
     """An Envoy with a listener for each of these sets of filters, as `filters/` has them."""
     listeners = textwrap.indent("".join(listener(name, places) for name in filters), " " * 4)
     configuration = render((HERE / "envoy.yaml").read_text(), listeners=listeners, **places)
-    return envoy(program, configuration, directory, {"TOLLKEEPER_NODE_TOKEN": places["node_token"]})
+    environment = {"TOLLKEEPER_NODE_TOKEN": places["node_token"]}
+    return envoy(program, configuration, directory, environment, workers)
 
 
 def listener(name: str, places: "dict[str, str]") -> str:
