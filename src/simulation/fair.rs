@@ -21,8 +21,16 @@ fn plan(limit: Limit, nodes: usize, clients: Vec<Client>, end: u64) -> Plan {
     Plan { limit, fleet, nodes, vms: 3, teams: 1, end, clients, network: QUIET, trouble: Vec::new(), drift: 0 }
 }
 
-/// How much of what it may have a team gets whose clients send more than three times as much to three nodes.
-fn part(promise: Promise, limit: u32, window: u32) -> f64 {
+/// What a team gets.
+struct Part {
+    /// Of what it may have.
+    of_limit: f64,
+    /// Of what one limiter for the whole fleet would give the same requests, that knows everything at once.
+    of_ideal: f64,
+}
+
+/// Of a team whose clients send more than three times as much to three nodes.
+fn part(promise: Promise, limit: u32, window: u32) -> Part {
     let limit = Limit { quota: Quota::new(limit, window).unwrap(), promise };
     let (tokens, window) = (u64::from(limit.quota.limit().get()), u64::from(window) * 1000);
     let pause = (window / tokens).max(1);
@@ -38,15 +46,18 @@ fn part(promise: Promise, limit: u32, window: u32) -> f64 {
         // The first request comes within the first second.
         Promise::Strict => tokens * ((end - 1000) / window + 1),
     };
-    let part = counts.tokens as f64 / most as f64;
+    let of_limit = counts.tokens as f64 / most as f64;
+    let of_ideal = counts.tokens as f64 / counts.ideal as f64;
     println!(
-        "measured: {promise:?} {tokens:>5} per {:>3} s: {:>5.1} % of the limit, {:.3} questions per admitted request",
+        "measured: {promise:?} {tokens:>5} per {:>3} s: {:>5.1} % of the limit, {:.1} % of what one limiter that knows everything would give, \
+         {:.3} questions per admitted request",
         window / 1000,
-        part * 100.0,
+        of_limit * 100.0,
+        of_ideal * 100.0,
         world.service.questions as f64 / counts.admitted as f64,
     );
     assert_eq!((counts.told_too_much, counts.most_too_much), (0, 0), "times of {}", counts.told_left);
-    part
+    Part { of_limit, of_ideal }
 }
 
 /// On each of three nodes.
@@ -63,14 +74,12 @@ fn limit_seed(limit: Limit) -> u64 {
 #[test]
 fn without_trouble_a_demanding_team_gets_98_percent_of_its_limit() {
     for promise in [Promise::Bucket, Promise::Strict] {
-        for (limit, window) in [(300, 300), (60, 60), (1000, 60), (300, 20)] {
-            let part = part(promise, limit, window);
-            assert!(part >= LEAST, "{part} of {promise:?} {limit} per {window} s");
+        for (limit, window) in [(300, 300), (60, 60), (1000, 60), (300, 20), (1000, 10), (10, 5)] {
+            let Part { of_limit, of_ideal } = part(promise, limit, window);
+            assert!(of_limit >= LEAST && of_ideal >= LEAST, "{of_limit} of {promise:?} {limit} per {window} s");
         }
-        // Too short for that: told, so that it is known.
-        for (limit, window) in [(1000, 10), (10, 5), (1, 1)] {
-            part(promise, limit, window);
-        }
+        // These clients do not always come in the moment in which the one token is there, so nobody gives them more.
+        assert!(part(promise, 1, 1).of_ideal >= LEAST);
     }
 }
 

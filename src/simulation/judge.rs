@@ -44,6 +44,8 @@ struct Alone {
 pub(super) struct Counts {
     pub(super) admitted: u64,
     pub(super) tokens: u64,
+    /// Tokens that an ideal limiter would have given, where limits do not change.
+    pub(super) ideal: u64,
     pub(super) overdrawn: u64,
     pub(super) refused: u64,
     pub(super) unavailable: u64,
@@ -60,6 +62,8 @@ pub(super) struct Counts {
 pub(super) struct Judge {
     /// From the first question on: nobody has spent anything before.
     exact: Vec<Option<Exact>>,
+    /// What one limiter for the whole fleet would do, that knows everything at once.
+    ideal: Vec<Option<Exact>>,
     pub(super) spent: BTreeMap<Part, Spent>,
     alone: BTreeMap<Part, Alone>,
     pub(super) counts: Counts,
@@ -70,10 +74,19 @@ impl Judge {
     pub(super) fn new(teams: usize) -> Self {
         Self {
             exact: vec![None; teams],
+            ideal: vec![None; teams],
             spent: BTreeMap::new(),
             alone: BTreeMap::new(),
             counts: Counts::default(),
             complaints: Vec::new(),
+        }
+    }
+
+    /// A request arrives under this limit, which does not change.
+    pub(super) fn arrive(&mut self, team: usize, limit: Limit, cost: u32, now: u64) {
+        let ideal = self.ideal[team].get_or_insert_with(|| Exact::full(limit, now));
+        if ideal.left(now) >= cost.into() && ideal.admit(cost.into(), now).is_ok() {
+            self.counts.ideal += u64::from(cost);
         }
     }
 

@@ -27,6 +27,7 @@ impl World {
             let node = client.node.unwrap_or_else(|| self.random.number() as usize % self.nodes.len());
             let drawn = self.random.between(client.least.into(), client.most.into()) as u32;
             let (cost, waited) = (again.unwrap_or(drawn), again.is_some());
+            self.judge.arrive(client.team, self.plan.limit, cost, self.now);
             self.ask(node, Request { client: Some(number), team: client.team, cost, waited });
         }
     }
