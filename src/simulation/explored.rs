@@ -7,19 +7,19 @@
 use std::sync::{Condvar, Mutex};
 
 use tollkeeper_contract::{
-    Digest, Hosts, Quota, TeamRecord, TenantState,
+    Digest, Factor, Hosts, Quota, TeamRecord, TenantState,
     lease::{Ask, Lent, Question},
     page::{Cursor, Entry, Table},
 };
 
 use crate::{
-    config::Fallback,
-    lease::{Fleet, Patience, Reply, Taking},
+    config::{Fallback, Promise},
+    lease::{Draft, Fleet, Patience, Reply, Taking},
     limiter::Limit,
     principal::Account,
     purse::Scope,
     shared::{Expected, HostFailure, SharedData, Swap, Value, memory::Memory},
-    table::{KeyTable, Names, Order},
+    table::{KeyTable, Limits, Names, Order},
     time::Monotonic,
 };
 
@@ -157,8 +157,12 @@ fn table<'a, Shared: SharedData>(scene: &'a Scene, shared: &'a Shared, now: u64)
 }
 
 fn take(seen: &Seen<'_>, cost: u32) {
+    take_under(Limit::bucket(10, 60).into(), seen, cost);
+}
+
+fn take_under(limits: Limits, seen: &Seen<'_>, cost: u32) {
     let order = Order { cost, scope: SCOPE, patience: Patience::Left };
-    let charge = table(seen.scene, seen, 20).charge(&account(), &TERMS, order).unwrap();
+    let charge = KeyTable { limits, ..table(seen.scene, seen, 20) }.charge(&account(), &TERMS, order).unwrap();
     if let Taking::Taken(_) = charge.taking {
         *seen.scene.taken.lock().unwrap() += u64::from(cost);
     }
@@ -174,12 +178,23 @@ fn exchange_later(seen: &Seen<'_>) {
     exchange_at(seen, LATER);
 }
 
+/// One whose question was sent before anything else happened.
+fn late_answer(seen: &Seen<'_>) {
+    let asked = table(seen.scene, &*seen.scene.memory.lock().unwrap(), 30).ask(&account()).unwrap();
+    hear_of(seen, 30, asked.unwrap());
+}
+
 fn exchange_at(seen: &Seen<'_>, now: u64) {
-    let table = table(seen.scene, seen, now);
-    let Some((draft, ask)) = table.ask(&account()).unwrap() else { return };
+    if let Some(asked) = table(seen.scene, seen, now).ask(&account()).unwrap() {
+        hear_of(seen, now, asked);
+    }
+}
+
+fn hear_of(seen: &Seen<'_>, now: u64, (draft, ask): (Draft, Ask)) {
     seen.scene.latest(now);
     seen.scene.turns.wait(seen.actor, Access::Question);
     let lent = seen.scene.hear(ask, now);
+    let table = table(seen.scene, seen, now);
     let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
     let _ = table.take_in(&account(), reply).unwrap();
 }
@@ -333,6 +348,45 @@ fn two_workers_and_a_steward_lose_and_mint_nothing_in_any_order() {
     let orders = explore(&[|seen| take(seen, 2), |seen| take(seen, 3), exchange], books_agree);
     println!("measured: {orders} orders of two workers and a steward");
     assert!(orders >= 420);
+}
+
+#[test]
+fn two_stewards_and_a_worker_lose_and_mint_nothing_in_any_order() {
+    let orders = explore(&[|seen| take(seen, 2), exchange, late_answer], books_agree);
+    println!("measured: {orders} orders of a worker and two stewards");
+}
+
+#[test]
+fn a_limit_that_changes_under_a_worker_and_a_steward_mints_nothing_in_any_order() {
+    let change: Actor = |seen| write(seen.scene, seen, 5);
+    let orders = explore(&[|seen| take(seen, 2), exchange, change], |scene, turns| {
+        books_agree(scene, turns);
+        let memory = scene.memory.lock().unwrap();
+        let lease = table(scene, &*memory, 60).lease(&account()).unwrap();
+        assert_eq!(lease.limit().quota.limit().get(), 5, "{turns:?}");
+        assert!(lease.balance(Monotonic(60)) <= 5, "{turns:?}");
+    });
+    println!("measured: {orders} orders of a worker, a steward and a change of the limit");
+}
+
+#[test]
+fn a_factor_that_only_some_know_yet_mints_nothing_in_any_order() {
+    let halved: Actor = |seen| {
+        let factor = Factor::from_thousandths(500).unwrap();
+        take_under(Limits { factor, ..Limit::bucket(10, 60).into() }, seen, 1);
+    };
+    let orders = explore(&[|seen| take(seen, 2), exchange, halved], books_agree);
+    println!("measured: {orders} orders of a worker, a steward and a worker with another factor");
+}
+
+#[test]
+fn a_promise_that_only_some_know_yet_mints_nothing_in_any_order() {
+    let strict: Actor = |seen| {
+        let default = Limit { promise: Promise::Strict, ..Limit::bucket(10, 60) };
+        take_under(default.into(), seen, 1);
+    };
+    let orders = explore(&[|seen| take(seen, 2), exchange, strict], books_agree);
+    println!("measured: {orders} orders of a worker, a steward and a worker with another promise");
 }
 
 #[test]

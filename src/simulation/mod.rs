@@ -7,7 +7,7 @@
 
 // By its path: the filter's tests need the arithmetic, and not the whole service.
 #[path = "../../keyservice/src/domain/quota/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub, clippy::all)]
+#[expect(unused_imports, unreachable_pub, reason = "some of it only the service names, and it names it from outside")]
 mod engine;
 mod exact;
 mod explored;
