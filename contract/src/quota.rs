@@ -2,8 +2,11 @@
 
 use std::{fmt, num::NonZeroU32};
 
+use serde::{Deserialize, Serialize};
+
 /// `limit` requests per `window` seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "(u32, u32)", into = "(u32, u32)")]
 pub struct Quota {
     limit: NonZeroU32,
     window: NonZeroU32,
@@ -41,6 +44,20 @@ impl Quota {
     #[must_use]
     pub fn window(self) -> NonZeroU32 {
         self.window
+    }
+}
+
+impl TryFrom<(u32, u32)> for Quota {
+    type Error = InvalidQuota;
+
+    fn try_from((limit, window): (u32, u32)) -> Result<Self, InvalidQuota> {
+        Self::new(limit, window)
+    }
+}
+
+impl From<Quota> for (u32, u32) {
+    fn from(quota: Quota) -> Self {
+        (quota.limit.get(), quota.window.get())
     }
 }
 

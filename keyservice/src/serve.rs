@@ -137,6 +137,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     housekeeping.abort();
     noting.abort();
     fleet::write_down(&store, &nodes).await;
+    if let Err(error) = quotas.end(&store).await {
+        tracing::warn!(%error, "the books of quotas could not be saved; everybody begins with none");
+    }
     if timeout(GRACE, store.close()).await.is_err() {
         tracing::warn!("the database did not close in time; its log holds all that was committed");
     }

@@ -61,9 +61,10 @@ async fn answer(app: &Arc<App>, question: Question) -> Result<Response, Problem>
 
 async fn settle(app: Arc<App>, asker: Asker, claims: Vec<Claim>) -> Result<Answered, QuotaError> {
     let began = Instant::now();
-    let answered = app.quotas.answer(&asker, &claims, &app.store).await;
+    let accounts = claims.len();
+    let answered = app.quotas.answer(&asker, claims, &app.store).await;
     let outcome = if answered.is_ok() { QuotaOutcome::Answered } else { QuotaOutcome::Failed };
-    app.metrics.count_quota_calls(claims.len(), outcome, began.elapsed());
+    app.metrics.count_quota_calls(accounts, outcome, began.elapsed());
     answered
 }
 

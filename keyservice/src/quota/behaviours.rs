@@ -65,7 +65,7 @@ impl Keeper {
     async fn settle(&self, instance: &str, node: &str, claims: &[Claim], lending: Lending) -> Vec<Settled> {
         let asker = Asker { instance: instance.into(), node: NodeName::parse(node).unwrap() };
         let books = match self {
-            Self::Memory(memory) => memory.settle(&asker, claims, lending),
+            Self::Memory(memory) => memory.settle(&asker, claims, lending).unwrap(),
             Self::Valkey(valkey) => valkey.settle(&asker, claims, lending).await.unwrap(),
         };
         books.settled

@@ -12,18 +12,20 @@ mod place;
 mod valkey;
 
 use std::{
+    collections::HashSet,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::OnceCell;
-use tollkeeper_contract::lease::Lent;
+use tollkeeper_contract::lease::{Account, Lent};
 
 use crate::{
     domain::{
         NodeName,
         quota::{Claim, Lending},
     },
+    edge,
     store::{Store, StoreError},
 };
 use memory::Memory;
@@ -97,6 +99,8 @@ pub struct Quotas {
     begun: OnceCell<()>,
     trust: Mutex<Trust>,
     fleet: tokio::sync::Mutex<Option<(Instant, u32)>>,
+    /// Accounts that existed when they were first asked about. Nobody else has books, so that none grow with what is asked.
+    known: Mutex<HashSet<Account>>,
 }
 
 /// Whether the books say all.
@@ -124,6 +128,7 @@ impl Quotas {
             begun: OnceCell::new(),
             trust: Mutex::new(Trust::Sound),
             fleet: tokio::sync::Mutex::new(None),
+            known: Mutex::default(),
         }
     }
 
@@ -139,20 +144,21 @@ impl Quotas {
         }
     }
 
-    /// Settles what a node says, and lends what can be lent.
+    /// Settles what a node says, and lends what can be lent. What is said of accounts that do not exist is left out.
     ///
     /// # Errors
     /// When the database or the place where books are kept fails; a part may be settled then, which a later question
     /// finds out.
-    pub async fn answer(&self, asker: &Asker, claims: &[Claim], database: &Store) -> Result<Answered, QuotaError> {
+    pub async fn answer(&self, asker: &Asker, claims: Vec<Claim>, database: &Store) -> Result<Answered, QuotaError> {
+        let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
             return Ok(Answered { settled: Vec::new(), lending: self.lending() });
         }
         self.begun.get_or_try_init(|| self.begin(database)).await?;
         let lending = self.lending();
         let kept = match &self.keeper {
-            Keeper::Memory(memory) => Ok(memory.settle(asker, claims, lending)),
-            Keeper::Valkey(valkey) => valkey.settle(asker, claims, lending).await,
+            Keeper::Memory(memory) => memory.settle(asker, &claims, lending),
+            Keeper::Valkey(valkey) => valkey.settle(asker, &claims, lending).await,
         };
         let books = kept.map_err(|cause| self.failed(cause))?;
         self.note_success(books.begin);
@@ -164,6 +170,23 @@ impl Quotas {
             settled.iter_mut().for_each(|settled| settled.lent.wait_ms = wait_ms);
         }
         Ok(Answered { settled, lending })
+    }
+
+    /// Leaves the books to the next service, if they are kept here. Nothing is lent from now on.
+    ///
+    /// # Errors
+    /// When the database fails; then it is as after a crash.
+    pub async fn end(&self, database: &Store) -> Result<(), StoreError> {
+        let Keeper::Memory(memory) = &self.keeper else { return Ok(()) };
+        if self.begun.get().is_none() {
+            return Ok(());
+        }
+        match memory.end(edge::now()) {
+            Ok(Some(books)) => database.save_books(books).await?,
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the books of quotas cannot be written"),
+        }
+        Ok(())
     }
 
     /// How many nodes are live, at least 1; `count` is asked at most once a second.
@@ -179,8 +202,35 @@ impl Quotas {
         nodes
     }
 
+    /// The database is asked only about accounts that were not known before.
+    async fn existing(&self, mut claims: Vec<Claim>, database: &Store) -> Result<Vec<Claim>, StoreError> {
+        let accounts = claims.iter().map(|claim| &claim.ask().account);
+        let new: Vec<_> = accounts.filter(|account| !self.known().contains(account)).cloned().collect();
+        if !new.is_empty() {
+            let found = database.existing_accounts(&new).await?;
+            self.known().extend(found);
+            let known = self.known();
+            claims.retain(|claim| known.contains(&claim.ask().account));
+        }
+        Ok(claims)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<Account>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where nobody ever kept books, everybody begins with a full quota; otherwise nobody knows what was spent.
     async fn begin(&self, database: &Store) -> Result<(), QuotaError> {
+        // Also those that are of no use any more: what was spent since, elsewhere, is not in them.
+        let saved = database.take_books().await?;
+        if let (Keeper::Memory(memory), Some(saved)) = (&self.keeper, saved) {
+            match memory.begin_with(&saved, edge::now()) {
+                Ok(()) => tracing::info!("quotas of the fleet go on where the service before left them"),
+                Err(error) => {
+                    tracing::warn!(%error, "the books of quotas that were saved cannot be read; everybody begins with none")
+                }
+            }
+        }
         if database.has_kept_books().await? {
             *self.trust() = Trust::Broken;
             return Ok(());

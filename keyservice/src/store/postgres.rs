@@ -29,10 +29,11 @@ const FALLBACK: Duration = Duration::from_secs(30);
 /// How long to wait before the next try to listen.
 const PAUSE: Duration = Duration::from_millis(250);
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "everything", include_str!("migrations/postgres/0001_everything.sql")),
     (2, "limit factor", include_str!("migrations/postgres/0002_limit_factor.sql")),
     (3, "quota books", include_str!("migrations/postgres/0003_quota_books.sql")),
+    (4, "saved books", include_str!("migrations/postgres/0004_saved_books.sql")),
 ];
 
 /// Opens the database that `options` lead to; in messages it is called `name`.

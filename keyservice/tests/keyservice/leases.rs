@@ -1,10 +1,11 @@
 //! Leases that nodes ask for.
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use tollkeeper_contract::lease::{Account, Answer as Leases, Ask, MAX_ASKS, Promise, Question};
+use tollkeeper_contract::lease::{Account, Answer as Leases, Ask, Lent, MAX_ASKS, Promise, Question};
 
-use crate::harness::{Service, answer, metric, node_token};
+use crate::harness::{Service, answer, eventually, metric, node_token};
 
 const NONCE: u64 = u64::MAX;
 
@@ -38,13 +39,22 @@ async fn lent(service: &Service, asks: Vec<Ask>) -> Leases {
     Leases::open(&sent.bytes().await.unwrap(), NONCE, &node_token()).unwrap()
 }
 
+/// A service with two teams and an enterprise.
+async fn with_teams() -> Service {
+    let service = Service::start().await;
+    service.team("acme").await;
+    service.team("other").await;
+    service.enterprise("acme").await;
+    service
+}
+
 async fn metrics(service: &Service) -> String {
     service.bare(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
 }
 
 #[tokio::test]
 async fn a_node_is_lent_what_it_wants_and_told_how_many_nodes_there_are() {
-    let service = Service::start().await;
+    let service = with_teams().await;
     let leases =
         lent(&service, vec![ask("acme"), Ask { account: Account::Enterprise("acme".into()), ..ask("") }]).await;
     assert_eq!((leases.nodes, leases.term_ms, leases.only_settles), (1, 5000, false));
@@ -55,21 +65,100 @@ async fn a_node_is_lent_what_it_wants_and_told_how_many_nodes_there_are() {
     assert_eq!(metric(&metrics(&service).await, "keyservice_lease_questions_total{outcome=\"lent\"}"), 2);
 }
 
-#[tokio::test]
-async fn a_service_that_starts_again_only_settles_and_knows_of_no_tokens() {
-    let service = Service::start().await;
-    lent(&service, vec![ask("acme")]).await;
-    let (_, folder) = service.stop().await;
-    let service = Service::start_in(folder).await;
-    let leases = lent(&service, vec![ask("acme"), ask("other")]).await;
+/// Asks until tokens are lent again.
+async fn lent_again(service: &Service, ask: Ask) -> Lent {
+    let mut seq = ask.seq;
+    eventually("tokens are lent again", async || {
+        seq += 1;
+        let leases = lent(service, vec![Ask { seq, ..ask.clone() }]).await;
+        leases.lent.into_iter().next().filter(|_| !leases.only_settles)
+    })
+    .await
+}
+
+async fn is_as_after_a_crash(service: &Service) {
+    let leases = lent(service, vec![ask("acme"), ask("other")]).await;
     assert!(leases.only_settles);
-    assert!(leases.lent.iter().all(|lent| lent.granted == 0 && lent.left < 100), "{leases:?}");
+    assert!(leases.lent.iter().all(|lent| lent.granted == 0 && lent.left < 50), "{leases:?}");
     assert!(leases.lent.iter().all(|lent| (1..=3000).contains(&lent.wait_ms)), "{leases:?}");
 }
 
 #[tokio::test]
+async fn after_a_crash_a_service_only_settles_and_knows_of_no_tokens() {
+    let mut service = with_teams().await;
+    lent(&service, vec![ask("acme")]).await;
+    service.signal(Signal::KILL);
+    service.ended().await;
+    let service = Service::start_in(service.leave_folder()).await;
+    is_as_after_a_crash(&service).await;
+}
+
+#[tokio::test]
+async fn a_service_that_ends_in_good_order_leaves_what_teams_have_left_to_the_next() {
+    let service = with_teams().await;
+    // Nothing to speak of comes back meanwhile.
+    let slow = |team: &str| Ask { window: 1_000_000, ..ask(team) };
+    assert_eq!(lent(&service, vec![Ask { need: 60, ..slow("acme") }]).await.lent[0].granted, 60);
+    let (status, folder) = service.stop().await;
+    assert!(status.success());
+    let service = Service::start_in(folder).await;
+    let spent = Ask { seq: 2, granted: 60, spent: 60, ..slow("acme") };
+    assert!(lent(&service, vec![spent.clone()]).await.only_settles, "nodes first say what they spent meanwhile");
+    assert_eq!(lent_again(&service, Ask { need: 40, ..spent.clone() }).await.granted, 100);
+    let more = Ask { seq: 1000, granted: 100, spent: 100, ..spent };
+    assert_eq!(lent(&service, vec![more]).await.lent[0].granted, 100, "never more than the limit");
+    assert_eq!(lent_again(&service, Ask { need: 100, ..slow("other") }).await.granted, 100);
+}
+
+#[tokio::test]
+async fn while_a_service_is_away_tokens_come_back_as_ever() {
+    let service = with_teams().await;
+    let fast = Ask { need: 100, window: 2, ..ask("acme") };
+    assert_eq!(lent(&service, vec![fast.clone()]).await.lent[0].granted, 100);
+    assert_eq!(
+        lent(&service, vec![Ask { seq: 2, granted: 100, spent: 100, ..fast.clone() }]).await.lent[0].granted,
+        100
+    );
+    let (_, folder) = service.stop().await;
+    let service = Service::start_in(folder).await;
+    let lent = lent_again(&service, Ask { seq: 3, granted: 100, spent: 100, ..fast }).await;
+    assert_eq!(lent.granted, 200);
+}
+
+#[tokio::test]
+async fn books_that_were_left_are_taken_once() {
+    let service = with_teams().await;
+    lent(&service, vec![ask("acme")]).await;
+    let (_, folder) = service.stop().await;
+    let mut service = Service::start_in(folder).await;
+    lent(&service, vec![ask("acme")]).await;
+    service.signal(Signal::KILL);
+    service.ended().await;
+    let service = Service::start_in(service.leave_folder()).await;
+    is_as_after_a_crash(&service).await;
+}
+
+#[tokio::test]
+async fn an_account_that_does_not_exist_is_left_out() {
+    let service = with_teams().await;
+    let asks = ["nobody", "acme"]
+        .map(ask)
+        .into_iter()
+        .chain([Ask { account: Account::Enterprise("other".into()), ..ask("") }]);
+    let leases = lent(&service, asks.collect()).await;
+    let accounts: Vec<_> = leases.lent.into_iter().map(|lent| lent.account).collect();
+    assert_eq!(accounts, [Account::Team("acme".into())]);
+    service.team("nobody").await;
+    assert_eq!(
+        lent(&service, vec![ask("nobody")]).await.lent[0].granted,
+        10,
+        "a team that is made later is known at once"
+    );
+}
+
+#[tokio::test]
 async fn a_node_that_begins_anew_with_a_team_does_not_get_again_what_it_was_lent_before() {
-    let service = Service::start().await;
+    let service = with_teams().await;
     for spent in [0, 10, 20] {
         let sums = Ask { seq: 1 + spent, granted: spent, spent, ..ask("acme") };
         lent(&service, vec![sums]).await;
@@ -80,7 +169,7 @@ async fn a_node_that_begins_anew_with_a_team_does_not_get_again_what_it_was_lent
 
 #[tokio::test]
 async fn instances_have_quotas_of_their_own() {
-    let service = Service::start().await;
+    let service = with_teams().await;
     lent(&service, vec![Ask { need: 100, ..ask("acme") }]).await;
     let other = Question { instance: "other".into(), ..question(vec![Ask { need: 100, ..ask("acme") }]) };
     let sent = service.node(Method::POST, "/node/v1/leases").json(&other).send().await.unwrap();

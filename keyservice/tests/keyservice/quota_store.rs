@@ -12,7 +12,10 @@ use crate::harness::{Answer, Folder, Service, answer, eventually, metric, node_t
 async fn service_on(url: &str, folder: Folder) -> Service {
     let mut command = serve_in(&folder);
     command.env("TOLLKEEPER_QUOTA_STORE", url);
-    Service::start_as(command, folder).await
+    let service = Service::start_as(command, folder).await;
+    // It may be there from before.
+    service.post("/v1/teams", json!({ "id": "acme" })).await;
+    service
 }
 
 fn question(node: &str, seq: u64, granted: u64, need: u32) -> Value {

@@ -61,7 +61,7 @@ pub(super) fn nodes() -> Vec<Endpoint> {
             .described(
                 "All counts are sums since the node began with the account, so a question or an answer that is lost, \
                  doubled or overtaken by another neither loses nor makes a token. After an outage, answers only settle for \
-                 three seconds.",
+                 three seconds. What is said of teams and enterprises that do not exist is left out of the answer.",
             )
             .node()
             .takes::<LeaseQuestion>()

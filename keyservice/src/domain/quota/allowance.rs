@@ -1,11 +1,12 @@
 //! What is left of a quota, under either promise.
 
+use serde::{Deserialize, Serialize};
 use tollkeeper_contract::{Quota, lease::Promise};
 
 use super::{Opening, bucket::Bucket, runs::Runs};
 
 /// What is left beside what is lent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Allowance {
     Bucket(Bucket),
     Strict(Runs),

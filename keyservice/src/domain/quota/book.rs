@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use tollkeeper_contract::{
     Quota,
     lease::{Ask, Lent, Promise, UNHEARD_PART},
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// What one account has left, and what of it is lent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Book {
     quota: Quota,
     /// The latest time at which it was looked at: before that, it is never again.
@@ -26,7 +27,7 @@ pub struct Book {
 }
 
 /// What an account has of which nothing is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Opening {
     /// All of its limit: it has never spent anything.
     Full,

@@ -1,11 +1,12 @@
 //! A bucket that refills: the tokens that are not lent.
 
+use serde::{Deserialize, Serialize};
 use tollkeeper_contract::Quota;
 
 use super::allowance::window_ms;
 
 /// Tokens that nobody has: whole ones, and a part of the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bucket {
     /// Below 0 when more was overdrawn than there was; never below the limit's negative.
     pub(super) tokens: i64,

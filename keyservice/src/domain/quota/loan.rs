@@ -1,5 +1,6 @@
 //! What one node was lent of an account's quota.
 
+use serde::{Deserialize, Serialize};
 use tollkeeper_contract::lease::Ask;
 
 use super::{AWAITED_MS, LOAN_KEPT_MS, MARGIN_MS, TERM_MS};
@@ -8,7 +9,7 @@ use super::{AWAITED_MS, LOAN_KEPT_MS, MARGIN_MS, TERM_MS};
 const GRANTS_UNHEARD: u64 = 4;
 
 /// One node's part in a book. The counts are sums, and only `lapsed` ever falls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Loan {
     pub(super) granted: u64,
     pub(super) spent: u64,

@@ -3,6 +3,8 @@
 //! Spent tokens come back a whole window after they were spent. Those spent within a 64th of the window are one run and
 //! come back together, with the last of them: late, never early.
 
+use serde::{Deserialize, Serialize};
+
 /// Into how many parts a window is divided for runs.
 const PARTS: u64 = 64;
 
@@ -10,7 +12,7 @@ const PARTS: u64 = 64;
 const MOST_SPENT: u64 = 1 << 40;
 
 /// What was spent in the window that ends now.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Runs {
     /// When the newest run began.
     pub(super) since: u64,
@@ -19,7 +21,7 @@ pub(super) struct Runs {
 }
 
 /// Tokens that were spent close together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Run {
     /// When the last of them was spent.
     pub(super) end: u64,
