@@ -243,8 +243,10 @@ impl Leases {
                 Err(_) => drop(self.wanted.insert(account)),
             }
         }
-        // What was not answered is asked again.
-        self.wanted.extend(drafts.into_keys());
+        // The key service does not know these. If that changes, the next request asks, or the one that waits.
+        for account in drafts.into_keys() {
+            self.held.remove(&account);
+        }
     }
 
     /// What was asked without an answer is asked again, with the sums of then.

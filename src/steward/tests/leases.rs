@@ -195,13 +195,16 @@ fn an_answer_counts_only_under_the_node_token_and_for_this_very_question() {
 }
 
 #[test]
-fn a_team_that_was_not_answered_is_asked_for_again() {
+fn a_team_that_the_key_service_does_not_know_is_asked_for_when_it_is_wanted_again_and_not_before() {
     let mut node = Node::new();
     node.want(&["a", "b"]);
     let mut question = node.question();
     question.asks.remove(0);
     node.lend(&question, 5);
     assert_eq!((node.take("a"), node.take("b")), (Taking::Wait, TAKEN));
+    node.now += 400;
+    assert_eq!(node.call(), None);
+    node.want(&["a"]);
     assert_eq!(teams(&node.question()), ["a"]);
 }
 
