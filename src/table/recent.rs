@@ -108,7 +108,7 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
     /// When the host fails or the shard cannot be read: never taken for "no such key".
     pub fn find_key(&self, digest: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
         // Strangers can present as many keys as they like: they push out nobody.
-        self.find_once(Table::Keys, digest.as_bytes(), Absence::Forgotten, || self.table.find_key(digest))
+        self.find_once(Table::Keys, digest.as_bytes(), Absence::Forgotten, &|| self.table.find_key(digest))
     }
 
     /// The encoded record of whatever `table` has under this name, if there is one.
@@ -116,7 +116,7 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
     /// # Errors
     /// When the host fails or the shard cannot be read: never taken for "no such".
     pub fn find_named(&self, table: Table, name: &str) -> Result<Option<Rc<[u8]>>, Refusal> {
-        self.find_once(table, name.as_bytes(), Absence::Kept, || self.table.find_named(table, name))
+        self.find_once(table, name.as_bytes(), Absence::Kept, &|| self.table.find_named(table, name))
     }
 
     fn find_once(
@@ -124,7 +124,7 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
         table: Table,
         name: &[u8],
         absence: Absence,
-        find: impl FnOnce() -> Result<Option<Vec<u8>>, Refusal>,
+        find: &dyn Fn() -> Result<Option<Vec<u8>>, Refusal>,
     ) -> Result<Option<Rc<[u8]>>, Refusal> {
         let place = [&[table.code()], name].concat();
         if let Some(known) = self.recent.try_borrow().ok().and_then(|recent| recent.find(&place, self.stamp)) {
@@ -142,7 +142,7 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
 
 impl<Shared: SharedData> TokenKeys for Records<'_, Shared> {
     fn find_token_key(&self, kid: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
-        self.find_once(Table::TokenKeys, kid.as_bytes(), Absence::Forgotten, || self.table.find_token_key(kid))
+        self.find_once(Table::TokenKeys, kid.as_bytes(), Absence::Forgotten, &|| self.table.find_token_key(kid))
     }
 }
 
