@@ -61,7 +61,7 @@ help: ## This list
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, revocations; writes bench/SCALE.md"
-	echo "make bench-quick   the ratios that matter, in under a minute once all is built"
+	echo "make bench-quick   the ratios that matter, in a minute or two once all is built"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"

@@ -17,7 +17,7 @@ import chart
 class Found:
     """What was measured."""
 
-    # What counted instructions: "perf", with every round; "valgrind", once, because it is exact; or nothing.
+    # What counted instructions: "perf", with every round; "valgrind", once, because it hardly varies; or nothing.
     counter: "str | None"
     # Of Envoy, and of the server that it asks, where valgrind counted.
     instructions: "dict[str, list[float]]" = field(default_factory=dict)
@@ -102,7 +102,7 @@ def shown(values: "dict | None", digits: int) -> str:
 
 
 def write(arguments: argparse.Namespace, found: Found) -> None:
-    counters = {"perf": "the processor's counter", "valgrind": "valgrind, exactly", None: "nothing on this machine"}
+    counters = {"perf": "the processor's counter", "valgrind": "valgrind", None: "nothing on this machine"}
     about = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
