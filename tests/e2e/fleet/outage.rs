@@ -15,8 +15,9 @@ use super::{
 /// 20 a second, after the first 100.
 const QUOTA: Quota = Quota { limit: 100, window: Duration::from_secs(5) };
 
-/// When every node has heard how many there are: leases say so, and what they say is a second old at most.
-const COUNTED: Duration = Duration::from_secs(3);
+/// When every node has heard how many there are: leases say so, what they say is a second old at most, and where nothing is
+/// left a node asks again after 2.5 s.
+const COUNTED: Duration = Duration::from_secs(5);
 
 /// When every node has told what it spent of its share.
 const SETTLED: Duration = Duration::from_secs(6);
