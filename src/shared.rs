@@ -80,7 +80,7 @@ pub(crate) mod memory {
 
     use super::{Expected, HostFailure, SharedData, Swap, Value, Version};
 
-    #[derive(Default)]
+    #[derive(Debug, Clone, Default)]
     pub(crate) struct Memory {
         values: RefCell<BTreeMap<String, Value>>,
         writes: Cell<u32>,

@@ -1,9 +1,18 @@
 //! Records that a VM has read lately, and uses again for as long as no record was written since.
 //!
-//! The steward marks the table's *stamp* before it writes records, and clears it afterwards. Each writing has a version of its own,
-//! and a cleared stamp is empty, so that looking at it costs a fifth of reading a shard. What was read after a cleared stamp was
-//! seen holds while the stamp's version is the same: nobody has begun to write in between, so the shard would say the same. A
-//! steward that breaks off leaves the mark, and then every record is read from its shard, until a successor has written.
+//! A writer of records marks the table's *stamp* before, and clears it afterwards. Each writing of the stamp has a version of its
+//! own, and a cleared stamp is empty, so that looking at it costs a fifth of reading a shard. What was read after a cleared stamp
+//! was seen is used while the stamp has the same version: nobody has marked it in between.
+//!
+//! No two marks are the same, and a stamp is cleared only by the one whose mark it holds. So whatever several writers do at once:
+//!
+//! * When a writing has ended well, no request that begins afterwards is judged by what was there before it. Its mark stood from
+//!   before its first record to after its last, so all memory is older than its mark or younger than its clearing.
+//! * Whoever breaks off leaves the mark, and then every record is read from its shard, until another has written. What he wrote
+//!   is seen at once.
+//! * Only a writer whose mark another has replaced may write what memory does not see until the next writing. He never ends well,
+//!   and is a steward that was replaced: of his writes at most the one that he was about to do is still done
+//!   (`steward/fence.rs`), and his successor writes the same records again.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -11,14 +20,11 @@ use tollkeeper_contract::{Digest, page::Table};
 
 use crate::{
     refusal::Refusal,
-    shared::{Expected, HostFailure, SharedData, Swap, Version},
+    shared::{Expected, HostFailure, SharedData, Swap, Value, Version},
     token::TokenKeys,
 };
 
 use super::{KeyTable, Names, WriteError};
-
-/// What the stamp holds while records are being written.
-const WRITING: &[u8] = b"w";
 
 /// How many records are kept.
 const SLOTS: usize = 2048;
@@ -156,20 +162,34 @@ enum Absence {
 impl<Shared: SharedData> KeyTable<'_, Shared> {
     /// Writes records between marking the stamp and clearing it.
     pub(super) fn stamped(&self, write: impl FnOnce() -> Result<(), WriteError>) -> Result<(), WriteError> {
-        self.put_stamp(WRITING)?;
+        let name = self.names.stamp();
+        let before = self.shared.get(&name)?;
+        let mark = mark_over(before.as_ref());
+        self.put_stamp(&mark, before.as_ref())?;
         write()?;
-        self.put_stamp(&[])
+        let marked = self.shared.get(&name)?;
+        if marked.as_ref().is_none_or(|value| value.bytes != mark) {
+            return Err(WriteError::Superseded);
+        }
+        self.put_stamp(&[], marked.as_ref())
     }
 
-    fn put_stamp(&self, stamp: &[u8]) -> Result<(), WriteError> {
-        let name = self.names.stamp();
-        let read = self.shared.get(&name)?;
-        match self.shared.swap(&name, stamp, Expected::from_read(read.as_ref()))? {
+    fn put_stamp(&self, stamp: &[u8], read: Option<&Value>) -> Result<(), WriteError> {
+        match self.shared.swap(&self.names.stamp(), stamp, Expected::from_read(read))? {
             Swap::Done => Ok(()),
             Swap::Conflict => Err(WriteError::Superseded),
         }
     }
 }
+
+/// A mark that nobody else can have set: it names the writing that it replaces, and only one can replace that.
+fn mark_over(stamp: Option<&Value>) -> [u8; 4] {
+    // No writing has the version 0.
+    stamp.map_or(0, |value| value.version.0).to_le_bytes()
+}
+
+#[cfg(test)]
+mod orders;
 
 #[cfg(test)]
 mod tests {

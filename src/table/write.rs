@@ -92,7 +92,8 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         let old = read.map(|value| value.bytes).unwrap_or_default();
         let new = shard::edit(&old, edits)?;
         self.mark_removed(table, &old, edits)?;
-        if new != old && self.shared.swap(&name, &new, expected)? == Swap::Conflict {
+        // Also where nothing is to be changed: it stops whoever read the shard before, and is late with something older.
+        if self.shared.swap(&name, &new, expected)? == Swap::Conflict {
             return Err(WriteError::Superseded);
         }
         self.refresh_cells(table, &old, edits)
@@ -148,7 +149,7 @@ mod tests {
     use super::WriteError;
     use crate::{
         limiter::Limit,
-        shared::memory::Memory,
+        shared::memory::{Interleaved, Memory},
         table::{KeyTable, Names},
         time::Monotonic,
     };
@@ -197,6 +198,24 @@ mod tests {
         let (shared, names, bytes) = (Memory::default(), Names::new("test"), record("k1"));
         shared.conflict_next(1);
         assert_eq!(table(&shared, &names).apply(&[entry(b"a", Some(&bytes))]), Err(WriteError::Superseded));
+    }
+
+    #[test]
+    fn a_writer_who_is_late_with_something_older_is_stopped_also_by_one_who_found_nothing_to_change() {
+        let (names, revoked, active) = (Names::new("test"), record("revoked"), record("active"));
+        // From when the late one has read the shard; before, it is the fence that stops it.
+        for moment in 3..6 {
+            let shared = Memory::default();
+            let write = |bytes| table(&shared, &names).apply(&[entry(b"secret", Some(bytes))]);
+            write(&revoked).unwrap();
+            let interleaved = Interleaved::new(&shared, moment, || write(&revoked).unwrap());
+            let late =
+                KeyTable { shared: &interleaved, names: &names, limits: Limit::bucket(1, 1).into(), now: Monotonic(0) };
+            assert_eq!(late.apply(&[entry(b"secret", Some(&active))]), Err(WriteError::Superseded), "access {moment}");
+            assert!(interleaved.has_acted());
+            let stands = table(&shared, &names).find_key(&Digest::of(b"secret"));
+            assert_eq!(stands, Ok(Some(revoked.clone())), "access {moment}");
+        }
     }
 
     #[test]
