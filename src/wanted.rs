@@ -16,6 +16,11 @@ impl Wanted {
         }
     }
 
+    /// Whether there is nobody to be told of.
+    pub fn is_empty(&self) -> bool {
+        self.0.try_borrow().is_ok_and(|wanted| wanted.is_empty())
+    }
+
     /// All that were noted, to be told.
     pub fn take(&self) -> BTreeSet<Account> {
         self.0.try_borrow_mut().map(|mut wanted| std::mem::take(&mut *wanted)).unwrap_or_default()

@@ -188,12 +188,11 @@ impl Door {
         }
     }
 
-    /// Tells the steward at once for whom tokens are wanted. Without one the queue would only grow; the next request asks
-    /// again.
+    /// Tells the steward at once for whom tokens are wanted. As long as there is none, the queue would only grow: one will be
+    /// told that finds this out before requests have waited for too long.
     pub(super) fn ask_for_wanted(&self, now: Monotonic) {
-        let wanted = self.wanted.take();
-        if !wanted.is_empty() && Lease::is_held(&HostSharedData, &self.names, now) == Ok(true) {
-            Settlement::ask_for(&self.names, &wanted);
+        if !self.wanted.is_empty() && Lease::is_held(&HostSharedData, &self.names, now) == Ok(true) {
+            Settlement::ask_for(&self.names, &self.wanted.take());
         }
     }
 
@@ -212,6 +211,7 @@ impl Door {
             return;
         }
         if let Ok(now) = host::now() {
+            self.ask_for_wanted(now.monotonic);
             self.waiting.look_after(&self.table(&HostSharedData, now.monotonic), now.monotonic.after(SOON));
         }
         if self.waiting.is_empty() {
