@@ -140,8 +140,8 @@ pub struct Lent {
     /// the balance, for a lone client at any node. 0: there are now, or that depends on when the balance is spent.
     /// [`u64::MAX`]: never. In an answer that only settles: until something is lent again, at the earliest.
     pub wait_ms: u64,
-    /// Whether there may be as many sooner: nodes hold some, and may give them back.
-    pub may_be_sooner: bool,
+    /// Tokens that nodes hold, this one too, and may give back before that; 0 if it need not wait, or in vain.
+    pub held: u64,
 }
 
 impl Answer {
@@ -178,8 +178,7 @@ mod tests {
     fn only_a_whole_answer_under_the_same_token_to_the_same_question_is_read() {
         let token = NodeToken::parse("a-token-for-nodes").unwrap();
         let account = Account::Team("acme".into());
-        let lent =
-            Lent { account, seq: 1, granted: u64::MAX, void: 0, left: 7, wait_ms: u64::MAX, may_be_sooner: false };
+        let lent = Lent { account, seq: 1, granted: u64::MAX, void: 0, left: 7, wait_ms: u64::MAX, held: 0 };
         let answer = Answer { nodes: 3, term_ms: 5000, only_settles: false, lent: vec![lent] };
         let bytes = answer.seal(9, &token).unwrap();
         assert_eq!(Answer::open(&bytes, 9, &token), Ok(answer));

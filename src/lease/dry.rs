@@ -2,7 +2,7 @@
 
 use tollkeeper_contract::lease::Lent;
 
-use crate::time::Monotonic;
+use crate::{config::Promise, time::Monotonic};
 
 use super::{Basis, Draft, Lease, Taking};
 
@@ -16,6 +16,9 @@ pub(super) const CROWDED: u64 = 1000;
 /// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
 const CROWD_PART: u32 = 16;
 const LONGEST_FOR_CROWD: u64 = 5000;
+
+/// How often a crowd may hope for what others hold, in milliseconds.
+const BETWEEN_HOPES: u64 = 10_000;
 
 /// What the key service said of tokens that cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +60,33 @@ impl Lease {
     pub(super) fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Taking {
         self.asking = None;
         (self.missed, self.need, self.least) = (0, 0, 0);
-        let wait = self.dry_for(cost, now).unwrap_or(CROWDED);
+        let wait = self.dry_for(cost, now).or_else(|| self.dry_at_the_longest(cost, now)).unwrap_or(CROWDED);
         Taking::Refused { wait, basis: Basis::Quota }
     }
 
-    /// Whether a request that waits for more than there is goes on waiting, because other nodes may give some back.
+    /// The same for costs of which it said nothing: when a lone client has so many at the latest.
+    fn dry_at_the_longest(&self, cost: u32, now: Monotonic) -> Option<u64> {
+        let dry = self.dry.filter(|dry| now < dry.holds && dry.most > 0)?;
+        let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
+        Some(match self.limit.promise {
+            Promise::Bucket => {
+                let more = u64::from(cost.saturating_sub(dry.most)).saturating_mul(window);
+                dry.until_most.since(now).saturating_add(more.div_ceil(self.limit.quota.limit().get().into()))
+            }
+            // By then, all that was spent until now has come back.
+            Promise::Strict => dry.until_most.since(now).max(window),
+        })
+    }
+
+    /// Whether requests that wait for more than there is go on waiting, because other nodes may give some back. A crowd
+    /// only if it may suffice for all, and not again and again: where more is wanted than there is, each token would take
+    /// questions.
     pub(super) fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
         let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
         let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
-        lent.may_be_sooner && is_short && is_recent && !self.is_crowd(draft)
+        let is_first = self.hopes() || self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES;
+        let may_suffice = is_first && u64::from(self.missed) <= lent.held;
+        lent.held > 0 && is_short && is_recent && (may_suffice || !self.is_crowd(draft))
     }
 
     pub(super) fn hopes(&self) -> bool {
@@ -73,7 +94,7 @@ impl Lease {
     }
 
     /// Whether more than one request waits.
-    fn is_crowd(&self, draft: Draft) -> bool {
+    pub(super) fn is_crowd(&self, draft: Draft) -> bool {
         self.missed > draft.need.max(self.need)
     }
 
@@ -81,7 +102,7 @@ impl Lease {
         let is_crowd = self.is_crowd(draft);
         let longer = if is_crowd { self.time_for_crowd(draft.least) } else { 0 };
         let (least, wait) = (draft.least, lent.wait_ms.saturating_add(longer));
-        let wait = if is_crowd && lent.may_be_sooner { wait.min(LONGEST_FOR_CROWD) } else { wait };
+        let wait = if is_crowd && lent.held > 0 { wait.min(LONGEST_FOR_CROWD) } else { wait };
         let until = now.after(wait);
         // The key service may have said it at any time since it was asked: clients are told the latest, and here the
         // earliest counts, for whom another node told it.

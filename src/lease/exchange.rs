@@ -16,12 +16,12 @@ const AHEAD: u64 = 1000;
 /// Demand is taken to have come up in no less than this time, in milliseconds: of one request nothing follows.
 const LEAST_TIME: u64 = 100;
 
-/// How soon it is asked again whether other nodes gave something back, and how soon they do if little is left, in
-/// milliseconds.
-const RECALLED: u64 = 350;
+/// How soon it is asked again whether other nodes gave something back, in milliseconds.
+const RECALLED: u64 = 200;
 
-/// After how many milliseconds without a request a lease is not in use, where little is left.
-const IDLE: u64 = 200;
+/// After how many milliseconds without a request a lease goes back where little is left, and otherwise.
+const IDLE_AND_SCARCE: u64 = 200;
+const IDLE: u64 = 3000;
 
 /// How often strict leases are settled in a window, and the shortest time between, in milliseconds.
 const STRICT_PARTS: u64 = 128;
@@ -59,7 +59,7 @@ impl Lease {
     /// Puts the next question. What was not wanted since the last answer is given back.
     pub fn ask(&mut self, now: Monotonic) -> Draft {
         let demand = self.spent.saturating_sub(self.spent_before).saturating_add(self.missed.into());
-        let is_idle = self.is_idle(demand, now);
+        let is_idle = self.is_idle(now);
         // What does not suffice for a request that waits for more counts where that is looked for.
         let is_too_little = self.hopes() && self.balance(now) < self.need.into();
         // After its end, a balance will not be spent again.
@@ -143,9 +143,14 @@ impl Lease {
         };
         if self.may_hope(draft, lent, now) {
             let since = self.asking.map_or(now, |asking| asking.since);
+            if self.is_crowd(draft) && !self.hopes() {
+                self.hoped_at = now;
+            }
             self.asking = Some(Asking { since, reminded: now, heard: Heard::MayBeSooner });
-            // Of the next answer, only this request is told.
-            (self.missed, self.least) = (self.need, self.need);
+            if self.missed <= self.need {
+                // Of the next answer, only this request is told.
+                self.least = self.need;
+            }
             return;
         }
         self.asking = None;
@@ -169,9 +174,10 @@ impl Lease {
     /// After how many milliseconds it is to be settled again; 0 for now.
     ///
     /// In time to be renewed, and under a strict promise soon, because what was spent comes back a window after it was
-    /// settled. Where little is left, as soon as it is not in use: others may need it, and only then know what there is.
+    /// settled. Whoever holds something hears every `fresh` milliseconds how much is left; where that is little, it goes
+    /// back as soon as it is not in use: others may need it.
     #[must_use]
-    pub fn settles_after(&self, now: Monotonic) -> u64 {
+    pub fn settles_after(&self, now: Monotonic, fresh: u64) -> u64 {
         let renewed = self.until.since(self.answered_at) / 2;
         let interval = match self.limit.promise {
             Promise::Bucket => renewed,
@@ -182,23 +188,22 @@ impl Lease {
         if self.hopes() {
             return due.min(self.answered_at.after(RECALLED).since(now));
         }
-        if self.is_scarce() {
-            return due.min(self.spent_at.max(self.answered_at).after(IDLE).since(now));
+        // All that it has is spent, and the key service knows.
+        if self.unspent() == 0 && self.spent == self.spent_before {
+            return due;
         }
-        due
+        due.min(self.answered_at.after(fresh).since(now)).min(self.idle_from().since(now))
     }
 
-    /// Whether little is left of the quota, and the key service does not know how much this node has of that.
-    fn is_scarce(&self) -> bool {
-        let is_unclear = self.unspent() > 0 || self.spent != self.spent_before;
-        is_unclear && self.left <= self.size.saturating_mul(2)
-    }
-
-    fn is_idle(&self, demand: u64, now: Monotonic) -> bool {
+    /// From when on it is not in use, if no request comes.
+    fn idle_from(&self) -> Monotonic {
+        let is_scarce = self.left <= self.size.saturating_mul(2);
         // What has only just come is not idle yet.
-        let is_unwanted = demand == 0 && now.since(self.answered_at) >= LEAST_TIME;
-        let is_unused = self.asking.is_none() && now.since(self.spent_at.max(self.answered_at)) >= IDLE;
-        is_unwanted || is_unused && self.is_scarce()
+        self.spent_at.after(if is_scarce { IDLE_AND_SCARCE } else { IDLE }).max(self.answered_at.after(LEAST_TIME))
+    }
+
+    fn is_idle(&self, now: Monotonic) -> bool {
+        self.asking.is_none() && now >= self.idle_from()
     }
 
     /// As many as will be wanted for a while, if demand stays what it was since the last answer.

@@ -3,8 +3,8 @@
 //! Limit `u32`, window `u32`, promise `u8`; fifteen `u64` in the order of [`Lease`]'s counts and times; missed, need,
 //! least and the highest limit since the last answer, four `u32`; since when the steward is asked and when it was reminded, two
 //! `u64`, both the greatest if it is not, and `1` if it was said that tokens may come sooner, or `0`; until when it is taken for granted that tokens cannot be had, and until when
-//! clients are told so, `u64`, and how many `u32`, all 0 if none are known of; from when on leases are given again, `u64`, 0
-//! if that was not said; `1` and the share, or `0`.
+//! clients are told so, `u64`, and how many `u32`, all 0 if none are known of; when a crowd began to hope, and from when on leases are given
+//! again, two `u64`, 0 if none did and if that was not said; `1` and the share, or `0`.
 
 use tollkeeper_contract::Quota;
 
@@ -59,6 +59,7 @@ impl Lease {
         out.extend(dry.until.0.to_le_bytes());
         out.extend(dry.most.to_le_bytes());
         out.extend(dry.until_most.0.to_le_bytes());
+        out.extend(self.hoped_at.0.to_le_bytes());
         out.extend(self.lends_from.0.to_le_bytes());
         out.push(self.share.is_some().into());
         self.share.iter().for_each(|share| share.encode(out));
@@ -110,6 +111,7 @@ impl Lease {
             until_most: Monotonic(reader.u64()?),
         };
         lease.dry = Some(dry).filter(|dry| dry.until.0 != 0);
+        lease.hoped_at = Monotonic(reader.u64()?);
         lease.lends_from = Monotonic(reader.u64()?);
         let rest = match reader.u8()? {
             0 => reader.0,

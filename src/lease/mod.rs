@@ -97,6 +97,8 @@ pub struct Lease {
     asking: Option<Asking>,
     /// How many tokens cannot be had.
     dry: Option<Dry>,
+    /// When a crowd began to hope for what others hold; 0 if none ever did.
+    hoped_at: Monotonic,
     /// What this node may spend as long as nobody answers.
     share: Option<Limiter>,
     /// When leases begin again, as was said by an answer that only settles; 0 if it was not.
@@ -175,6 +177,7 @@ impl Lease {
             least: 0,
             asking: None,
             dry: None,
+            hoped_at: Monotonic(0),
             share: None,
             lends_from: Monotonic(0),
         }
@@ -260,10 +263,10 @@ impl Lease {
         let tokens = match &self.share {
             Some(share) => share.left().tokens,
             None => {
-                let others = u64::from(nodes.map_or(0, |nodes| nodes.get() - 1));
                 // They may be in as much demand as this one.
                 let each = limit.div_ceil(UNHEARD_PART.into()).max(self.size);
-                let unheard = others.saturating_mul(each);
+                // While it is not known how many there are, only what this one has is certain.
+                let unheard = nodes.map_or(u64::MAX, |nodes| each.saturating_mul((nodes.get() - 1).into()));
                 self.balance(now).saturating_add(self.left.saturating_sub(unheard)).min(limit)
             }
         };

@@ -90,15 +90,8 @@ mod tests {
         }
         let draft = lease.ask(Monotonic(1000));
         let seq = lease.to_ask(Account::Team("a".into()), draft).seq;
-        let lent = Lent {
-            account: Account::Team("a".into()),
-            seq,
-            granted: 0,
-            void: 0,
-            left: 0,
-            wait_ms: 3000,
-            may_be_sooner: false,
-        };
+        let lent =
+            Lent { account: Account::Team("a".into()), seq, granted: 0, void: 0, left: 0, wait_ms: 3000, held: 0 };
         let sent = Monotonic(1000);
         lease.take_in(Reply { draft, sent, lent: &lent, term: 5000, only_settles: true }, Monotonic(1010));
         lease

@@ -143,6 +143,9 @@ impl SharedData for Seen<'_> {
     }
 }
 
+/// How old what is known may become, in milliseconds.
+const FRESH: u64 = 400;
+
 /// When every lease of the beginning has ended.
 const LATER: u64 = 6_000;
 
@@ -196,7 +199,7 @@ fn hear_of(seen: &Seen<'_>, now: u64, (draft, ask): (Draft, Ask)) {
     let lent = seen.scene.hear(ask, now);
     let table = table(seen.scene, seen, now);
     let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
-    let _ = table.take_in(&account(), reply).unwrap();
+    let _ = table.take_in(&account(), reply, FRESH).unwrap();
 }
 
 fn write(scene: &Scene, shared: &impl SharedData, limit: u32) {
@@ -226,7 +229,7 @@ fn prepared() -> Scene {
         let (draft, ask) = table.ask(&account()).unwrap().unwrap();
         let lent = scene.hear(ask, 10);
         let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
-        let _ = table.take_in(&account(), reply).unwrap();
+        let _ = table.take_in(&account(), reply, FRESH).unwrap();
     }
     scene
 }
@@ -336,7 +339,7 @@ fn books_agree(scene: &Scene, turns: &[usize]) {
         assert_eq!(ask.spent, taken, "{turns:?}");
         let lent = scene.hear(ask.clone(), now);
         let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
-        let _ = table.take_in(&account(), reply).unwrap();
+        let _ = table.take_in(&account(), reply, FRESH).unwrap();
         balance = table.lease(&account()).unwrap().balance(Monotonic(now));
         assert_eq!(lent.granted, ask.spent + ask.returned + lent.void + balance, "{turns:?}");
     }

@@ -9,7 +9,7 @@ use crate::{
 
 use super::{
     judge::Counts,
-    plan::{Client, Manner, Network, Plan, Trouble},
+    plan::{Client, Manner, Network, Plan, Trouble, Way},
     random::Random,
     world::World,
 };
@@ -35,7 +35,7 @@ fn part(promise: Promise, limit: u32, window: u32) -> Part {
     let (tokens, window) = (u64::from(limit.quota.limit().get()), u64::from(window) * 1000);
     let pause = (window / tokens).max(1);
     let count = (tokens * pause).div_ceil(window) + 1;
-    let end = (6 * window).max(60_000);
+    let end = (6 * window).max(60_000) * if tokens == 1 { 10 } else { 1 };
     let plan = plan(limit, 3, demanding(count, pause), end);
     let mut world = World::new(plan, Random::new(limit_seed(limit)));
     world.run();
@@ -63,7 +63,7 @@ fn part(promise: Promise, limit: u32, window: u32) -> Part {
 /// On each of three nodes.
 fn demanding(count: u64, pause: u64) -> Vec<Client> {
     let client =
-        |node| Client { team: 0, node: Some(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1 };
+        |node| Client { team: 0, way: Way::To(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1 };
     (0..3).map(client).collect()
 }
 
@@ -136,14 +136,16 @@ fn a_lone_client_that_waits_as_told_is_let_through_at_any_node_and_soon() {
         let mut random = Random::new(seed);
         let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
         let limit = Limit { quota: super::plan::quota(&mut random), promise };
-        let most = random.pick(&[1, 1, 2, 3, 5]).min(limit.quota.limit().get());
+        let tokens = limit.quota.limit().get();
+        let most = random.pick(&[1, 1, 2, 3, 5, tokens / 2, tokens]).clamp(1, tokens);
         let least = random.pick(&[most, 1]);
-        let client = Client { team: 0, node: None, manner: Manner::AsTold, most, least };
+        let way = random.pick(&[Way::Any, Way::Stays]);
+        let client = Client { team: 0, way, manner: Manner::AsTold, most, least };
         let nodes = random.between(1, 4) as usize;
         let mut world = World::new(plan(limit, nodes, vec![client], 20_000), random);
         world.is_lone = true;
         world.run();
-        let case = format!("seed {seed}: {limit:?}, {nodes} nodes, requests of {least} to {most}");
+        let case = format!("seed {seed}: {limit:?}, {nodes} nodes, requests of {least} to {most}, {way:?}");
         assert_eq!(world.judge.complaints, Vec::<String>::new(), "{case}");
         let counts = world.judge.counts;
         assert!(counts.latest <= SETTLED + parts_of(limit), "{} ms late; {case}", counts.latest);
@@ -153,7 +155,7 @@ fn a_lone_client_that_waits_as_told_is_let_through_at_any_node_and_soon() {
         told.told_too_much += counts.told_too_much;
     }
     println!("measured: told more left than there was {} times of {}", told.told_too_much, told.told_left);
-    assert!(told.told_too_much * 10_000 <= told.told_left);
+    assert!(told.told_too_much * 1_000 <= told.told_left);
 }
 
 /// What is spent of a window is settled in its parts, and comes back with the last of its part.

@@ -69,6 +69,8 @@ pub(super) struct Node<Request> {
     /// The first is the main thread's; `None` if it has trapped.
     pub(super) vms: Vec<Option<Vm>>,
     queue: VecDeque<Account>,
+    /// For whom tokens are wanted, and nobody could be told.
+    wanted: BTreeSet<Account>,
     listener: Option<usize>,
     pub(super) waiting: BTreeMap<Account, VecDeque<Waiter<Request>>>,
 }
@@ -97,6 +99,7 @@ impl<Request: Copy> Node<Request> {
             promise: limit.promise,
             vms: (0..vms).map(|_| None).collect(),
             queue: VecDeque::new(),
+            wanted: BTreeSet::new(),
             listener: None,
             waiting: BTreeMap::new(),
         }
@@ -154,17 +157,16 @@ impl<Request: Copy> Node<Request> {
         format!("{}@{since}", self.settings.node)
     }
 
-    /// Tells the steward that tokens are wanted, if there is one; gives whether a message was sent.
-    pub(super) fn tell_steward(&mut self, account: &Account, now: u64) -> bool {
-        let is_held = Lease::is_held(&self.shared, &self.names, self.clock.at(now)).unwrap();
-        if is_held && self.listener.is_some() {
-            self.queue.push_back(account.clone());
-        }
-        is_held
+    pub(super) fn want(&mut self, account: &Account) {
+        self.wanted.insert(account.clone());
     }
 
-    /// The VM that is told of messages.
-    pub(super) fn listener(&self) -> Option<usize> {
+    /// Tells the steward for whom tokens are wanted, if there is one; gives the VM that is told.
+    pub(super) fn tell_steward(&mut self, now: u64) -> Option<usize> {
+        if self.wanted.is_empty() || !Lease::is_held(&self.shared, &self.names, self.clock.at(now)).unwrap() {
+            return None;
+        }
+        self.queue.extend(std::mem::take(&mut self.wanted));
         self.listener
     }
 

@@ -31,12 +31,22 @@ pub(super) struct Plan {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client {
     pub(super) team: usize,
-    /// Always to the same node, or to any.
-    pub(super) node: Option<usize>,
+    pub(super) way: Way,
     pub(super) manner: Manner,
     /// The most that a request costs; each costs from `least` to that.
     pub(super) most: u32,
     pub(super) least: u32,
+}
+
+/// To which node somebody sends requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Always to this one.
+    To(usize),
+    /// To any.
+    Any,
+    /// To the same for a while, and then to any.
+    Stays,
 }
 
 /// How somebody sends requests.
@@ -136,7 +146,7 @@ impl Plan {
         (self.fleet.wait_ms, self.drift) = (50, 90);
         let client = |node, count, pause| {
             let manner = Manner::Bursts { count, pause };
-            Client { team: 0, node: Some(node), manner, most: 1, least: 1 }
+            Client { team: 0, way: Way::To(node), manner, most: 1, least: 1 }
         };
         self.clients = vec![client(0, 8, 5000), client(0, 1, 250), client(1, u64::from(limit) / 4, 200)];
         let cut = random.between(500, 2_000);
@@ -155,7 +165,7 @@ impl Plan {
         let (count, pause) = random.pick(&[(1, 30), (1, 100), (3, 400), (20, 1500), (60, 6000)]);
         Client {
             team: random.number() as usize % self.teams,
-            node: random.chance(50).then(|| random.number() as usize % self.nodes),
+            way: if random.chance(50) { Way::To(random.number() as usize % self.nodes) } else { Way::Any },
             manner: if random.chance(15) { Manner::AsTold } else { Manner::Bursts { count, pause } },
             most,
             least: if random.chance(80) { 1 } else { 0 },

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tollkeeper_contract::lease::{self, MAX_ASKS, Question};
+use tollkeeper_contract::lease::{self, Question};
 
 use crate::{
     lease::{Draft, Reply},
@@ -20,7 +20,7 @@ use crate::{
     time::Monotonic,
 };
 
-use super::{Answer, Call, Errand, Holder, Settings, question::Patience};
+use super::{Answer, Call, Errand, Holder, Settings, agenda::Agenda, question::Patience};
 
 /// The longest that an answer may take: it comes from memory, and requests wait for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -40,10 +40,7 @@ const SETTLING: u64 = 250;
 #[derive(Debug)]
 pub(super) struct Leases {
     settings: Settings,
-    /// For whom tokens are wanted.
-    wanted: BTreeSet<Account>,
-    /// Who holds a lease, and when it is to be settled.
-    held: BTreeMap<Account, Monotonic>,
+    agenda: Agenda,
     under_way: Option<UnderWay>,
     last_nonce: u64,
     heard: Option<Monotonic>,
@@ -83,8 +80,7 @@ impl Leases {
     pub(super) fn new(settings: Settings, holder: Holder) -> Self {
         Self {
             settings,
-            wanted: BTreeSet::new(),
-            held: BTreeMap::new(),
+            agenda: Agenda::new(),
             under_way: None,
             last_nonce: holder.0,
             heard: None,
@@ -97,16 +93,14 @@ impl Leases {
 
     /// Tokens are wanted for these accounts, or have been.
     pub(super) fn ask_for(&mut self, accounts: impl IntoIterator<Item = Account>) {
-        self.wanted.extend(accounts);
+        self.agenda.want(accounts);
     }
 
     /// Somebody else is steward: all that is to be asked, for them. An answer that is still under way will not count: whoever
     /// asks next is told the same sums.
     pub(super) fn give_up(&mut self) -> BTreeSet<Account> {
         self.take_back();
-        let mut accounts = std::mem::take(&mut self.wanted);
-        accounts.extend(std::mem::take(&mut self.held).into_keys());
-        accounts
+        std::mem::replace(&mut self.agenda, Agenda::new()).into_accounts()
     }
 
     /// The next question, if there is one to be put.
@@ -152,36 +146,20 @@ impl Leases {
 
     /// What is asked next: first for whom tokens are wanted, then what is to be settled.
     fn next_asks(&mut self, table: &KeyTable<'_, impl SharedData>) -> (BTreeMap<Account, Draft>, Vec<lease::Ask>) {
-        self.put_off(table);
-        let due = self.held.iter().filter(|(_, due)| **due <= table.now).map(|(account, _)| account);
-        let accounts: Vec<_> = self.wanted.iter().chain(due).take(MAX_ASKS).cloned().collect();
         let (mut drafts, mut asks) = (BTreeMap::new(), Vec::new());
-        for account in accounts {
-            self.wanted.remove(&account);
+        for account in self.agenda.next(table) {
             if drafts.contains_key(&account) {
                 continue;
             }
             // Whoever has no lease, or cannot be read, is asked for again by the next request.
             let Ok(Some((draft, ask))) = table.ask(&account) else {
-                self.held.remove(&account);
+                self.agenda.strike_out(&account);
                 continue;
             };
             asks.push(ask);
             drafts.insert(account, draft);
         }
         (drafts, asks)
-    }
-
-    /// Puts off what is not to be settled yet: it was in use since it was looked at.
-    fn put_off(&mut self, table: &KeyTable<'_, impl SharedData>) {
-        for (account, due) in &mut self.held {
-            // Whatever is wrong with it shows when it is asked about.
-            if *due <= table.now
-                && let Ok(Some(time @ 1..)) = table.settles_after(account)
-            {
-                *due = table.now.after(time);
-            }
-        }
     }
 
     /// Takes in an answer, if it belongs to the question that was put last.
@@ -232,27 +210,28 @@ impl Leases {
             self.not_before = table.now.after(SETTLING);
         }
         let UnderWay { sent, mut drafts, .. } = question;
+        let fresh = self.agenda.note_nodes(answer.nodes);
         for lent in &answer.lent {
             let account = Account::from(lent.account.clone());
             let Some(draft) = drafts.remove(&account) else { continue };
             let reply = Reply { draft, sent, lent, term: term_ms.into(), only_settles };
-            match table.take_in(&account, reply) {
-                Ok(Some(_)) if only_settles => drop(self.wanted.insert(account)),
-                Ok(Some(Upkeep::DueAfter(time))) => drop(self.held.insert(account, table.now.after(time))),
-                Ok(Some(Upkeep::AtRest) | None) => drop(self.held.remove(&account)),
-                Err(_) => drop(self.wanted.insert(account)),
+            match table.take_in(&account, reply, fresh) {
+                Ok(Some(_)) if only_settles => self.agenda.want([account]),
+                Ok(Some(Upkeep::DueAfter(time))) => self.agenda.hold(account, table.now.after(time)),
+                Ok(Some(Upkeep::AtRest) | None) => self.agenda.strike_out(&account),
+                Err(_) => self.agenda.want([account]),
             }
         }
         // The key service does not know these. If that changes, the next request asks, or the one that waits.
         for account in drafts.into_keys() {
-            self.held.remove(&account);
+            self.agenda.strike_out(&account);
         }
     }
 
     /// What was asked without an answer is asked again, with the sums of then.
     fn take_back(&mut self) {
         if let Some(question) = self.under_way.take() {
-            self.wanted.extend(question.drafts.into_keys());
+            self.agenda.want(question.drafts.into_keys());
         }
     }
 

@@ -3,6 +3,7 @@
 //! Every VM could be steward; a lease in shared data says which one is. State machines without I/O: [`Steward`] says
 //! which calls to make and is told their answers.
 
+mod agenda;
 mod fence;
 mod lease;
 mod leases;

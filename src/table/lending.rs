@@ -41,23 +41,25 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         })
     }
 
-    /// Takes in what is said about `account`; `None` if no lease is kept for it.
+    /// Takes in what is said about `account`, of which is to be heard again after `fresh` milliseconds; `None` if no lease is
+    /// kept for it.
     ///
     /// # Errors
     /// When the host fails, or others were faster too often.
-    pub fn take_in(&self, account: &Account, reply: Reply<'_>) -> Result<Option<Upkeep>, WriteError> {
+    pub fn take_in(&self, account: &Account, reply: Reply<'_>, fresh: u64) -> Result<Option<Upkeep>, WriteError> {
         self.change_lease(account, |lease| {
             lease.take_in(reply, self.now);
-            if lease.is_at_rest() { Upkeep::AtRest } else { Upkeep::DueAfter(lease.settles_after(self.now)) }
+            if lease.is_at_rest() { Upkeep::AtRest } else { Upkeep::DueAfter(lease.settles_after(self.now, fresh)) }
         })
     }
 
-    /// In how many milliseconds the lease of `account` is to be settled, 0 for now; `None` if none is kept.
+    /// In how many milliseconds the lease of `account` is to be settled, 0 for now, if of what it is a part is heard every
+    /// `fresh` milliseconds; `None` if none is kept.
     ///
     /// # Errors
     /// When the host fails.
-    pub fn settles_after(&self, account: &Account) -> Result<Option<u64>, HostFailure> {
-        Ok(self.read_lease(account)?.map(|lease| lease.settles_after(self.now)))
+    pub fn settles_after(&self, account: &Account, fresh: u64) -> Result<Option<u64>, HostFailure> {
+        Ok(self.read_lease(account)?.map(|lease| lease.settles_after(self.now, fresh)))
     }
 
     /// Whether a request that waits for something to be lent to `account` should be judged again.

@@ -3,15 +3,15 @@
 -- KEYS: the account's book, a hash; when this slot's memory began (0: nothing was ever spent before).
 -- ARGV: node, seq (20 digits), granted, void, spent, returned, overdrawn, settled, need, want, least, limit, window
 -- (ms), promise (bucket or strict), 1 if anything is lent or 0.
--- Answers: granted, void, left, wait (ms, -1 for never), 1 if it may be sooner, how many were lent now, 1 if this slot's
--- memory begins now.
+-- Answers: granted, void, left, wait (ms, -1 for never), how many nodes hold and may give back before that, how many were
+-- lent now, 1 if this slot's memory begins now.
 --
 -- Numbers are doubles, exact up to 2^53; times are whole milliseconds. A seq may be any of 64 bits, so it stays text.
 local now = redis.call('TIME')
 local clock = now[1] * 1000 + math.floor(now[2] / 1000)
 
 local TERM, LOAN_KEPT, BOOK_KEPT = 5500, 600000, 1200000
-local AWAITED, LEAST_PART = 2000, 32
+local AWAITED, LEAST_PART = 2000, 16
 local UNHEARD_PART, GRANTS_UNHEARD = 8, 4
 local PARTS, MOST_SPENT = 64, 2 ^ 40
 
@@ -516,7 +516,7 @@ if is_new then
 end
 local next = time_of_next(loan)
 if is_new then note_awaited(loan, next) end
-local sooner = (next > book.at and lent() > 0) and 1 or 0
-local answer = { loan.granted, loan.lapsed, left_beside_others(), wait(next), sooner, grant, begins }
+local held = next > book.at and lent() or 0
+local answer = { loan.granted, loan.lapsed, left_beside_others(), wait(next), held, grant, begins }
 save()
 return answer

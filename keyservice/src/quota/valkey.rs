@@ -199,17 +199,16 @@ impl Valkey {
     }
 }
 
-/// What the script answers: granted, void, left, wait, whether it may be sooner, how many were lent, and whether the
-/// slot's memory begins.
-type Answer = (u64, u64, u64, i64, u8, u64, u8);
+/// What the script answers: granted, void, left, wait, how many nodes hold, how many were lent, and whether the slot's
+/// memory begins.
+type Answer = (u64, u64, u64, i64, u64, u64, u8);
 
 fn read(claims: &[Claim], answers: Vec<Answer>) -> Books {
     let mut books = Books::default();
-    for (claim, (granted, void, left, wait, sooner, grant, begins)) in claims.iter().zip(answers) {
+    for (claim, (granted, void, left, wait, held, grant, begins)) in claims.iter().zip(answers) {
         let wait_ms = u64::try_from(wait).unwrap_or(u64::MAX);
-        let may_be_sooner = sooner != 0;
         let (account, seq) = (claim.ask().account.clone(), claim.ask().seq);
-        books.settled.push(Settled { lent: Lent { account, seq, granted, void, left, wait_ms, may_be_sooner }, grant });
+        books.settled.push(Settled { lent: Lent { account, seq, granted, void, left, wait_ms, held }, grant });
         books.begin |= begins != 0;
     }
     books

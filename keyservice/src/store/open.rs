@@ -10,8 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tollkeeper_contract::page::ServiceId;
 
 use super::{
-    Database, OpenError, Store, StoreError, ahead::Ahead, hold::Hold, postgres, publication, row, sql::Pool, sql::sql,
-    sqlite,
+    Database, OpenError, Store, StoreError, hold::Hold, postgres, publication, row, sql::Pool, sql::sql, sqlite,
 };
 
 /// How long to wait for a lock or a free connection.
@@ -50,7 +49,6 @@ impl Store {
             write_failed: Arc::default(),
             counted: Arc::default(),
             entering: Arc::new(Semaphore::new(super::ENTERING)),
-            ahead: Ahead::default(),
         })
     }
 }

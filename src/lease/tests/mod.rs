@@ -37,15 +37,7 @@ fn ask(lease: &mut Lease, now: u64) -> (Draft, Ask) {
 }
 
 fn lent(ask: &Ask, granted: u64, wait_ms: u64) -> Lent {
-    Lent {
-        account: ask.account.clone(),
-        seq: ask.seq,
-        granted,
-        void: ask.void,
-        left: 100,
-        wait_ms,
-        may_be_sooner: false,
-    }
+    Lent { account: ask.account.clone(), seq: ask.seq, granted, void: ask.void, left: 100, wait_ms, held: 0 }
 }
 
 fn answer(lease: &mut Lease, draft: Draft, lent: &Lent, sent: u64, now: u64) {
@@ -102,12 +94,12 @@ fn a_lease_ends_a_term_after_it_was_asked_for() {
 fn what_nobody_wanted_is_given_back() {
     let mut lease = holding(8);
     assert_eq!(take(&mut lease, 20, 1).0, TAKEN);
-    let (draft, question) = ask(&mut lease, 2510);
+    let (draft, question) = ask(&mut lease, 3019);
     assert_eq!((question.spent, question.returned), (1, 0));
-    answer(&mut lease, draft, &lent(&question, 8, 0), 2510, 2512);
-    let (draft, question) = ask(&mut lease, 5010);
+    answer(&mut lease, draft, &lent(&question, 8, 0), 3019, 3021);
+    let (draft, question) = ask(&mut lease, 3121);
     assert_eq!((question.spent, question.returned, question.want), (1, 7, 0));
-    answer(&mut lease, draft, &lent(&question, 8, 0), 5010, 5012);
+    answer(&mut lease, draft, &lent(&question, 8, 0), 3121, 3123);
     assert!(lease.is_at_rest());
 }
 
@@ -149,9 +141,12 @@ fn when_a_limit_falls_all_that_was_lent_goes_back() {
 
 #[test]
 fn what_has_only_just_come_is_not_given_back() {
-    let mut lease = holding(8);
-    assert_eq!(ask(&mut lease, 13).1.returned, 0);
-    assert_eq!(ask(&mut lease, 112).1.returned, 8);
+    let mut lease = cold();
+    let _ = take(&mut lease, 10, 1);
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &Lent { left: 0, ..lent(&question, 8, 0) }, 10, 412);
+    assert_eq!(ask(&mut lease, 511).1.returned, 0);
+    assert_eq!(ask(&mut lease, 512).1.returned, 8);
 }
 
 #[test]
@@ -173,7 +168,7 @@ fn what_must_not_be_spent_any_more_is_given_back_at_once_and_once_only() {
     answer(&mut lease, draft, &lapsed, 30, 40);
     assert_eq!(lease.balance(Monotonic(50)), 4);
     assert!(!lease.is_at_rest());
-    for now in [200, 400] {
+    for now in [3100, 3300] {
         let (draft, question) = ask(&mut lease, now);
         assert_eq!((question.spent, question.returned, question.void), (1, 11, 0));
         answer(&mut lease, draft, &lent(&question, 12, 0), now, now + 10);

@@ -9,9 +9,10 @@ use crate::{
 };
 
 const DAY: u64 = 86_400_000;
+const FRESH: u64 = 400;
 
 fn nothing_yet(ask: &Ask) -> Lent {
-    Lent { left: 0, may_be_sooner: true, ..lent(ask, 0, DAY) }
+    Lent { left: 0, held: 3, ..lent(ask, 0, DAY) }
 }
 
 /// Somebody waits since the time 10, and was told at 20 that other nodes may give something back.
@@ -32,10 +33,10 @@ fn who_needs_what_others_hold_waits_and_has_it_when_they_give_it_back() {
     let mut lease = hoping();
     assert!(!lease.has_news(Monotonic(21)));
     assert_eq!(take(&mut lease, 21, 1), (Taking::Wait, Signal::Silent));
-    assert_eq!(lease.settles_after(Monotonic(20)), 350, "then it is asked again");
-    let (draft, question) = ask(&mut lease, 370);
+    assert_eq!(lease.settles_after(Monotonic(20), FRESH), 200, "then it is asked again");
+    let (draft, question) = ask(&mut lease, 320);
     assert_eq!((question.need, question.least), (1, 1));
-    answer(&mut lease, draft, &lent(&question, 1, 0), 370, 375);
+    answer(&mut lease, draft, &lent(&question, 1, 0), 320, 325);
     assert!(lease.has_news(Monotonic(376)));
     assert_eq!(last_chance(&mut lease, 376), TAKEN);
 }
@@ -51,18 +52,68 @@ fn who_needs_what_others_keep_is_told_when_their_leases_have_ended() {
 #[test]
 fn as_soon_as_others_hold_nothing_any_more_it_is_told_when_tokens_come() {
     let mut lease = hoping();
-    let (draft, question) = ask(&mut lease, 370);
-    answer(&mut lease, draft, &lent(&question, 0, 5000), 370, 375);
-    assert_eq!(take(&mut lease, 376, 1).0, Taking::Refused { wait: 4999, basis: Basis::Quota });
+    let (draft, question) = ask(&mut lease, 320);
+    answer(&mut lease, draft, &lent(&question, 0, 5000), 320, 325);
+    assert_eq!(take(&mut lease, 376, 1).0, Taking::Refused { wait: 4949, basis: Basis::Quota });
 }
 
 #[test]
-fn a_crowd_does_not_wait_for_what_others_may_give_back_and_is_told_to_come_soon() {
+fn requests_wait_for_what_others_may_give_back_if_that_suffices_for_all_of_them() {
     let mut lease = cold();
-    let _ = (take(&mut lease, 10, 1), take(&mut lease, 10, 1));
+    for _ in 0..3 {
+        let _ = take(&mut lease, 10, 1);
+    }
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &nothing_yet(&question), 10, 20);
+    assert!(!lease.has_news(Monotonic(21)));
+    let (draft, question) = ask(&mut lease, 320);
+    answer(&mut lease, draft, &lent(&question, 3, 0), 320, 325);
+    for _ in 0..3 {
+        assert_eq!(last_chance(&mut lease, 326), TAKEN);
+    }
+    for (now, taking) in [(400, Taking::Refused { wait: 5000, basis: Basis::Quota }), (10_030, Taking::Wait)] {
+        assert_eq!((take(&mut lease, now, 1).0, take(&mut lease, now, 1).0), (Taking::Wait, Taking::Wait));
+        let (draft, question) = ask(&mut lease, now);
+        answer(&mut lease, draft, &Lent { granted: 3, ..nothing_yet(&question) }, now, now);
+        assert_eq!(take(&mut lease, now, 1).0, taking, "not again and again");
+    }
+}
+
+#[test]
+fn a_greater_crowd_does_not_wait_for_that_and_is_told_to_come_soon() {
+    let mut lease = cold();
+    for _ in 0..4 {
+        let _ = take(&mut lease, 10, 1);
+    }
     let (draft, question) = ask(&mut lease, 10);
     answer(&mut lease, draft, &nothing_yet(&question), 10, 20);
     assert_eq!(take(&mut lease, 20, 1).0, Taking::Refused { wait: 5000, basis: Basis::Quota });
+}
+
+#[test]
+fn a_request_that_costs_more_than_was_asked_about_is_told_no_time_that_is_too_early() {
+    let mut lease = holding(2);
+    assert_eq!((take(&mut lease, 15, 1).0, take(&mut lease, 20, 5).0), (TAKEN, Taking::Wait));
+    let (draft, question) = ask(&mut lease, 20);
+    assert_eq!(question.least, 1);
+    answer(&mut lease, draft, &Lent { granted: 2, wait_ms: 700, ..nothing_yet(&question) }, 20, 30);
+    let patience = Patience::Over(Monotonic(20));
+    let told = lease.take(limit(), FLEET, Monotonic(30), 5, patience).0;
+    assert_eq!(told, Taking::Refused { wait: 700 + 4 * 1000, basis: Basis::Quota });
+}
+
+#[test]
+fn whoever_holds_something_hears_again_how_much_is_left_and_then_gives_back_what_is_not_in_use() {
+    let mut lease = holding(9);
+    assert_eq!(take(&mut lease, 20, 1).0, TAKEN);
+    assert_eq!(lease.settles_after(Monotonic(20), FRESH), FRESH - 8);
+    let (draft, question) = ask(&mut lease, 412);
+    assert_eq!((question.spent, question.returned), (1, 0));
+    // Others were quick.
+    answer(&mut lease, draft, &Lent { left: 2, ..lent(&question, 9, 0) }, 412, 414);
+    assert_eq!(lease.settles_after(Monotonic(414), FRESH), 100, "only just heard");
+    let (_, question) = ask(&mut lease, 514);
+    assert_eq!((question.returned, question.want), (8, 0));
 }
 
 #[test]
@@ -72,7 +123,7 @@ fn what_does_not_suffice_for_who_waits_goes_back_while_others_are_hoped_for() {
     let (draft, question) = ask(&mut lease, 20);
     assert_eq!(question.returned, 0);
     answer(&mut lease, draft, &Lent { granted: 2, ..nothing_yet(&question) }, 20, 30);
-    assert_eq!(ask(&mut lease, 380).1.returned, 2);
+    assert_eq!(ask(&mut lease, 330).1.returned, 2);
 }
 
 #[test]
@@ -82,7 +133,7 @@ fn where_little_is_left_what_is_not_in_use_goes_back_soon() {
     let (draft, question) = ask(&mut lease, 10);
     answer(&mut lease, draft, &Lent { left: 8, ..lent(&question, 5, 0) }, 10, 20);
     assert_eq!(take(&mut lease, 100, 1).0, TAKEN);
-    assert_eq!(lease.settles_after(Monotonic(220)), 80, "it was in use until 100");
+    assert_eq!(lease.settles_after(Monotonic(220), FRESH), 80, "it was in use until 100");
     let question = ask(&mut lease, 300).1;
     assert_eq!((question.spent, question.returned, question.want), (1, 4, 0));
 }

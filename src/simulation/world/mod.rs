@@ -72,6 +72,8 @@ pub(super) struct World {
     cut_until: Vec<u64>,
     down_until: u64,
     quotas: Vec<Option<Quota>>,
+    /// The node to which each client sends requests, if it stays.
+    stays_at: Vec<usize>,
     pub(super) service: Service,
     pub(super) judge: Judge,
     /// Nothing goes wrong, and whoever waits as told must be let through.
@@ -91,6 +93,7 @@ impl World {
             cut_until: vec![0; nodes],
             down_until: 0,
             quotas: vec![Some(plan.limit.quota); teams],
+            stays_at: vec![0; plan.clients.len()],
             service: Service::new(nodes as u32),
             judge: Judge::new(teams),
             is_lone: false,

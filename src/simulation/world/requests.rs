@@ -5,7 +5,11 @@ use std::collections::VecDeque;
 use super::{Event, Place, Request, SOON, World, account};
 use crate::{
     lease::{Basis, Patience, Signal, Taking},
-    simulation::{judge::Part, node::Waiter, plan::Manner},
+    simulation::{
+        judge::Part,
+        node::Waiter,
+        plan::{Manner, Way},
+    },
     table::Charge,
 };
 
@@ -24,11 +28,25 @@ impl World {
             Manner::AsTold => 1,
         };
         for _ in 0..count {
-            let node = client.node.unwrap_or_else(|| self.random.number() as usize % self.nodes.len());
+            let node = self.choose_node(number);
             let drawn = self.random.between(client.least.into(), client.most.into()) as u32;
             let (cost, waited) = (again.unwrap_or(drawn), again.is_some());
             self.judge.arrive(client.team, self.plan.limit, cost, self.now);
             self.ask(node, Request { client: Some(number), team: client.team, cost, waited });
+        }
+    }
+
+    fn choose_node(&mut self, client: usize) -> usize {
+        let any = self.random.number() as usize % self.nodes.len();
+        match self.plan.clients[client].way {
+            Way::To(node) => node,
+            Way::Any => any,
+            Way::Stays => {
+                if self.random.chance(4) {
+                    self.stays_at[client] = any;
+                }
+                self.stays_at[client]
+            }
         }
     }
 
@@ -49,6 +67,9 @@ impl World {
     /// As the filter does it at each of its fast ticks.
     pub(super) fn look_after(&mut self, number: usize, life: u64) {
         let (now, place) = (self.now, Place { node: number, life, vm: 0 });
+        if self.living(place).is_some() {
+            self.tell_steward(number);
+        }
         let Some(node) = self.living(place) else { return };
         let soon = node.clock.at(now).after(SOON);
         for (account, waiters) in std::mem::take(&mut node.waiting) {
@@ -79,18 +100,22 @@ impl World {
         let Some(node) = &mut self.nodes[number] else { return true };
         let Ok(charge) = node.charge(&account, request.cost, patience, now) else { return true };
         let part = (node.counter(&account, now), request.team);
-        if charge.signal == Signal::Ask
-            && node.tell_steward(&account, now)
-            && let Some(vm) = node.listener()
-        {
-            let life = self.lives[number];
-            self.soon(3, Event::Message(Place { node: number, life, vm }));
+        if charge.signal == Signal::Ask {
+            node.want(&account);
         }
+        self.tell_steward(number);
         self.note_share(number, &part, charge);
         self.audit_balance(number, &part, request, charge.taking);
         let is_decided = self.decide(&part, request, charge.taking);
         self.measure_left(request, charge);
         is_decided
+    }
+
+    fn tell_steward(&mut self, number: usize) {
+        let (now, life) = (self.now, self.lives[number]);
+        if let Some(vm) = self.nodes[number].as_mut().and_then(|node| node.tell_steward(now)) {
+            self.soon(3, Event::Message(Place { node: number, life, vm }));
+        }
     }
 
     fn note_share(&mut self, number: usize, part: &Part, charge: Charge) {

@@ -29,6 +29,8 @@ struct Node {
     names: Names,
     leases: Leases,
     now: u64,
+    /// How many there are.
+    nodes: u32,
 }
 
 fn token(text: &str) -> NodeToken {
@@ -47,7 +49,7 @@ impl Node {
     /// With the teams `a` to `e`.
     fn new() -> Self {
         let names = Names::new("test");
-        let node = Self { shared: Memory::default(), leases: leases(&names, 1), names, now: 1000 };
+        let node = Self { shared: Memory::default(), leases: leases(&names, 1), names, now: 1000, nodes: 3 };
         for id in ["a", "b", "c", "d", "e"] {
             let mut record = Vec::new();
             let (state, hosts) = (TenantState::Active, Hosts::Shared);
@@ -108,7 +110,8 @@ impl Node {
 
     /// An answer that lends as many to each of those asked for.
     fn lend(&mut self, question: &Question, granted: u64) {
-        let body = answer(&question.asks, granted, false).seal(question.nonce, &token("a-token-for-nodes")).unwrap();
+        let answer = lease::Answer { nodes: self.nodes, ..answer(&question.asks, granted, false) };
+        let body = answer.seal(question.nonce, &token("a-token-for-nodes")).unwrap();
         self.tell(question.nonce, Answer::Service { status: 200, body: &body });
     }
 }
@@ -116,7 +119,7 @@ impl Node {
 fn answer(asks: &[Ask], granted: u64, only_settles: bool) -> lease::Answer {
     let lent = |ask: &Ask| {
         let (account, seq) = (ask.account.clone(), ask.seq);
-        Lent { account, seq, granted, void: 0, left: 100, wait_ms: 0, may_be_sooner: false }
+        Lent { account, seq, granted, void: 0, left: 100, wait_ms: 0, held: 0 }
     };
     lease::Answer { nodes: 3, term_ms: TERM, only_settles, lent: asks.iter().map(lent).collect() }
 }
@@ -202,7 +205,7 @@ fn a_team_that_the_key_service_does_not_know_is_asked_for_when_it_is_wanted_agai
     question.asks.remove(0);
     node.lend(&question, 5);
     assert_eq!((node.take("a"), node.take("b")), (Taking::Wait, TAKEN));
-    node.now += 400;
+    node.now += 399;
     assert_eq!(node.call(), None);
     node.want(&["a"]);
     assert_eq!(teams(&node.question()), ["a"]);
@@ -222,8 +225,8 @@ fn while_the_key_service_only_settles_it_is_asked_again_soon() {
 }
 
 #[test]
-fn a_lease_in_use_is_renewed_before_it_ends_and_one_that_is_not_goes_back() {
-    let mut node = Node::new();
+fn a_lone_node_renews_a_lease_before_it_ends_and_gives_it_back_when_it_is_not_in_use() {
+    let mut node = Node { nodes: 1, ..Node::new() };
     node.want(&["a"]);
     let question = node.question();
     node.lend(&question, 5);
@@ -234,12 +237,49 @@ fn a_lease_in_use_is_renewed_before_it_ends_and_one_that_is_not_goes_back() {
     let renewed = node.question();
     assert_eq!((renewed.asks[0].spent, renewed.asks[0].returned), (1, 0));
     node.lend(&renewed, 5);
-    node.now += u64::from(TERM) / 2;
+    node.now += 500;
     let idle = node.question();
     assert_eq!((idle.asks[0].spent, idle.asks[0].returned, idle.asks[0].want), (1, 4, 0));
     node.lend(&idle, 5);
     node.now += u64::from(TERM);
     assert_eq!(node.call(), None, "nothing is left to settle");
+}
+
+#[test]
+fn beside_others_a_node_hears_again_and_again_what_is_left_of_all_that_it_holds() {
+    let mut node = Node::new();
+    node.want(&["a", "b"]);
+    let question = node.question();
+    node.lend(&question, 5);
+    for _ in 0..5 {
+        assert_eq!(node.take("a"), TAKEN);
+        node.now += 399;
+        assert_eq!(node.call(), None);
+        node.now += 1;
+        let question = node.question();
+        assert_eq!(teams(&question), ["a", "b"]);
+        node.lend(&question, 5);
+    }
+}
+
+#[test]
+fn accounts_that_are_due_at_about_the_same_time_are_settled_together() {
+    let mut node = Node::new();
+    for team in ["a", "b", "c"] {
+        node.want(&[team]);
+        let question = node.question();
+        node.lend(&question, 5);
+        assert_eq!(node.take(team), TAKEN);
+        node.now += 15;
+    }
+    node.now += 355;
+    let question = node.question();
+    assert_eq!(teams(&question), ["a"]);
+    node.lend(&question, 5);
+    node.now += 49;
+    assert_eq!(node.call(), None);
+    node.now += 1;
+    assert_eq!(teams(&node.question()), ["b", "c"]);
 }
 
 #[test]
@@ -280,7 +320,7 @@ fn how_many_nodes_there_are_is_heard_also_while_nothing_can_be_said_of_accounts(
     assert_eq!(teams(&question), ["a"], "that goes on being asked");
     node.lend(&question, 5);
     assert_eq!(node.take("a"), TAKEN);
-    node.now += 2_000;
+    node.now += 399;
     assert_eq!(node.call(), None, "all is well");
 }
 

@@ -85,3 +85,54 @@ async fn what_is_said_to_be_left_is_the_fleets_as_the_node_last_knew_it() {
     }
     assert_eq!(admitted, quota.limit);
 }
+
+enum AtATime {
+    One,
+    Two,
+}
+
+/// The other nodes were asked once, and hold more than they need; then the client stays with one.
+async fn admitted_at_one_node_after_the_others(promise: &str, at_a_time: AtATime) -> u32 {
+    // Nothing comes back while the test runs.
+    let quota = Quota { limit: 100, window: Duration::from_secs(2_678_400) };
+    let fleet = fleet(quota, json!({ "promise": promise, "wait_ms": 5_000 })).await;
+    let key = fleet.key("acme").await;
+    let (node, others) = fleet.nodes().split_first().unwrap();
+    for other in others {
+        assert_eq!(scene::get(other, PATH, &key).await.status(), 200);
+    }
+    let mut admitted = others.len() as u32;
+    loop {
+        let get = || scene::get(node, PATH, &key);
+        let outcomes = match at_a_time {
+            AtATime::One => vec![get().await],
+            AtATime::Two => <[Outcome; 2]>::from(tokio::join!(get(), get())).into(),
+        };
+        let before = admitted;
+        for outcome in outcomes {
+            match outcome.status() {
+                200 => admitted += 1,
+                _ => outcome.is_refused(429, "quota_exhausted"),
+            }
+        }
+        if admitted == before {
+            return admitted;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_client_gets_the_last_token_at_one_node_though_it_asked_others_before() {
+    assert_eq!(admitted_at_one_node_after_the_others("bucket", AtATime::One).await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_client_gets_the_last_token_of_a_strict_quota_though_it_asked_other_nodes_before() {
+    assert_eq!(admitted_at_one_node_after_the_others("strict", AtATime::One).await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_requests_at_a_time_get_what_other_nodes_hold() {
+    let admitted = admitted_at_one_node_after_the_others("bucket", AtATime::Two).await;
+    assert!(admitted >= 99, "{admitted}");
+}

@@ -220,7 +220,7 @@ impl Book {
                 Some(u64::MAX) => u64::MAX,
                 Some(time) => time.saturating_sub(clock).max(1),
             },
-            may_be_sooner: next.is_some_and(|time| time < u64::MAX) && self.scene(loan.balance()).lent > 0,
+            held: next.filter(|time| *time < u64::MAX).map_or(0, |_| self.scene(loan.balance()).lent),
         }
     }
 

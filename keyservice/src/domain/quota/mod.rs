@@ -31,7 +31,7 @@ pub const MARGIN_MS: u32 = 500;
 const AWAITED_MS: u64 = 2_000;
 
 /// A lease is at least this part of the limit, if so much is left: else the last tokens would take the most questions.
-const LEAST_PART: u64 = 32;
+const LEAST_PART: u64 = 16;
 
 /// How long what is known of a node is kept after its lease ended: questions that arrive late are still told apart.
 const LOAN_KEPT_MS: u64 = 10 * 60 * 1000;

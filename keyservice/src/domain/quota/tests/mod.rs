@@ -16,7 +16,7 @@ fn fresh(terms: Terms, clock: u64) -> Book {
 
 #[test]
 fn a_lease_shrinks_with_what_is_left_down_to_one() {
-    for (limit, expected) in [(100, [50, 25, 13, 6, 3, 3, 0]), (20, [10, 5, 3, 1, 1, 0, 0])] {
+    for (limit, expected) in [(100, [50, 25, 13, 6, 6, 0, 0]), (20, [10, 5, 3, 1, 1, 0, 0])] {
         let terms = Terms { limit, ..BUCKET };
         let (mut book, mut node) = (fresh(terms, 0), Node::new("a"));
         let sizes = expected.map(|_| {

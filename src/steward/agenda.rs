@@ -1,0 +1,112 @@
+//! Which accounts the key service is asked about next: for whom tokens are wanted, and whose leases are to be settled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tollkeeper_contract::lease::MAX_ASKS;
+
+use crate::{principal::Account, shared::SharedData, table::KeyTable, time::Monotonic};
+
+/// How old may be what is known of an account of which something is held, in milliseconds; where there are more accounts
+/// than this, so many as there are accounts: the key service is asked about a thousand in a second at most.
+const FRESH: usize = 400;
+
+/// How much time is between two questions that settle, in milliseconds, less than a tick: so that what is due at about the
+/// same time goes together.
+const TOGETHER: u64 = 50;
+
+/// Whom to ask about, and when.
+#[derive(Debug)]
+pub(super) struct Agenda {
+    /// For whom tokens are wanted.
+    wanted: BTreeSet<Account>,
+    /// Who holds a lease, and when it is to be settled.
+    held: BTreeMap<Account, Monotonic>,
+    /// Nothing is settled before.
+    settles_from: Monotonic,
+    company: Company,
+}
+
+/// Whether there are other nodes, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    None,
+    Others,
+}
+
+impl Agenda {
+    pub(super) fn new() -> Self {
+        Self { wanted: BTreeSet::new(), held: BTreeMap::new(), settles_from: Monotonic(0), company: Company::Others }
+    }
+
+    /// Tokens are wanted for these.
+    pub(super) fn want(&mut self, accounts: impl IntoIterator<Item = Account>) {
+        self.wanted.extend(accounts);
+    }
+
+    /// This one holds a lease, which is to be settled at that time.
+    pub(super) fn hold(&mut self, account: Account, due: Monotonic) {
+        self.held.insert(account, due);
+    }
+
+    /// This one holds nothing that is to be settled.
+    pub(super) fn strike_out(&mut self, account: &Account) {
+        self.held.remove(account);
+    }
+
+    /// All of them.
+    pub(super) fn into_accounts(self) -> BTreeSet<Account> {
+        let Self { mut wanted, held, .. } = self;
+        wanted.extend(held.into_keys());
+        wanted
+    }
+
+    /// There are so many nodes; gives how often is to be heard of what is held from now on, in milliseconds.
+    pub(super) fn note_nodes(&mut self, nodes: u32) -> u64 {
+        self.company = if nodes == 1 { Company::None } else { Company::Others };
+        self.fresh()
+    }
+
+    /// Whom to ask about now: first for whom tokens are wanted, then what is to be settled. Some may come twice.
+    pub(super) fn next(&mut self, table: &KeyTable<'_, impl SharedData>) -> Vec<Account> {
+        let due = self.due(table);
+        if !due.is_empty() {
+            self.settles_from = table.now.after(TOGETHER);
+        }
+        let accounts: Vec<_> = self.wanted.iter().cloned().chain(due).take(MAX_ASKS).collect();
+        for account in &accounts {
+            self.wanted.remove(account);
+        }
+        accounts
+    }
+
+    /// What is to be settled.
+    fn due(&mut self, table: &KeyTable<'_, impl SharedData>) -> Vec<Account> {
+        if table.now < self.settles_from {
+            return Vec::new();
+        }
+        self.put_off(table);
+        let due = self.held.iter().filter(|(_, due)| **due <= table.now);
+        due.map(|(account, _)| account.clone()).take(MAX_ASKS).collect()
+    }
+
+    /// Puts off what is not to be settled yet: it was in use since it was looked at.
+    fn put_off(&mut self, table: &KeyTable<'_, impl SharedData>) {
+        let fresh = self.fresh();
+        for (account, due) in &mut self.held {
+            // Whatever is wrong with it shows when it is asked about.
+            if *due <= table.now
+                && let Ok(Some(time @ 1..)) = table.settles_after(account, fresh)
+            {
+                *due = table.now.after(time);
+            }
+        }
+    }
+
+    /// How often is to be heard of what is held, in milliseconds: nobody but others changes what is known.
+    fn fresh(&self) -> u64 {
+        match self.company {
+            Company::None => u64::MAX,
+            Company::Others => FRESH.max(self.held.len()).try_into().unwrap_or(u64::MAX),
+        }
+    }
+}
