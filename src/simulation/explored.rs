@@ -1,10 +1,6 @@
-//! Every order in which a few of them can get at shared data: workers, stewards, and a record that changes.
-//!
-//! Each actor runs in a thread of its own and stops before each access until it is its turn. All orders are tried but
-//! those that only exchange two accesses that do not touch each other: nobody could tell them apart (sleep sets:
-//! Godefroid, Partial-Order Methods for the Verification of Concurrent Systems).
+//! A few of them at once, in every order: workers, stewards, and a record that changes.
 
-use std::sync::{Condvar, Mutex};
+use std::sync::Mutex;
 
 use tollkeeper_contract::{
     Digest, Factor, Hosts, Quota, TeamRecord, TenantState,
@@ -23,81 +19,13 @@ use crate::{
     time::Monotonic,
 };
 
-use super::{node::TERMS, service::Service};
+use super::{
+    node::TERMS,
+    orders::{self, Access, Stepped, Turns},
+    service::Service,
+};
 
 const SCOPE: Scope = Scope::Fleet(Fleet { wait: 1000, fallback: Fallback::Refuse, nodes: None });
-
-/// What an actor is about to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Access {
-    Get(String),
-    Swap(String),
-    /// A question to the key service.
-    Question,
-}
-
-impl Access {
-    /// Whether it makes no difference which of two comes first.
-    fn leaves_alone(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Get(_), Self::Get(_)) => true,
-            (Self::Get(one) | Self::Swap(one), Self::Get(other) | Self::Swap(other)) => one != other,
-            (Self::Question, Self::Get(_)) | (Self::Get(_), Self::Question) => true,
-            // Whoever swaps may have moved the clock.
-            (Self::Question, _) | (_, Self::Question) => false,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Stage {
-    Running,
-    Waiting(Access),
-    Done,
-}
-
-/// Whose turn it is.
-#[derive(Default)]
-struct Turns {
-    stages: Mutex<Vec<Stage>>,
-    changed: Condvar,
-}
-
-/// Who can go on, each with what it would do.
-type Ready = Vec<(usize, Access)>;
-
-impl Turns {
-    fn set(&self, actor: usize, stage: Stage) {
-        self.stages.lock().unwrap()[actor] = stage;
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, actor: usize, access: Access) {
-        self.set(actor, Stage::Waiting(access));
-        let stages = self.stages.lock().unwrap();
-        drop(self.changed.wait_while(stages, |stages| matches!(stages[actor], Stage::Waiting(_))).unwrap());
-    }
-
-    /// Who can go on, once all others have stopped; nobody when all are done.
-    fn ready(&self) -> Ready {
-        let stages = self.stages.lock().unwrap();
-        let stages = self.changed.wait_while(stages, |stages| stages.contains(&Stage::Running)).unwrap();
-        let waiting = stages.iter().enumerate().filter_map(|(actor, stage)| match stage {
-            Stage::Waiting(access) => Some((actor, access.clone())),
-            Stage::Running | Stage::Done => None,
-        });
-        waiting.collect()
-    }
-}
-
-/// Marks an actor as done also when it panics.
-struct Ended<'a>(&'a Turns, usize);
-
-impl Drop for Ended<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.1, Stage::Done);
-    }
-}
 
 /// What the actors share.
 struct Scene {
@@ -210,6 +138,21 @@ fn write(scene: &Scene, shared: &impl SharedData, limit: u32) {
     table(scene, shared, 20).apply(&[Entry { cursor, record: Some(&record) }]).unwrap();
 }
 
+impl Stepped for Scene {
+    fn turns(&self) -> &Turns {
+        &self.turns
+    }
+}
+
+/// Lets these act in every order; gives how many there are.
+fn explore(actors: &[Actor], check: impl Fn(&Scene, &[usize])) -> u64 {
+    let act = |act: &Actor| {
+        let act = *act;
+        move |scene: &Scene, actor| act(&Seen { scene, actor })
+    };
+    orders::explore(prepared, &actors.iter().map(act).collect::<Vec<_>>(), check)
+}
+
 /// A team with a lease of some tokens.
 fn prepared() -> Scene {
     let scene = Scene {
@@ -232,90 +175,6 @@ fn prepared() -> Scene {
         let _ = table.take_in(&account(), reply, FRESH).unwrap();
     }
     scene
-}
-
-/// A moment at which somebody is chosen to go on.
-#[derive(Debug, Clone)]
-struct Moment {
-    ready: Ready,
-    /// Whoever need not be tried here: what follows would be what was tried already.
-    asleep: Vec<usize>,
-    chosen: usize,
-}
-
-impl Moment {
-    /// The moment after `before`; `None` if nothing that follows is new.
-    fn after(before: Option<&Self>, ready: &Ready) -> Option<Self> {
-        let asleep = before.map_or_else(Vec::new, |before| {
-            let done = before.access(before.chosen);
-            before.asleep.iter().copied().filter(|actor| before.access(*actor).leaves_alone(done)).collect()
-        });
-        Self::awake(ready, asleep)
-    }
-
-    /// The same moment with another choice, if there is one left.
-    fn next(&self) -> Option<Self> {
-        let asleep = self.asleep.iter().copied().chain([self.chosen]).collect();
-        Self::awake(&self.ready, asleep)
-    }
-
-    fn awake(ready: &Ready, asleep: Vec<usize>) -> Option<Self> {
-        let chosen = ready.iter().map(|(actor, _)| *actor).find(|actor| !asleep.contains(actor))?;
-        Some(Self { ready: ready.clone(), asleep, chosen })
-    }
-
-    fn access(&self, actor: usize) -> &Access {
-        &self.ready.iter().find(|(ready, _)| *ready == actor).unwrap().1
-    }
-}
-
-/// One run: it begins with these moments, and adds those that follow. Whether it came to an end that is new.
-fn run(actors: &[Actor], moments: &mut Vec<Moment>) -> (Scene, bool) {
-    let scene = prepared();
-    *scene.turns.stages.lock().unwrap() = vec![Stage::Running; actors.len()];
-    let (mut at, mut new) = (0, true);
-    std::thread::scope(|scope| {
-        for (actor, act) in actors.iter().enumerate() {
-            let scene = &scene;
-            scope.spawn(move || {
-                let _ended = Ended(&scene.turns, actor);
-                act(&Seen { scene, actor });
-            });
-        }
-        loop {
-            let ready = scene.turns.ready();
-            let Some((first, _)) = ready.first() else { return };
-            if at == moments.len() && new {
-                match Moment::after(moments.last(), &ready) {
-                    Some(moment) => moments.push(moment),
-                    None => new = false,
-                }
-            }
-            let chosen = moments.get(at).map_or(*first, |moment| moment.chosen);
-            scene.turns.set(chosen, Stage::Running);
-            at += 1;
-        }
-    });
-    (scene, new)
-}
-
-/// Tries every order; gives how many there are.
-fn explore(actors: &[Actor], check: impl Fn(&Scene, &[usize])) -> u64 {
-    let (mut moments, mut count) = (Vec::new(), 0);
-    loop {
-        let (scene, new) = run(actors, &mut moments);
-        if new {
-            check(&scene, &moments.iter().map(|moment: &Moment| moment.chosen).collect::<Vec<_>>());
-            count += 1;
-        }
-        let other = loop {
-            let Some(last) = moments.pop() else { return count };
-            if let Some(other) = last.next() {
-                break other;
-            }
-        };
-        moments.push(other);
-    }
 }
 
 /// Whatever the node may still spend, the key service knows to be lent.

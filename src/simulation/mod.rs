@@ -14,6 +14,7 @@ mod explored;
 mod fair;
 mod judge;
 mod node;
+mod orders;
 mod plan;
 mod random;
 mod service;
