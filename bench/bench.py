@@ -12,13 +12,14 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import host_calls
 import instructions
 import report
 from components import KeyService, constant, envoy_of, get, key_service, server, signed_token, unpadded, until
 from measure import Load, Target, can_count_instructions
+from probes import Connection
 
 
 class Variant(NamedTuple):
@@ -39,6 +40,7 @@ QUICK = {
     "ext_authz": Variant("ext_authz", "x_api_key", 200),
 }
 FULL = QUICK | {
+    "tollkeeper_jwt_first_use": Variant("tollkeeper", "new_tokens", 200),
     "tollkeeper_key_filter_state": Variant("tollkeeper_filter_state", "key", 200),
     "tollkeeper_key_no_headers": Variant("tollkeeper_no_headers", "key", 200),
     "jwt_authn": Variant("jwt_authn", "foreign_token", 200),
@@ -51,6 +53,8 @@ SERVERS = {"ext_authz": "http", "ext_authz_grpc": "grpc", "ext_authz_grpc_rateli
 # The line that ends it, in this order.
 LINE = ["bare", "empty", "tollkeeper_key", "tollkeeper_jwt", "native", "ext_authz"]
 WARM_UP = 2000
+# Each token takes a login, so there are not enough of them for whole rounds.
+FIRST_USES = 300
 
 
 def main() -> None:
@@ -61,16 +65,18 @@ def main() -> None:
     counted = can_count_instructions()
     # The folder goes last.
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, contextlib.ExitStack() as running:
-        bench = Bench(arguments, running, Path(folder), {variant.filters for variant in variants.values()})
+        bench = Bench(arguments, running, Path(folder))
         found = report.Found(counter="perf" if counted else None)
         if not counted and instructions.is_possible():
             found.counter = "valgrind"
             found.instructions = bench.instructions(variants, arguments.counted)
-        found.rounds = bench.rounds(variants, arguments.rounds, arguments.requests, counted)
+        steady = {name: variant for name, variant in variants.items() if variant.credential != "new_tokens"}
+        # The line that ends a quick run needs nothing else once instructions are counted.
+        if not (arguments.quick and found.instructions):
+            found.rounds = bench.rounds(steady, arguments.rounds, arguments.requests, counted)
         if not arguments.quick:
-            found.latencies = bench.latencies(variants, arguments.rate)
-            ours = {name: variant for name, variant in variants.items() if name.startswith("tollkeeper")}
-            found.calls = bench.host_calls(ours)
+            found.latencies = bench.latencies(steady, arguments.rate)
+            found.calls = bench.host_calls({name: one for name, one in steady.items() if name.startswith("tollkeeper")})
     print(report.table(found))
     if arguments.results:
         report.write(arguments, found)
@@ -96,7 +102,7 @@ def parsed() -> argparse.Namespace:
 class Bench:
     """Everything that is measured, running."""
 
-    def __init__(self, arguments: argparse.Namespace, running: contextlib.ExitStack, folder: Path, filters: "set[str]"):
+    def __init__(self, arguments: argparse.Namespace, running: contextlib.ExitStack, folder: Path):
         self.arguments, self.running, self.folder = arguments, running, folder
         self.load = Load(arguments.oha, folder)
         self.upstream = running.enter_context(server([arguments.envoy], {}, folder / "upstream"))
@@ -125,8 +131,6 @@ class Bench:
         self.places["authorization"] = str(self.authorization.port)
         self.grpc = running.enter_context(constant([arguments.constant], told, folder / "grpc"))
         self.places["grpc"] = str(self.grpc.port)
-        for name in sorted(filters - {"tollkeeper"}):
-            self.start(name)
 
     def start(self, name: str) -> None:
         started = envoy_of([self.arguments.envoy], [name], self.places, self.folder / name)
@@ -146,19 +150,27 @@ class Bench:
         with contextlib.ExitStack() as counting:
             processes, targets = self.counted_processes(counting, variants)
 
-            def send(name: str):
+            def load(name: str):
                 # One at a time: what is done for several at once would be counted once.
-                command = self.load.command(targets[name], "-n", str(requests), "-c", "1")
-                return lambda: self.load.run(command, targets[name])
+                return self.load_of(variants[name], targets[name], sent[name], 1)
 
+            sent = {name: least(variant, requests) for name, variant in variants.items()}
             busy_with = {"envoy": "bare"} | {SERVERS[name]: name for name in variants if name in SERVERS}
             for process, name in busy_with.items():
-                processes[process].begin(send(name))
+                processes[process].begin(load(name))
             working = {name: ["envoy", *filter(None, [SERVERS.get(name)])] for name in variants}
             return {
-                name: [processes[one].count(send(name)) / requests for one in several]
+                name: [processes[one].count(load(name)) / sent[name] for one in several]
                 for name, several in working.items()
             }
+
+    def load_of(self, variant: Variant, target: Target, requests: int, connections: int) -> "Callable[[], None]":
+        if variant.credential == "new_tokens":
+            key = self.headers["key"]["authorization"]
+            tokens = [f"Bearer {self.service.token(key, session)}" for session in new_sessions(requests)]
+            return lambda: ask_with_each(target, tokens)
+        command = self.load.command(target, "-n", str(requests), "-c", str(connections))
+        return lambda: self.load.run(command, target)
 
     def counted_processes(self, counting: contextlib.ExitStack, variants: dict) -> "tuple[dict, dict]":
         """An Envoy with all variants and the servers that it asks, warm; and what to send to each variant."""
@@ -176,7 +188,8 @@ class Bench:
         targets = {name: self.target(variant, envoy.ports[variant.filters]) for name, variant in variants.items()}
         for name, target in targets.items():
             until(f"{name} answers", None, None, lambda: answers(target))
-            self.load.run(self.load.command(target, "-n", str(instructions.WARM_UP), "-c", "8"), target)
+            warm_up = instructions.QUICK_WARM_UP if self.arguments.quick else instructions.WARM_UP
+            self.load_of(variants[name], target, least(variants[name], warm_up), 8)()
         processes = {"envoy": envoy, "http": http, "grpc": grpc}
         counters = {
             name: instructions.Counter(process.pid, self.folder / f"counts-{name}")
@@ -191,6 +204,8 @@ class Bench:
         return host_calls.counted(self.arguments.envoy, variants, self.places, self.folder, send)
 
     def rounds(self, variants: dict, rounds: int, requests: int, counted: bool) -> "list[dict]":
+        for name in sorted({variant.filters for variant in variants.values()} - self.envoys.keys()):
+            self.start(name)
         self.each_warm(variants)
         measured, names = [], list(variants)
         for number in range(rounds):
@@ -231,9 +246,25 @@ def headers(service: KeyService, foreign_key: str, jwk: bytes) -> "dict[str | No
         "key": {"authorization": credentials["key"]},
         "unknown_key": {"authorization": credentials["unknown_key"]},
         "token": {"authorization": f"Bearer {credentials['token']}"},
+        "new_tokens": {"authorization": f"Bearer {credentials['token']}"},
         "x_api_key": {"x-api-key": foreign_key},
         "foreign_token": {"authorization": f"Bearer {signed_token(jwk)}"},
     }
+
+
+def least(variant: Variant, requests: int) -> int:
+    return min(requests, FIRST_USES) if variant.credential == "new_tokens" else requests
+
+
+def new_sessions(count: int) -> "list[str]":
+    return [secrets.token_hex(8) for _ in range(count)]
+
+
+def ask_with_each(target: Target, credentials: "list[str]") -> None:
+    with Connection(int(target.url.rpartition(":")[2].strip("/"))) as connection:
+        for credential in credentials:
+            if (status := connection.status(credential)) != target.status:
+                sys.exit(f"error: {target.url} should answer {target.status}: {status}")
 
 
 def answers(target: Target) -> bool:

@@ -17,7 +17,7 @@ import urllib.request
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 HERE = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 60
@@ -127,6 +127,7 @@ def render(text: str, **places: str) -> str:
 
 @dataclass(frozen=True)
 class KeyService:
+    pid: int
     port: int
     node_token: str
     admin_token: str
@@ -145,8 +146,12 @@ class KeyService:
         # Whatever a header of tollkeeper can say of an application's key, it says.
         description = {"team": "acme", "subject": "bench", "scopes": ["read", "write"], "expires": tomorrow}
         key = self.post("/v1/keys", description)["key"]
-        token = json.load(get(f"http://127.0.0.1:{self.port}/auth/login", body={"api_key": key}))["access_token"]
-        return {"key": key, "token": token, "unknown_key": unknown(key)}
+        return {"key": key, "token": self.token(key), "unknown_key": unknown(key)}
+
+    def token(self, key: str, session: "str | None" = None) -> str:
+        """The token of HS256 of a session with this key; a new one for a session that is new."""
+        body = {"api_key": key} | ({"session_id": session} if session else {})
+        return json.load(get(f"http://127.0.0.1:{self.port}/auth/login", body=body))["access_token"]
 
 
 def unknown(key: str) -> str:
@@ -157,7 +162,8 @@ def unknown(key: str) -> str:
 
 
 @contextlib.contextmanager
-def key_service(program: str, directory: Path) -> Iterator[KeyService]:
+def key_service(program: str, directory: Path, fill: "Callable[[Path], None] | None" = None) -> Iterator[KeyService]:
+    """A key service; `fill` may put into its database what takes too long by its API."""
     directory.mkdir()
     node, admin, address = secrets.token_hex(32), secrets.token_hex(32), directory / "address"
     environment = {
@@ -168,9 +174,21 @@ def key_service(program: str, directory: Path) -> Iterator[KeyService]:
         "TOLLKEEPER_NODE_TOKEN": node,
         "TOLLKEEPER_SIGNING_SECRET": secrets.token_hex(32),
     }
-    with running([program, "serve"], directory, environment) as (process, log):
-        found = until("the key service starts", process, log, lambda: address.read_text().strip())
-        yield KeyService(int(found.rpartition(":")[2]), node, admin)
+
+    @contextlib.contextmanager
+    def serving() -> Iterator[KeyService]:
+        address.unlink(missing_ok=True)
+        with running([program, "serve"], directory, environment) as (process, log):
+            found = until("the key service starts", process, log, lambda: address.read_text().strip())
+            yield KeyService(process.pid, int(found.rpartition(":")[2]), node, admin)
+
+    if fill:
+        # It makes the tables.
+        with serving():
+            pass
+        fill(directory / "keys.db")
+    with serving() as service:
+        yield service
 
 
 def signed_token(secret: bytes) -> str:

@@ -14,6 +14,7 @@ from typing import Callable
 
 # Until the module's code is optimised, and everything that is kept has been made.
 WARM_UP = 1500
+QUICK_WARM_UP = 500
 IDLE_SECONDS = 3
 
 

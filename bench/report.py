@@ -29,22 +29,23 @@ class Found:
 def summary(found: Found) -> "dict[str, dict]":
     """Per variant: cost per request and ratio to `bare` within the round, each as median, min and max."""
     said = {}
-    for name in found.rounds[0]:
-        said[name] = one = {
-            "cpu_ratio": spread(ratios(found.rounds, name, "cpu_us", 1)),
-            "cpu_us": spread(each[name]["cpu_us"][0] for each in found.rounds),
-            "requests_per_second": spread(each[name]["requests_per_second"] for each in found.rounds),
-        }
+    for name in found.instructions or found.rounds[0]:
+        said[name] = one = {}
+        timed = [each for each in found.rounds if name in each]
+        if timed:
+            one["cpu_ratio"] = spread(ratios(timed, name, "cpu_us", 1))
+            one["cpu_us"] = spread(each[name]["cpu_us"][0] for each in timed)
+            one["requests_per_second"] = spread(each[name]["requests_per_second"] for each in timed)
+        if timed and len(timed[0][name]["cpu_us"]) > 1:
+            one["cpu_ratio_with_server"] = spread(ratios(timed, name, "cpu_us", 2))
         counted = [{name: {"instructions": it} for name, it in found.instructions.items()}]
-        counted = {"perf": found.rounds, "valgrind": counted, None: []}[found.counter]
+        counted = {"perf": timed, "valgrind": counted, None: []}[found.counter]
         if counted:
             one["instructions"] = spread(each[name]["instructions"][0] for each in counted)
             one["instruction_ratio"] = spread(ratios(counted, name, "instructions", 1))
-        one["ratio"] = one.get("instruction_ratio", one["cpu_ratio"])
-        if len(found.rounds[0][name]["cpu_us"]) > 1:
-            one["cpu_ratio_with_server"] = spread(ratios(found.rounds, name, "cpu_us", 2))
-            if counted:
-                one["instruction_ratio_with_server"] = spread(ratios(counted, name, "instructions", 2))
+        if counted and len(counted[0][name]["instructions"]) > 1:
+            one["instruction_ratio_with_server"] = spread(ratios(counted, name, "instructions", 2))
+        one["ratio"] = one.get("instruction_ratio") or one["cpu_ratio"]
     return said
 
 
@@ -74,9 +75,11 @@ def table(found: Found) -> str:
     rows = {}
     for name, one in said.items():
         rows[name] = [shown(one.get(key), digits) for key, digits in columns.values()]
-        if found.latencies:
+        if name in found.latencies:
             mine, bare = found.latencies[name], found.latencies["bare"]
             rows[name] += [f"{(mine[which] - bare[which]) * 1000:.0f}" for which in ("p50", "p99")]
+        else:
+            rows[name] += [""] * (len(titles) - len(rows[name]))
     return markdown("variant", titles, rows)
 
 

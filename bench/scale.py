@@ -1,44 +1,41 @@
-"""Measures what many keys take: the first sync, Envoy's memory, how long a worker stalls meanwhile, and revocations.
-
-The keys are written into the key service's database directly: a million calls of its API would take too long.
-"""
+"""Measures what many keys take: the first sync, Envoy's memory, what a request costs, and how soon changes are applied."""
 
 import argparse
 import contextlib
 import datetime
-import hashlib
 import json
-import secrets
-import socket
-import sqlite3
+import random
 import statistics
-import sys
 import tempfile
-import threading
 import time
-import urllib.error
 from pathlib import Path
 
 import components
-from components import envoy_of, get, running, server, until
+import instructions
+from components import Envoy, KeyService, envoy_of, key_service, server, until
+from many_keys import fill, imported, key_id, text
+from measure import cpu_seconds
+from probes import Connection, Probes
+from report import markdown
 
-# A million keys take their time.
-components.PATIENCE_SECONDS = 600
-TEAMS = 1000
-REVOCATIONS = 50
-NEVER = 1_900_000_000
+# A million keys take their time, above all under valgrind.
+components.PATIENCE_SECONDS = 900
+CHANGES = 1000
+REVOCATIONS = 200
+COUNTED_REQUESTS = 300
 
 
 def main() -> None:
     arguments = parsed()
     rows = []
     for keys in arguments.keys:
-        with tempfile.TemporaryDirectory(prefix="scale-") as folder, contextlib.ExitStack() as stack:
-            service = Service(arguments.keyservice, Path(folder), keys, stack)
-            upstream = stack.enter_context(server([arguments.envoy], {}, Path(folder) / "upstream"))
+        with tempfile.TemporaryDirectory(prefix="scale-") as folder, contextlib.ExitStack() as running:
+            scale = Scale(arguments, running, Path(folder), keys)
+            cost = scale.instructions() if instructions.is_possible() else None
             for workers in arguments.workers:
-                rows.append({"keys": keys, "workers": workers} | measured(arguments, service, upstream.port, workers))
+                rows.append({"keys": keys, "workers": workers, "instructions": cost} | scale.measured(workers))
                 print(json.dumps(rows[-1]), flush=True)
+    print(table(rows))
     if arguments.results:
         write(arguments.results, rows)
 
@@ -53,110 +50,93 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Service:
-    """A key service with many keys."""
+class Scale:
+    """A key service with that many keys, and Envoys that begin without any."""
 
-    def __init__(self, program: str, folder: Path, keys: int, stack: contextlib.ExitStack):
-        self.folder, self.keys, self.revoked = folder, keys, 0
-        self.node_token, self.admin_token = secrets.token_hex(32), secrets.token_hex(32)
-        directory, address = folder / "keyservice", folder / "keyservice" / "address"
-        directory.mkdir()
-        environment = {
-            "TOLLKEEPER_LISTEN": "127.0.0.1:0",
-            "TOLLKEEPER_ADDRESS_FILE": str(address),
-            "TOLLKEEPER_DATABASE": str(directory / "keys.db"),
-            "TOLLKEEPER_ADMIN_TOKEN": self.admin_token,
-            "TOLLKEEPER_NODE_TOKEN": self.node_token,
-            "TOLLKEEPER_SIGNING_SECRET": secrets.token_hex(32),
-        }
-        # Once for the tables, and then for good.
-        with running([program, "serve"], directory, environment) as (process, log):
-            until("the key service starts", process, log, lambda: address.read_text().strip())
-        address.unlink()
-        fill(directory / "keys.db", keys)
-        process, log = stack.enter_context(running([program, "serve"], directory, environment))
-        found = until("the key service starts", process, log, lambda: address.read_text().strip())
-        self.port = int(found.rpartition(":")[2])
+    def __init__(self, arguments: argparse.Namespace, running: contextlib.ExitStack, folder: Path, keys: int):
+        self.program, self.folder, self.keys, self.made = arguments.envoy, folder, keys, keys
+        filled = key_service(arguments.keyservice, folder / "keyservice", lambda file: fill(file, keys))
+        self.service: KeyService = running.enter_context(filled)
+        self.upstream: Envoy = running.enter_context(server([arguments.envoy], {}, folder / "upstream"))
+        anywhere = dict.fromkeys(["upstream", "authorization", "grpc"], str(self.upstream.port))
+        self.places = anywhere | {"tollkeeper": arguments.tollkeeper, "keyservice": str(self.service.port)}
+        self.places["node_token"] = self.service.node_token
 
-    def revoke_next(self) -> str:
-        """Revokes a key that works from anywhere, and gives its text."""
-        self.revoked += 1
-        number = self.revoked * 5 + 1
-        url = f"http://127.0.0.1:{self.port}/v1/keys/{key_id(number)}/revoke"
-        get(url, {"authorization": f"Bearer {self.admin_token}"}, {})
-        return text(number)
+    def envoy(self, program: "list[str]", name: str, workers: int):
+        return envoy_of(program, ["tollkeeper"], self.places, self.folder / name, workers)
 
+    def measured(self, workers: int) -> dict:
+        began, busy = time.monotonic(), cpu_seconds(self.service.pid)
+        with self.envoy([self.program], f"workers-{workers}", workers) as envoy:
+            listens = time.monotonic()
+            # What keeps the prober from its work keeps it from asking the upstream as well, where nothing is synced.
+            with Probes(envoy.port, text(1)) as probes, Probes(self.upstream.port, "") as control:
+                self.wait_for(envoy, self.made - 1)
+                synced = time.monotonic()
+            return {
+                "start_seconds": synced - began,
+                "sync_seconds": synced - listens,
+                "service_cpu_seconds": cpu_seconds(self.service.pid) - busy,
+                "envoy_cpu_seconds": cpu_seconds(envoy.pid),
+                "memory_mb": memory_mb(envoy.pid),
+                "probes": len(probes.taken),
+                "stalls": probes.stalls(),
+                "control_stalls": control.stalls(),
+                "slowest_ms": probes.slowest_ms(),
+                "control_slowest_ms": control.slowest_ms(),
+                "changes_seconds": self.changes(envoy),
+            } | self.revocations(envoy)
 
-def text(number: int) -> str:
-    return f"foreign-key-number-{number:09}-of-the-benchmark"
+    def wait_for(self, envoy: Envoy, number: int) -> None:
+        until(f"key {number} is there", None, None, lambda: status(envoy, number) == 200)
 
+    def changes(self, envoy: Envoy) -> float:
+        """Seconds from the answer of the admin API to a thousand new keys until they work."""
+        new = range(self.made, self.made + CHANGES)
+        self.made += CHANGES
+        self.service.post("/v1/keys/import", {"keys": [imported(number) for number in new]})
+        answered = time.monotonic()
+        with Connection(envoy.port) as connection:
+            # They come in the order in which they were sent; the others are asked for to be sure.
+            for number in reversed(new):
+                while connection.status(text(number)) != 200:
+                    pass
+                if number == new[-1]:
+                    taken = time.monotonic() - answered
+        return taken
 
-def key_id(number: int) -> str:
-    return f"k{number:014}"
+    def revocations(self, envoy: Envoy) -> dict:
+        """Milliseconds from the admin API's answer to the first refusal on a new connection."""
+        taken = []
+        for number in range(self.made - REVOCATIONS, self.made):
+            self.service.post(f"/v1/keys/{key_id(number)}/revoke", {})
+            answered = time.monotonic()
+            while status(envoy, number) != 401:
+                pass
+            taken.append((time.monotonic() - answered) * 1000)
+        return {"revocation_p50_ms": statistics.median(taken), "revocation_p99_ms": statistics.quantiles(taken, n=100)[98]}
 
+    def instructions(self) -> float:
+        """Thousands per request, each with a key at random."""
+        counts, chosen = self.folder / "counts", random.Random(1)
 
-def fill(file: Path, keys: int) -> None:
-    """A team, two scopes, a subject and an expiry for each key; an origin for one in five."""
+        def send() -> None:
+            with Connection(envoy.port) as connection:
+                for _ in range(COUNTED_REQUESTS):
+                    connection.status(text(chosen.randrange(self.keys)))
 
-    def digest(what: str) -> bytes:
-        return hashlib.sha256(what.encode()).digest()
-
-    with contextlib.closing(sqlite3.connect(file)) as database, database:
-        teams = [(f"t{number}", digest(f"t{number}")) for number in range(TEAMS)]
-        put = "INSERT INTO teams (id, digest, name, state, created_at) VALUES (?, ?, 'n', 'active', 1)"
-        database.executemany(put, teams)
-        database.executemany("INSERT INTO published VALUES (1, ?, 1, NULL)", [team[1:] for team in teams])
-        rows = (
-            (key_id(number), digest(text(number)), f"t{number % TEAMS}", f"subject-{number}", origin(number), NEVER)
-            for number in range(keys)
-        )
-        database.executemany(
-            "INSERT INTO keys (id, digest, kind, team, subject, scopes, state, created_at, origin, expires)"
-            " VALUES (?, ?, 'application', ?, ?, 'read write', 'active', 1, ?, ?)",
-            rows,
-        )
-        database.execute("INSERT INTO published SELECT 2, digest, 2, NULL FROM keys")
-        database.execute("UPDATE service SET revision = 2")
-
-
-def origin(number: int) -> "str | None":
-    return f"app{number}.example.com" if number % 5 == 0 else None
-
-
-def measured(arguments: argparse.Namespace, service: Service, upstream: int, workers: int) -> dict:
-    folder = service.folder / f"workers-{workers}"
-    places = {"tollkeeper": arguments.tollkeeper, "node_token": service.node_token, "keyservice": str(service.port)}
-    places |= {"upstream": str(upstream), "authorization": str(upstream), "grpc": str(upstream)}
-    began = time.monotonic()
-    with envoy_of([arguments.envoy], ["tollkeeper"], places, folder, workers) as envoy:
-        url = f"http://127.0.0.1:{envoy.port}/"
-        with Probes(envoy.port) as probes:
-            until("the keys are there", None, None, lambda: status(url, text(service.keys - 1)) == 200)
-            synced = time.monotonic() - began
-        told = [revocation(service, url) for _ in range(REVOCATIONS)]
-        return {
-            "sync_seconds": synced,
-            "memory_mb": memory_mb(envoy.pid),
-            "slowest_probe_ms": max(probes.taken) * 1000,
-            "revocation_p50_ms": statistics.median(told) * 1000,
-            "revocation_max_ms": max(told) * 1000,
-        }
+        with self.envoy(instructions.command(self.program, counts), "counted", 1) as envoy:
+            self.wait_for(envoy, self.keys - 1)
+            for _ in range(instructions.WARM_UP // COUNTED_REQUESTS):
+                send()
+            counter = instructions.Counter(envoy.pid, counts)
+            counter.begin(send)
+            return counter.count(send) / COUNTED_REQUESTS / 1000
 
 
-def status(url: str, key: str) -> int:
-    try:
-        return get(url, {"authorization": key}).status
-    except urllib.error.HTTPError as refused:
-        return refused.code
-
-
-def revocation(service: Service, url: str) -> float:
-    """Seconds from the answer of the admin API to the first refusal on a new connection."""
-    key = service.revoke_next()
-    answered = time.monotonic()
-    while status(url, key) != 401:
-        pass
-    return time.monotonic() - answered
+def status(envoy: Envoy, number: int) -> int:
+    with Connection(envoy.port) as connection:
+        return connection.status(text(number))
 
 
 def memory_mb(pid: int) -> float:
@@ -165,58 +145,50 @@ def memory_mb(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
 
 
-class Probes:
-    """Asks again and again over one connection, so one worker, and notes how long each answer took."""
-
-    def __init__(self, port: int):
-        self.port, self.taken, self.is_over = port, [], threading.Event()
-        self.thread = threading.Thread(target=self.ask)
-
-    def __enter__(self) -> "Probes":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.is_over.set()
-        self.thread.join()
-
-    def ask(self) -> None:
-        request = f"GET / HTTP/1.1\r\nhost: bench\r\nauthorization: {text(1)}\r\n\r\n".encode()
-        with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while not self.is_over.is_set():
-                began, answer = time.perf_counter(), b""
-                connection.sendall(request)
-                # A refusal has a body, and the answer of the upstream too: they come at once.
-                while b"\r\n\r\n" not in answer:
-                    answer += connection.recv(65536) or sys.exit("error: Envoy closed a probe's connection")
-                self.taken.append(time.perf_counter() - began)
-                time.sleep(0.0005)
-
-
 COLUMNS = {
-    "keys": "keys",
-    "workers": "workers",
-    "sync_seconds": "from Envoy's start to the last key, s",
+    "start_seconds": "from Envoy's start to the last key, s",
+    "sync_seconds": "from its listening, s",
+    "service_cpu_seconds": "CPU time of the key service, s",
+    "envoy_cpu_seconds": "of Envoy, s",
     "memory_mb": "memory of Envoy, MB",
-    "slowest_probe_ms": "slowest probe meanwhile, ms",
+    "probes": "probes meanwhile",
+    "stalls": "of them over 5 ms",
+    "control_stalls": "control: over 5 ms",
+    "slowest_ms": "slowest probe, ms",
+    "control_slowest_ms": "control: slowest, ms",
+    "instructions": "instructions per request, thousands",
+    "changes_seconds": "1,000 changes, s",
     "revocation_p50_ms": "revocation p50, ms",
-    "revocation_max_ms": "and the slowest, ms",
+    "revocation_p99_ms": "p99, ms",
 }
+TARGETS = {
+    "sync_seconds": "10",
+    "memory_mb": "200",
+    "stalls": "0",
+    "instructions": "1.10 times that at 1,000 keys",
+    "changes_seconds": "1",
+    "revocation_p99_ms": "250",
+}
+
+
+def table(rows: "list[dict]") -> str:
+    """A column for each row, because there is more to say of each than a page is wide."""
+    titles = ["target, at most", *(f"{row['keys']:,} keys, {row['workers']} workers" for row in rows)]
+    lines = {title: [TARGETS.get(name, ""), *(shown(row[name]) for row in rows)] for name, title in COLUMNS.items()}
+    return markdown("", titles, lines)
+
+
+def shown(value: "float | None") -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value > 50 or isinstance(value, int) else f"{value:.3g}"
 
 
 def write(folder: Path, rows: "list[dict]") -> None:
     (folder / "scale.json").write_text(json.dumps(rows, indent=1) + "\n")
-    cells = [[shown(row[column]) for column in COLUMNS] for row in rows]
-    lines = [" | ".join(COLUMNS.values()), "---|" * len(COLUMNS), *(" | ".join(row) for row in cells)]
-    table = "\n".join(f"|{line}" if line.startswith("---") else f"| {line} |" for line in lines)
     template = Path(__file__).with_name("SCALE.template.md").read_text()
-    about = {"date": datetime.date.today().isoformat(), "revocations": REVOCATIONS, "table": table}
+    about = {"date": datetime.date.today().isoformat(), "revocations": REVOCATIONS, "table": table(rows)}
     (folder / "SCALE.md").write_text(template.format(**about))
-
-
-def shown(value: float) -> str:
-    return f"{value:,.0f}" if value > 50 else f"{value:.3g}"
 
 
 if __name__ == "__main__":
