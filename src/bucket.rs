@@ -85,13 +85,11 @@ impl Bucket {
     /// The bucket as bytes, little endian: level `u64`, refilled `u64`, limit `u32`, window `u32`.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LENGTH] {
+        let quota = u64::from(self.quota.window().get()) << 32 | u64::from(self.quota.limit().get());
         let mut out = [0; Self::LENGTH];
-        let limit = self.quota.limit().get().to_le_bytes();
-        let window = self.quota.window().get().to_le_bytes();
-        let bytes =
-            self.level.to_le_bytes().into_iter().chain(self.refilled.0.to_le_bytes()).chain(limit).chain(window);
-        for (place, byte) in out.iter_mut().zip(bytes) {
-            *place = byte;
+        let (numbers, _) = out.as_chunks_mut::<8>();
+        for (place, number) in numbers.iter_mut().zip([self.level, self.refilled.0, quota]) {
+            *place = number.to_le_bytes();
         }
         out
     }

@@ -25,8 +25,23 @@ pub struct Presented<'a> {
 pub enum Credential<'a> {
     /// A key: what is left of it.
     Key(Digest),
-    /// A token, about which nothing is known yet.
-    Token(&'a [u8]),
+    /// A token, which is still to be verified.
+    Token(Token<'a>),
+}
+
+/// A token as it was presented.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Token<'a> {
+    /// All of it.
+    pub text: &'a [u8],
+    /// Its SHA-256, if that is known already.
+    pub digest: Option<Digest>,
+}
+
+impl<'a> From<&'a [u8]> for Token<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        Self { text, digest: None }
+    }
 }
 
 impl fmt::Debug for Credential<'_> {
@@ -94,7 +109,7 @@ fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented<'_>, Den
         return Err(Denial::MalformedCredential);
     }
     if style == Style::Bearer && is_jwt(credential) {
-        return Ok(Presented { style, credential: Credential::Token(credential) });
+        return Ok(Presented { style, credential: Credential::Token(credential.into()) });
     }
     key(style, credential)
 }
@@ -205,7 +220,8 @@ mod tests {
         for header in ["eyJhbGciOiJIUzI1NiJ9", "eyAidHlwIjoiSldUIiwgImFsZyI6Im5vbmUiIH0"] {
             for rest in [".e30.c2ln", ".e30.", ".a.b.c.d"] {
                 let (value, token) = (format!("Bearer {header}{rest}"), format!("{header}{rest}"));
-                let expected = Presented { style: Style::Bearer, credential: Credential::Token(token.as_bytes()) };
+                let expected =
+                    Presented { style: Style::Bearer, credential: Credential::Token(token.as_bytes().into()) };
                 assert_eq!(authorization(value.as_bytes()), Ok(expected), "{value}");
             }
         }

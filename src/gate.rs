@@ -7,6 +7,7 @@ use tollkeeper_contract::{EnterpriseRecord, HostName, HostRecord, KeyRecord, Ten
 use crate::{
     config::{Access, Config, Forwarding, Protection, Shadow},
     credential::{self, Credential, Presented},
+    familiar::{Familiar, Fingerprint},
     lease::{Patience, Signal, Taking},
     path::Path,
     policy::{self, Terms},
@@ -31,6 +32,8 @@ pub struct Gate<'a, Shared> {
     pub table: KeyTable<'a, Shared>,
     /// What was read of them lately.
     pub recent: &'a RefCell<Recent>,
+    /// What was presented lately.
+    pub familiar: &'a Familiar,
     /// Whether the table may be used.
     pub usable: Result<(), Fault>,
     /// The date.
@@ -103,9 +106,9 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         patience: Patience,
     ) -> Result<Grant, Stop> {
         self.usable?;
-        let presented = credential::find(request, protection.styles)?;
+        let (presented, stranger) = self.look(request, protection)?;
         let records = Records::now(&self.table, self.recent)?;
-        let (mut principal, live) = self.identify(&presented, &records)?;
+        let (mut principal, live) = self.identify(&presented, stranger, &records)?;
         let scopes = protection.scopes.for_method(request.method);
         let demand = policy::Demand { team, delegate: request.delegate, origin: request.origin, scopes };
         let decided = live.and_then(|()| Ok(policy::check(&principal, demand)?)).map_err(Stop::from);
@@ -127,15 +130,35 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         }
     }
 
+    /// The credential of a request; with its fingerprint, if it is to be remembered once it is found good.
+    fn look<'r>(
+        &self,
+        request: &Request<'r>,
+        protection: &Protection,
+    ) -> Result<(Presented<'r>, Option<Fingerprint>), Denial> {
+        let fingerprint = self.familiar.fingerprint(request, protection.styles);
+        match fingerprint.and_then(|fingerprint| self.familiar.recognise(fingerprint, request)) {
+            Some(presented) => Ok((presented, None)),
+            None => Ok((credential::find(request, protection.styles)?, fingerprint)),
+        }
+    }
+
     /// Who the credential proves to be, and whether it works at this moment.
     fn identify(
         &self,
         presented: &Presented<'_>,
+        stranger: Option<Fingerprint>,
         records: &Records<'_, Shared>,
     ) -> Result<(Principal, Result<(), Refusal>), Refusal> {
+        let remember = |digest| {
+            if let Some(fingerprint) = stranger {
+                self.familiar.keep(fingerprint, presented, digest);
+            }
+        };
         match presented.credential {
             Credential::Key(digest) => {
                 let record = records.find_key(&digest)?.ok_or(Denial::UnknownKey)?;
+                remember(digest);
                 let key = KeyRecord::decode(&record)?;
                 let mut principal = Principal::of_key(presented.style, &key);
                 let live = policy::is_live(&key, self.now.unix).map_err(Refusal::from);
@@ -144,6 +167,7 @@ impl<Shared: SharedData> Gate<'_, Shared> {
             }
             Credential::Token(token) => {
                 let verified = self.tokens.verify(token, records, self.now.unix)?;
+                remember(verified.digest);
                 let mut principal = Principal::of_session(presented.style, &verified.claims);
                 let live = goes_on(&verified.claims.session, records).and_then(|()| bind(&mut principal, records));
                 Ok((principal, live))

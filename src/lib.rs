@@ -10,6 +10,7 @@
 //! | [`request`] | the few facts of a request, read once, as bytes |
 //! | [`path`] | whether a path has one meaning only |
 //! | [`credential`] | request to key digest, or a denial |
+//! | [`familiar`] | the same for less, where it was found good before |
 //! | [`table`] | keys and teams in shared data |
 //! | [`token`] | bearer token to claims, or a denial |
 //! | [`principal`] | who a credential proved to be |
@@ -28,6 +29,7 @@
 pub mod bucket;
 pub mod config;
 pub mod credential;
+pub mod familiar;
 pub mod gate;
 pub mod lease;
 pub mod limiter;

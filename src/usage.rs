@@ -9,7 +9,8 @@ use crate::time::Now;
 /// Usage that has not been handed on.
 #[derive(Debug, Default)]
 pub struct Tally {
-    usage: BTreeMap<(String, String), Usage>,
+    /// By key and team.
+    usage: BTreeMap<String, Usage>,
 }
 
 /// What a request did to the team's bucket.
@@ -28,13 +29,18 @@ impl Tally {
             Use::Granted => (1, 0),
             Use::Limited => (0, 1),
         };
-        let usage = Usage { key: key.to_owned(), team: team.to_owned(), granted, limited, last_used: now.unix };
-        self.add(usage);
+        if let Some(known) = self.usage.get_mut(&place(key, team)) {
+            known.granted = known.granted.saturating_add(granted);
+            known.limited = known.limited.saturating_add(limited);
+            known.last_used = known.last_used.max(now.unix);
+            return;
+        }
+        self.add(Usage { key: key.to_owned(), team: team.to_owned(), granted, limited, last_used: now.unix });
     }
 
     /// Adds what somebody else counted.
     pub fn add(&mut self, usage: Usage) {
-        match self.usage.entry((usage.key.clone(), usage.team.clone())) {
+        match self.usage.entry(place(&usage.key, &usage.team)) {
             Entry::Occupied(mut known) => known.get_mut().add(&usage),
             Entry::Vacant(free) => {
                 free.insert(usage);
@@ -57,6 +63,11 @@ impl Tally {
     pub fn is_empty(&self) -> bool {
         self.usage.is_empty()
     }
+}
+
+/// Neither a key's id nor a team's has a zero byte.
+fn place(key: &str, team: &str) -> String {
+    [key, "\0", team].concat()
 }
 
 #[cfg(test)]

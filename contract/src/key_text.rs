@@ -28,7 +28,7 @@ impl KeyText {
     #[must_use]
     pub fn compose(kind: Kind, id: &KeyId, secret: [u8; SECRET_ENTROPY]) -> Self {
         let body = format!("{PREFIX}{}_{id}_{}", kind.in_key_text(), base32(&secret));
-        let checksum = crc32fast::hash(body.as_bytes());
+        let checksum = crc32(body.as_bytes());
         Self(format!("{body}_{checksum:08x}"))
     }
 
@@ -76,7 +76,36 @@ fn is_own_form(rest: &[u8]) -> bool {
 
 fn has_checksum(bytes: &[u8]) -> bool {
     let Some((body, [b'_', checksum @ ..])) = bytes.split_last_chunk::<9>() else { return false };
-    format!("{:08x}", crc32fast::hash(body)).as_bytes() == checksum
+    let crc = crc32(body);
+    let digits = [28, 24, 20, 16, 12, 8, 4, 0].map(|shift| char::from_digit((crc >> shift) & 0xf, 16));
+    digits.into_iter().eq(checksum.iter().map(|byte| Some(char::from(*byte))))
+}
+
+/// CRC-32 as in IEEE 802.3 and zip: half a byte at a time, because a table for more would be a fiftieth of the filter.
+fn crc32(bytes: &[u8]) -> u32 {
+    const REMAINDERS: [u32; 16] = remainders();
+    let step = |crc: u32, half: u8| {
+        let index = usize::from((crc as u8 ^ half) & 0xf);
+        (crc >> 4) ^ REMAINDERS.get(index).copied().unwrap_or_default()
+    };
+    !bytes.iter().fold(u32::MAX, |crc, byte| step(step(crc, *byte), *byte >> 4))
+}
+
+/// What each half of a byte leaves.
+const fn remainders() -> [u32; 16] {
+    let mut table = [0; 16];
+    let mut half = 0_u32;
+    let mut left: &mut [u32] = &mut table;
+    while let Some((entry, others)) = left.split_first_mut() {
+        *entry = divide(divide(divide(divide(half))));
+        half = half.wrapping_add(1);
+        left = others;
+    }
+    table
+}
+
+const fn divide(bits: u32) -> u32 {
+    if bits & 1 == 1 { (bits >> 1) ^ 0xedb8_8320 } else { bits >> 1 }
 }
 
 /// RFC 4648 base32 in lower case, without padding: no character that a path, a shell or a double click breaks at.
@@ -93,7 +122,7 @@ fn base32(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyText, base32, compose_id, could_be_key};
+    use super::{KeyText, base32, compose_id, could_be_key, crc32};
     use crate::Kind;
     use proptest::prelude::*;
 
@@ -106,6 +135,13 @@ mod tests {
         // RFC 4648 section 10.
         assert_eq!(base32(b"foobar"), "mzxw6ytboi");
         assert_eq!(base32(b"foob"), "mzxw6yq");
+    }
+
+    #[test]
+    fn the_checksum_is_the_common_crc_32() {
+        // The check value of CRC-32/ISO-HDLC in the catalogue of parametrised CRC algorithms.
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32(b""), 0);
     }
 
     #[test]

@@ -62,36 +62,36 @@ impl Names {
     /// What is known of the whole table.
     #[must_use]
     pub fn meta(&self) -> String {
-        format!("{}meta", self.prefix)
+        [self.prefix.as_str(), "meta"].concat()
     }
 
     /// Which writing of records was the last.
     #[must_use]
     pub fn stamp(&self) -> String {
-        format!("{}stamp", self.prefix)
+        [self.prefix.as_str(), "stamp"].concat()
     }
 
     /// What is known of the fleet.
     #[must_use]
     pub fn fleet(&self) -> String {
-        format!("{}fleet", self.prefix)
+        [self.prefix.as_str(), "fleet"].concat()
     }
 
     /// The steward's lease.
     #[must_use]
     pub fn steward(&self) -> String {
-        format!("{}steward", self.prefix)
+        [self.prefix.as_str(), "steward"].concat()
     }
 
     /// This process's name.
     #[must_use]
     pub fn process(&self) -> String {
-        format!("{}process", self.prefix)
+        [self.prefix.as_str(), "process"].concat()
     }
 
     /// The queue from workers to the steward.
     #[must_use]
     pub fn ledger(&self) -> String {
-        format!("{}ledger", self.prefix)
+        [self.prefix.as_str(), "ledger"].concat()
     }
 }

@@ -10,6 +10,8 @@ const GENERATION: usize = 2048;
 /// A token that was genuine when it was looked at, and what that rests on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
+    /// The SHA-256 of the whole token.
+    pub digest: Digest,
     /// What it says.
     pub claims: Claims,
     /// Where the key that verified it lies in the table.
@@ -65,7 +67,12 @@ mod tests {
     }
 
     fn verified() -> Rc<Verified> {
-        Rc::new(Verified { claims: claims(), kid: Digest::of(b"kid"), key: Rc::default() })
+        Rc::new(Verified {
+            digest: Digest::of(b"token"),
+            claims: claims(),
+            kid: Digest::of(b"kid"),
+            key: Rc::default(),
+        })
     }
 
     #[test]

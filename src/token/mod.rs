@@ -23,6 +23,7 @@ use tollkeeper_contract::{
 
 use crate::{
     config::Tokens,
+    credential::Token,
     refusal::{Denial, Fault, Refusal},
     shared::SharedData,
     table::KeyTable,
@@ -68,16 +69,16 @@ impl Verifier<'_> {
     ///
     /// # Errors
     /// A denial that says what is wrong with it, or a fault if the table cannot be read.
-    pub fn verify(&self, token: &[u8], table: &impl TokenKeys, now: u64) -> Result<Rc<Verified>, Refusal> {
-        if token.len() > MAX_LENGTH {
+    pub fn verify(&self, token: Token<'_>, table: &impl TokenKeys, now: u64) -> Result<Rc<Verified>, Refusal> {
+        if token.text.len() > MAX_LENGTH {
             return Err(Denial::MalformedToken.into());
         }
-        let digest = Digest::of(token);
+        let digest = token.digest.unwrap_or_else(|| Digest::of(token.text));
         if let Some(verified) = self.recall(&digest, table)? {
             self.check_times(&verified.claims, now)?;
             return Ok(verified);
         }
-        let verified = Rc::new(self.read(token, table)?);
+        let verified = Rc::new(self.read(token.text, digest, table)?);
         self.check_times(&verified.claims, now)?;
         if let Ok(mut cache) = self.cache.try_borrow_mut() {
             cache.keep(digest, Rc::clone(&verified));
@@ -94,7 +95,7 @@ impl Verifier<'_> {
     }
 
     /// Everything about a token that does not change with time.
-    fn read(&self, token: &[u8], table: &impl TokenKeys) -> Result<Verified, Refusal> {
+    fn read(&self, token: &[u8], digest: Digest, table: &impl TokenKeys) -> Result<Verified, Refusal> {
         let parts = Parts::split(token).map_err(|_| Denial::MalformedToken)?;
         let claims = Claims::parse(&parts.claims).map_err(|_| Denial::MalformedToken)?;
         let text = std::str::from_utf8(token).map_err(|_| Denial::MalformedToken)?;
@@ -107,7 +108,7 @@ impl Verifier<'_> {
             && claims.issuer == self.settings.issuer.as_str()
             && claims.audience == self.settings.audience.as_str()
             && signature::is_genuine(signed, material, self.secret, self.host)?;
-        if good { Ok(Verified { claims, kid, key }) } else { Err(Denial::UnknownToken.into()) }
+        if good { Ok(Verified { digest, claims, kid, key }) } else { Err(Denial::UnknownToken.into()) }
     }
 
     /// RFC 7519 sections 4.1.4 to 4.1.6, with a leeway for clocks that differ.

@@ -125,13 +125,13 @@ fn challenges(styles: Styles, refusal: Refusal, realm: &Realm) -> impl Iterator<
     let realm = realm.as_str();
     let challenge = move |style| match style {
         // A scheme of its own for keys without one: a client can tell that it should send no scheme word.
-        Style::Raw => format!("ApiKey realm=\"{realm}\", header=\"authorization\""),
-        Style::XApiKey => format!("ApiKey realm=\"{realm}\", header=\"x-api-key\""),
-        Style::Token => format!("Token realm=\"{realm}\""),
-        Style::Bearer if is_without_bearer(refusal) => format!("Bearer realm=\"{realm}\""),
+        Style::Raw => ["ApiKey realm=\"", realm, "\", header=\"authorization\""].concat(),
+        Style::XApiKey => ["ApiKey realm=\"", realm, "\", header=\"x-api-key\""].concat(),
+        Style::Token => ["Token realm=\"", realm, "\""].concat(),
+        Style::Bearer if is_without_bearer(refusal) => ["Bearer realm=\"", realm, "\""].concat(),
         Style::Bearer => {
             let sentence = refusal.sentence();
-            format!("Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{sentence}\"")
+            ["Bearer realm=\"", realm, "\", error=\"invalid_token\", error_description=\"", sentence, "\""].concat()
         }
     };
     styles.iter().map(move |style| ("www-authenticate", challenge(style)))
@@ -145,5 +145,5 @@ fn is_without_bearer(refusal: Refusal) -> bool {
 /// What a bearer whose rights do not suffice is told (RFC 6750 section 3.1).
 fn insufficient_scope(realm: &Realm) -> String {
     let (realm, sentence) = (realm.as_str(), Denial::MissingScope.sentence());
-    format!("Bearer realm=\"{realm}\", error=\"insufficient_scope\", error_description=\"{sentence}\"")
+    ["Bearer realm=\"", realm, "\", error=\"insufficient_scope\", error_description=\"", sentence, "\""].concat()
 }

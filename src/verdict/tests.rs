@@ -1,6 +1,9 @@
 //! What everybody gets to see.
 
-use super::{Allowance, Grant, Refused, Shadowed, Verdict, reply, reply::statuses, request_headers, response_headers};
+use super::{
+    Allowance, Grant, Refused, Shadowed, Verdict, is_overruled, reply, reply::statuses, request_headers,
+    response_headers,
+};
 use crate::{
     config::{Config, Styles},
     lease::Basis,
@@ -39,6 +42,19 @@ fn granted() -> Verdict {
         basis: Basis::Quota,
     };
     Verdict::Granted(Grant { principal: principal(), allowance, withheld: vec![] })
+}
+
+#[test]
+fn what_the_filter_says_to_the_client_an_upstream_cannot_say_as_well() {
+    let refused = Refused { principal: Some(Box::new(principal())), ..Denial::QuotaExhausted.into() };
+    for style in ["draft", "legacy"] {
+        let config = config(&format!(r#","rate_limit_headers":"{style}""#));
+        for verdict in [granted(), Verdict::Public, Verdict::Refused(refused.clone())] {
+            let ours = response_headers(&verdict, &config, Some(7));
+            assert!(!ours.is_empty());
+            assert!(ours.iter().all(|(name, _)| is_overruled(name.as_bytes(), &ours)), "{ours:?}");
+        }
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tollkeeper_contract::{Factor, page::NodeToken};
 
 use crate::{
     config::Config,
+    familiar::Familiar,
     lease::Fleet,
     principal::Account,
     purse::Scope,
@@ -52,6 +53,8 @@ pub(super) struct Door {
     verified: RefCell<token::Cache>,
     /// What was read of the table lately.
     pub(super) recent: RefCell<Recent>,
+    /// What was presented lately.
+    pub(super) familiar: Familiar,
     /// Tells this configuration from others.
     fingerprint: u64,
     /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
@@ -77,6 +80,7 @@ impl Door {
             token,
             verified: RefCell::default(),
             recent: RefCell::default(),
+            familiar: Familiar::new(host::random_bytes()),
             meta: Cell::new(None),
             factor: Cell::new(Factor::ONE),
             steward: RefCell::new(None),

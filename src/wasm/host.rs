@@ -5,7 +5,7 @@
 //! local reply), or are not there (the monotonic clock).
 #![allow(unsafe_code, reason = "calls of the proxy-wasm ABI and WASI have no safe form")]
 
-use std::{collections::hash_map::RandomState, hash::BuildHasher};
+use std::{cell::Cell, collections::hash_map::RandomState, hash::BuildHasher};
 
 use proxy_wasm::{
     hostcalls,
@@ -48,22 +48,45 @@ unsafe extern "C" {
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
 unsafe extern "C" {
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u16;
+    fn random_get(bytes: *mut u8, length: usize) -> u16;
 }
 
 /// WASI's number of the clock that never goes back.
 const MONOTONIC: u32 = 1;
 
-/// Reads both clocks.
+thread_local! {
+    /// The date less the monotonic clock, in nanoseconds, when both were last read. A VM is one thread.
+    static DATE: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// The time, by the monotonic clock alone since [`read_date`]: each clock is a call to the host.
 pub(super) fn now() -> Result<Now, HostFailure> {
-    let (mut date, mut monotonic) = (0, 0);
-    // SAFETY: both calls write one `u64` to the place that they are given.
-    let (date_status, monotonic_status) = unsafe {
-        (proxy_get_current_time_nanoseconds(&raw mut date), clock_time_get(MONOTONIC, 1, &raw mut monotonic))
-    };
-    if date_status != 0 || monotonic_status != 0 {
+    if DATE.get().is_none() {
+        read_date()?;
+    }
+    let monotonic = monotonic()?;
+    let date = DATE.get().unwrap_or_default().wrapping_add(monotonic);
+    Ok(Now { unix: date / 1_000_000_000, monotonic: Monotonic(monotonic / 1_000_000) })
+}
+
+/// Reads the date. With every tick, so that a date that was corrected is soon known.
+pub(super) fn read_date() -> Result<(), HostFailure> {
+    let mut date = 0;
+    // SAFETY: the call writes one `u64` to the place that it is given.
+    if unsafe { proxy_get_current_time_nanoseconds(&raw mut date) } != 0 {
         return Err(HostFailure);
     }
-    Ok(Now { unix: date / 1_000_000_000, monotonic: Monotonic(monotonic / 1_000_000) })
+    DATE.set(Some(date.wrapping_sub(monotonic()?)));
+    Ok(())
+}
+
+fn monotonic() -> Result<u64, HostFailure> {
+    let mut time = 0;
+    // SAFETY: the call writes one `u64` to the place that it is given.
+    if unsafe { clock_time_get(MONOTONIC, 1, &raw mut time) } != 0 {
+        return Err(HostFailure);
+    }
+    Ok(time)
 }
 
 /// All headers of the message; the SDK's call would panic where there are none.
@@ -101,7 +124,7 @@ pub(super) fn call_foreign(name: &str, arguments: &[u8]) -> Option<Vec<u8>> {
 /// Answers the request instead of the upstream.
 pub(super) fn reply(reply: &Reply, wire: crate::request::Wire) -> Result<(), HostFailure> {
     // Access logs show it as %RESPONSE_CODE_DETAILS%.
-    let details = format!("tollkeeper:{}", reply.reason);
+    let details = ["tollkeeper:", reply.reason].concat();
     let headers: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     let headers = serialise(&headers)?;
     // A negative status leaves it to Envoy, which sends none over plain HTTP.
@@ -128,7 +151,10 @@ pub(super) fn reply(reply: &Reply, wire: crate::request::Wire) -> Result<(), Hos
 /// The form that [`HeaderMap`] reads.
 fn serialise(headers: &[(&str, &[u8])]) -> Result<Vec<u8>, HostFailure> {
     let number = |length: usize| u32::try_from(length).map(u32::to_le_bytes).map_err(|_| HostFailure);
-    let mut out = number(headers.len())?.to_vec();
+    // Two numbers and two zero bytes for each, and its texts.
+    let size = |(name, value): &(&str, &[u8])| name.len().saturating_add(value.len()).saturating_add(10);
+    let mut out = Vec::with_capacity(headers.iter().map(size).fold(4, usize::saturating_add));
+    out.extend_from_slice(&number(headers.len())?);
     for (name, value) in headers {
         out.extend_from_slice(&number(name.len())?);
         out.extend_from_slice(&number(value.len())?);
@@ -145,6 +171,14 @@ fn serialise(headers: &[(&str, &[u8])]) -> Result<Vec<u8>, HostFailure> {
 /// A random number other than 0; the standard library seeds its hash maps from the host's randomness.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0_u8).max(1)
+}
+
+/// Random bytes for a secret.
+pub(super) fn random_bytes() -> Option<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the host writes so many bytes to the place that it is given.
+    let status = unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) };
+    (status == 0).then_some(bytes)
 }
 
 /// Envoy's shared data.

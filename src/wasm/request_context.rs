@@ -56,7 +56,7 @@ impl HttpContext for RequestContext {
         }
         let door = &self.0.door;
         let judged = self.0.verdict();
-        let ours = judged.map(|verdict| verdict::response_headers(verdict, &door.config, door.revision()));
+        let ours = judged.map(|verdict| verdict::response_headers(verdict, &door.config, self.0.revision()));
         let ours = ours.unwrap_or_default();
         purge(MapType::HttpResponseHeaders, |name| verdict::is_overruled(name, &ours));
         let _ = stream::add(MapType::HttpResponseHeaders, ours);

@@ -83,6 +83,8 @@ impl HostRootContext for RootContext {
 
     fn on_tick(&mut self) {
         let Some(door) = self.door.clone() else { return };
+        // Without it, the one that was read before still holds.
+        let _ = host::read_date();
         door.look_after_waiting();
         // From here on this context speaks again.
         let _ = hostcalls::set_effective_context(self.id);

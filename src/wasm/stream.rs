@@ -32,6 +32,8 @@ pub(super) struct Stream {
     pub(super) door: Rc<Door>,
     /// Empty until the request was decided: a filter before this one may answer instead.
     verdict: OnceCell<Verdict>,
+    /// The revision of the table that decided.
+    revision: Cell<Option<u64>>,
     /// Whether the host took an answer of ours, which says all that is to be said.
     is_answered: Cell<bool>,
 }
@@ -46,12 +48,17 @@ enum Step {
 
 impl Stream {
     pub(super) fn new(id: u32, door: Rc<Door>) -> Self {
-        Self { id, door, verdict: OnceCell::new(), is_answered: Cell::new(false) }
+        Self { id, door, verdict: OnceCell::new(), revision: Cell::new(None), is_answered: Cell::new(false) }
     }
 
     /// What was decided, if it was.
     pub(super) fn verdict(&self) -> Option<&Verdict> {
         self.verdict.get()
+    }
+
+    /// The revision of the table that decided, which the client and the upstream are told alike.
+    pub(super) fn revision(&self) -> Option<u64> {
+        self.revision.get()
     }
 
     /// Whether the answer to this request is ours.
@@ -115,10 +122,11 @@ impl Stream {
         let door = &*self.door;
         // First: it may have to look at the table again, and what limits follow from is read with it.
         let usable = door.table_at(now.monotonic);
+        self.revision.set(door.revision());
         let (config, table) = (&door.config, door.table(&HostSharedData, now.monotonic));
         let (wanted, scope) = (&door.wanted, door.scope());
-        let (recent, tokens) = (&door.recent, door.tokens());
-        let gate = Gate { config, table, recent, usable, now, tokens, scope, wanted };
+        let (recent, familiar, tokens) = (&door.recent, &door.familiar, door.tokens());
+        let gate = Gate { config, table, recent, familiar, usable, now, tokens, scope, wanted };
         let judgement = gate.judge(request, patience);
         door.ask_for_wanted(now.monotonic);
         if let Judgement::Decided(verdict) = &judgement {
@@ -152,13 +160,13 @@ impl Stream {
         for name in verdict.withheld().iter().filter(|name| request.carries(name)) {
             hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| ())?;
         }
-        add(MapType::HttpRequestHeaders, verdict::request_headers(verdict, &self.door.config, self.door.revision()))
+        add(MapType::HttpRequestHeaders, verdict::request_headers(verdict, &self.door.config, self.revision()))
     }
 
     fn refuse(&self, refused: Refused, wire: Wire) -> (Verdict, Action) {
         let mut reply = verdict::reply(&refused, &self.door.config.realm, wire);
         let verdict = Verdict::Refused(refused);
-        reply.headers.extend(verdict::response_headers(&verdict, &self.door.config, self.door.revision()));
+        reply.headers.extend(verdict::response_headers(&verdict, &self.door.config, self.revision()));
         // Before the host takes it: its headers come by here meanwhile.
         self.is_answered.set(true);
         // Without a reply the request stays paused until it times out: late, but never let through.

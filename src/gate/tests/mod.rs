@@ -7,7 +7,8 @@ use std::cell::RefCell;
 
 use super::{Gate, Judgement};
 use crate::{
-    config::Config,
+    config::{Config, Style, Styles},
+    familiar::Familiar,
     lease::Patience,
     purse::Scope,
     refusal::{Denial, Fault},
@@ -49,6 +50,7 @@ struct Door {
     secret: NodeToken,
     verified: RefCell<Cache>,
     recent: RefCell<Recent>,
+    familiar: Familiar,
 }
 
 impl Door {
@@ -57,7 +59,8 @@ impl Door {
         let names = Names::new(config.instance.as_str());
         let secret = NodeToken::parse("0123456789abcdef").unwrap();
         let (shared, verified, recent) = (Memory::default(), RefCell::default(), RefCell::default());
-        let door = Self { config, names, shared, usable: Ok(()), secret, verified, recent };
+        let familiar = Familiar::new(Some([7; 16]));
+        let door = Self { config, names, shared, usable: Ok(()), secret, verified, recent, familiar };
         let mut team = Vec::new();
         TeamRecord { id: "acme", state: TenantState::Active, quota: None, enterprise: None, hosts: Hosts::Shared }
             .encode(&mut team);
@@ -94,10 +97,10 @@ impl Door {
 
     fn judge(&self, request: &Request<'_>) -> Verdict {
         let now = Now { unix: 1000, monotonic: Monotonic(1000) };
-        let Self { config, usable, secret, verified, recent, .. } = self;
+        let Self { config, usable, secret, verified, recent, familiar, .. } = self;
         let tokens = Verifier { settings: &config.tokens, secret, host: &NoSignatures, cache: verified };
         let (scope, wanted) = (Scope::Process, &Wanted::default());
-        let gate = Gate { config, table: self.table(), recent, usable: *usable, now, tokens, scope, wanted };
+        let gate = Gate { config, table: self.table(), recent, familiar, usable: *usable, now, tokens, scope, wanted };
         match gate.judge(request, Patience::Left) {
             Judgement::Decided(verdict) => verdict,
             Judgement::Waits(account) => panic!("waits for {account:?}"),
@@ -108,6 +111,31 @@ impl Door {
         let Self { config, names, shared, .. } = self;
         KeyTable { shared, names, limits: config.quotas.limit.into(), now: Monotonic(1000) }
     }
+}
+
+#[test]
+fn a_key_that_was_presented_before_is_refused_as_soon_as_it_is_gone() {
+    let door = Door::new();
+    for _ in 0..2 {
+        assert!(matches!(door.get("/api/acme/x", "good"), Verdict::Granted(_)));
+    }
+    door.publish(Table::Keys, "good", None);
+    let Verdict::Refused(refused) = door.get("/api/acme/x", "good") else { panic!() };
+    assert_eq!(refused.refusal, Denial::UnknownKey.into());
+}
+
+#[test]
+fn only_keys_that_are_there_are_known_again() {
+    let door = Door::new();
+    let is_familiar = |key: &str| {
+        let authorization = format!("Bearer {key}");
+        let authorization = Field::Once(authorization.as_bytes());
+        let request = Request { method: b"GET", target: b"/session", authorization, ..Request::default() };
+        door.judge(&request);
+        let fingerprint = door.familiar.fingerprint(&request, Styles::only(Style::Bearer)).unwrap();
+        door.familiar.recognise(fingerprint, &request).is_some()
+    };
+    assert!(is_familiar("good") && !is_familiar("strange"));
 }
 
 #[test]

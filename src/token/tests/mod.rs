@@ -118,7 +118,7 @@ impl Scene {
 
     fn verify_with(&self, token: &str, now: u64, host: &dyn Signatures) -> Result<Rc<Verified>, Refusal> {
         let Self { config, secret, cache, .. } = self;
-        Verifier { settings: &config.tokens, secret, host, cache }.verify(token.as_bytes(), &self.table(), now)
+        Verifier { settings: &config.tokens, secret, host, cache }.verify(token.as_bytes().into(), &self.table(), now)
     }
 
     #[track_caller]
