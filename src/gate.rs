@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use tollkeeper_contract::{EnterpriseRecord, HostName, HostRecord, KeyRecord, TenantState, UserRecord, page::Table};
+use tollkeeper_contract::{EnterpriseRecord, HostRecord, KeyRecord, TenantState, UserRecord, page::Table};
 
 use crate::{
     config::{Access, Config, Forwarding, Protection, Shadow},
@@ -236,9 +236,7 @@ fn host_owner(request: &Request<'_>, records: &Records<'_, impl SharedData>) -> 
     if request.authority.is_empty() {
         return Ok(None);
     }
-    // What cannot be read here may be read as somebody's host by Envoy's routes or by the upstream.
-    let host = HostName::of_authority(request.authority).ok_or(Denial::HostMismatch)?;
-    let record = records.find_named(Table::Hosts, host.as_str())?;
+    let record = records.find_host(request.authority)?;
     Ok(record.map(|record| HostRecord::decode(&record).map(|host| host.team.to_owned())).transpose()?)
 }
 

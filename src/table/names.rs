@@ -30,20 +30,16 @@ impl Names {
     #[must_use]
     pub fn shard(&self, table: Table, index: u16) -> String {
         let letter = match table {
-            Table::Teams => 't',
-            Table::Keys => 'k',
-            Table::Users => 'u',
-            Table::RevokedSessions => 's',
-            Table::Hosts => 'h',
-            Table::Enterprises => 'e',
-            Table::TokenKeys => 'g',
-            Table::Limits => 'l',
+            Table::Teams => "t",
+            Table::Keys => "k",
+            Table::Users => "u",
+            Table::RevokedSessions => "s",
+            Table::Hosts => "h",
+            Table::Enterprises => "e",
+            Table::TokenKeys => "g",
+            Table::Limits => "l",
         };
-        // With every request, so without the machinery of formatting.
-        let mut name = String::with_capacity(self.prefix.len().saturating_add(6));
-        name.push_str(&self.prefix);
-        name.push(letter);
-        name.push('/');
+        let mut name = self.name(letter, "/");
         name.extend(
             [12, 8, 4, 0].map(|shift| char::from_digit(u32::from(index >> shift) & 0xf, 16).unwrap_or_default()),
         );
@@ -53,45 +49,56 @@ impl Names {
     /// The cell of a team or of an enterprise.
     #[must_use]
     pub fn cell(&self, account: &Account) -> String {
-        match account {
-            Account::Team(id) => [self.prefix.as_str(), "c/", id].concat(),
-            Account::Enterprise(id) => [self.prefix.as_str(), "ce/", id].concat(),
-        }
+        let (table, id) = match account {
+            Account::Team(id) => ("c/", id),
+            Account::Enterprise(id) => ("ce/", id),
+        };
+        self.name(table, id)
+    }
+
+    /// With every request, so without the machinery of formatting.
+    fn name(&self, table: &str, rest: &str) -> String {
+        let lengths = [self.prefix.len(), table.len(), rest.len(), 4];
+        let mut name = String::with_capacity(lengths.into_iter().fold(0, usize::saturating_add));
+        name.push_str(&self.prefix);
+        name.push_str(table);
+        name.push_str(rest);
+        name
     }
 
     /// What is known of the whole table.
     #[must_use]
     pub fn meta(&self) -> String {
-        [self.prefix.as_str(), "meta"].concat()
+        self.name("meta", "")
     }
 
     /// Which writing of records was the last.
     #[must_use]
     pub fn stamp(&self) -> String {
-        [self.prefix.as_str(), "stamp"].concat()
+        self.name("stamp", "")
     }
 
     /// What is known of the fleet.
     #[must_use]
     pub fn fleet(&self) -> String {
-        [self.prefix.as_str(), "fleet"].concat()
+        self.name("fleet", "")
     }
 
     /// The steward's lease.
     #[must_use]
     pub fn steward(&self) -> String {
-        [self.prefix.as_str(), "steward"].concat()
+        self.name("steward", "")
     }
 
     /// This process's name.
     #[must_use]
     pub fn process(&self) -> String {
-        [self.prefix.as_str(), "process"].concat()
+        self.name("process", "")
     }
 
     /// The queue from workers to the steward.
     #[must_use]
     pub fn ledger(&self) -> String {
-        [self.prefix.as_str(), "ledger"].concat()
+        self.name("ledger", "")
     }
 }

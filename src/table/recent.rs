@@ -16,10 +16,10 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use tollkeeper_contract::{Digest, page::Table};
+use tollkeeper_contract::{Digest, HostName, page::Table};
 
 use crate::{
-    refusal::Refusal,
+    refusal::{Denial, Refusal},
     shared::{Expected, HostFailure, SharedData, Swap, Value, Version},
     token::TokenKeys,
 };
@@ -28,6 +28,9 @@ use super::{KeyTable, Names, WriteError};
 
 /// How many records are kept.
 const SLOTS: usize = 2048;
+
+/// The longest `:authority` that is kept: the longest name, and a port.
+const MAX_AUTHORITY: usize = 260;
 
 /// What one VM has read lately, all of it under the same stamp.
 #[derive(Debug, Default)]
@@ -39,9 +42,20 @@ pub struct Recent {
 
 #[derive(Debug, Clone)]
 struct Found {
-    place: Vec<u8>,
+    source: Source,
+    name: Box<[u8]>,
     record: Option<Rc<[u8]>>,
 }
+
+/// Where a name leads to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Table(Table),
+    /// Among the hosts, by an `:authority` as it was sent.
+    Authority,
+}
+
+type Place<'a> = (Source, &'a [u8]);
 
 impl Recent {
     /// Looks at the stamp, and forgets what was read under another one. Done with every tick as well, so that no number of
@@ -64,12 +78,12 @@ impl Recent {
         Ok(stamp)
     }
 
-    fn find(&self, place: &[u8], stamp: Option<Version>) -> Option<Option<Rc<[u8]>>> {
+    fn find(&self, place: Place<'_>, stamp: Option<Version>) -> Option<Option<Rc<[u8]>>> {
         if stamp.is_none() || stamp != self.stamp {
             return None;
         }
         let found = self.slots.get(slot(place))?.as_ref()?;
-        (found.place == place).then(|| found.record.clone())
+        ((found.source, &*found.name) == place).then(|| found.record.clone())
     }
 
     fn keep(&mut self, found: Found, stamp: Option<Version>) {
@@ -77,16 +91,20 @@ impl Recent {
             return;
         }
         self.slots.resize(SLOTS, None);
-        if let Some(slot) = self.slots.get_mut(slot(&found.place)) {
+        if let Some(slot) = self.slots.get_mut(slot((found.source, &found.name))) {
             *slot = Some(found);
         }
     }
 }
 
 /// The slot of a place (FNV-1a). Who finds places that share one only slows down himself and whom he displaces.
-fn slot(place: &[u8]) -> usize {
+fn slot((source, name): Place<'_>) -> usize {
+    let code = match source {
+        Source::Table(table) => table.code(),
+        Source::Authority => 0,
+    };
     let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    place.iter().fold(0x811c_9dc5, mix) as usize % SLOTS
+    name.iter().fold(mix(0x811c_9dc5, &code), mix) as usize % SLOTS
 }
 
 /// The records of a table at one moment.
@@ -114,7 +132,9 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
     /// When the host fails or the shard cannot be read: never taken for "no such key".
     pub fn find_key(&self, digest: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
         // Strangers can present as many keys as they like: they push out nobody.
-        self.find_once(Table::Keys, digest.as_bytes(), Absence::Forgotten, &|| self.table.find_key(digest))
+        self.find_once((Source::Table(Table::Keys), digest.as_bytes()), Absence::Forgotten, &|| {
+            self.table.find_key(digest)
+        })
     }
 
     /// The encoded record of whatever `table` has under this name, if there is one.
@@ -122,25 +142,41 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
     /// # Errors
     /// When the host fails or the shard cannot be read: never taken for "no such".
     pub fn find_named(&self, table: Table, name: &str) -> Result<Option<Rc<[u8]>>, Refusal> {
-        self.find_once(table, name.as_bytes(), Absence::Kept, &|| self.table.find_named(table, name))
+        self.find_once((Source::Table(table), name.as_bytes()), Absence::Kept, &|| self.table.find_named(table, name))
+    }
+
+    /// The encoded record of the host that a request is for, by its `:authority`, if there is one.
+    ///
+    /// # Errors
+    /// When the authority can be read in more than one way, the host fails or the shard cannot be read.
+    pub fn find_host(&self, authority: &[u8]) -> Result<Option<Rc<[u8]>>, Refusal> {
+        let find = || {
+            // What cannot be read here may be read as somebody's host by Envoy's routes or by the upstream.
+            let host = HostName::of_authority(authority).ok_or(Denial::HostMismatch)?;
+            self.table.find_named(Table::Hosts, host.as_str())
+        };
+        // This is memory that a client fills: a port can have as many zeros as one likes.
+        if authority.len() > MAX_AUTHORITY {
+            return Ok(find()?.map(Rc::from));
+        }
+        self.find_once((Source::Authority, authority), Absence::Kept, &find)
     }
 
     fn find_once(
         &self,
-        table: Table,
-        name: &[u8],
+        place: Place<'_>,
         absence: Absence,
         find: &dyn Fn() -> Result<Option<Vec<u8>>, Refusal>,
     ) -> Result<Option<Rc<[u8]>>, Refusal> {
-        let place = [&[table.code()], name].concat();
-        if let Some(known) = self.recent.try_borrow().ok().and_then(|recent| recent.find(&place, self.stamp)) {
+        if let Some(known) = self.recent.try_borrow().ok().and_then(|recent| recent.find(place, self.stamp)) {
             return Ok(known);
         }
         let record = find()?.map(Rc::from);
         if (record.is_some() || absence == Absence::Kept)
             && let Ok(mut recent) = self.recent.try_borrow_mut()
         {
-            recent.keep(Found { place, record: record.clone() }, self.stamp);
+            let (source, name) = place;
+            recent.keep(Found { source, name: name.into(), record: record.clone() }, self.stamp);
         }
         Ok(record)
     }
@@ -148,7 +184,9 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
 
 impl<Shared: SharedData> TokenKeys for Records<'_, Shared> {
     fn find_token_key(&self, kid: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
-        self.find_once(Table::TokenKeys, kid.as_bytes(), Absence::Forgotten, &|| self.table.find_token_key(kid))
+        self.find_once((Source::Table(Table::TokenKeys), kid.as_bytes()), Absence::Forgotten, &|| {
+            self.table.find_token_key(kid)
+        })
     }
 }
 
@@ -192,120 +230,4 @@ fn mark_over(stamp: Option<&Value>) -> [u8; 4] {
 mod orders;
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use super::{Recent, Records};
-    use crate::{
-        limiter::Limit,
-        shared::{
-            SharedData,
-            memory::{Interleaved, Memory},
-        },
-        table::{KeyTable, Names, WriteError},
-        time::Monotonic,
-    };
-    use tollkeeper_contract::{
-        Digest,
-        page::{Cursor, Entry, Table},
-        shard,
-    };
-
-    fn table<'a, Shared: SharedData>(shared: &'a Shared, names: &'a Names) -> KeyTable<'a, Shared> {
-        KeyTable { shared, names, limits: Limit::bucket(1, 1).into(), now: Monotonic(0) }
-    }
-
-    fn digest() -> Digest {
-        Digest::of(b"key")
-    }
-
-    fn write(shared: &impl SharedData, record: Option<&[u8]>) -> Result<(), WriteError> {
-        let cursor = Cursor { table: Table::Keys, digest: digest() };
-        table(shared, &Names::new("test")).apply(&[Entry { cursor, record }])
-    }
-
-    /// What a request finds whose VM has this in memory.
-    fn find(shared: &impl SharedData, recent: &RefCell<Recent>) -> Option<Vec<u8>> {
-        let names = Names::new("test");
-        let table = table(shared, &names);
-        Records::now(&table, recent).unwrap().find_key(&digest()).unwrap().map(|record| record.to_vec())
-    }
-
-    /// What stands in the shard.
-    fn stands(shared: &impl SharedData) -> Option<Vec<u8>> {
-        table(shared, &Names::new("test")).find_key(&digest()).unwrap()
-    }
-
-    fn put_shard(shared: &Memory, record: &[u8]) {
-        let shard = shard::encode(&[(digest(), record)]).unwrap();
-        shared.put(&Names::new("test").shard_of(Table::Keys, &digest()), &shard);
-    }
-
-    #[test]
-    fn a_record_is_read_once_until_records_are_written() {
-        let (shared, recent) = (Memory::default(), RefCell::default());
-        write(&shared, Some(b"old")).unwrap();
-        assert_eq!(find(&shared, &recent), Some(b"old".to_vec()));
-        // Nobody writes like this: it shows that nobody looks.
-        put_shard(&shared, b"unseen");
-        assert_eq!(find(&shared, &recent), Some(b"old".to_vec()));
-        write(&shared, Some(b"new")).unwrap();
-        assert_eq!(find(&shared, &recent), Some(b"new".to_vec()));
-        write(&shared, None).unwrap();
-        assert_eq!(find(&shared, &recent), None);
-    }
-
-    #[test]
-    fn at_every_moment_of_a_change_memory_says_what_stands_in_the_shard() {
-        for moment in 0..9 {
-            let (shared, recent) = (Memory::default(), RefCell::default());
-            write(&shared, Some(b"active")).unwrap();
-            find(&shared, &recent);
-            let look = || assert_eq!(find(&shared, &recent), stands(&shared), "before access {moment}");
-            write(&Interleaved::new(&shared, moment, look), Some(b"revoked")).unwrap();
-            assert_eq!(find(&shared, &recent), Some(b"revoked".to_vec()));
-        }
-    }
-
-    #[test]
-    fn a_change_at_any_moment_of_a_request_is_seen_by_the_next() {
-        // A request looks at the stamp, and then at the shard.
-        for moment in 0..2 {
-            let (shared, recent) = (Memory::default(), RefCell::default());
-            write(&shared, Some(b"active")).unwrap();
-            let revoke = || write(&shared, Some(b"revoked")).unwrap();
-            let interleaved = Interleaved::new(&shared, moment, revoke);
-            find(&interleaved, &recent);
-            assert!(interleaved.has_acted(), "access {moment}");
-            assert_eq!(find(&shared, &recent), Some(b"revoked".to_vec()), "access {moment}");
-        }
-    }
-
-    #[test]
-    fn after_a_steward_that_broke_off_everything_is_read_from_its_shard_until_another_has_written() {
-        let (shared, recent) = (Memory::default(), RefCell::default());
-        write(&shared, Some(b"active")).unwrap();
-        find(&shared, &recent);
-        // Before the shard is written, after the stamp was marked.
-        let interleaved = Interleaved::new(&shared, 3, || shared.conflict_next(1));
-        assert_eq!(write(&interleaved, Some(b"revoked")), Err(WriteError::Superseded));
-        for record in [b"one", b"two"] {
-            put_shard(&shared, record);
-            assert_eq!(find(&shared, &recent), Some(record.to_vec()));
-        }
-        write(&shared, Some(b"revoked")).unwrap();
-        assert_eq!(find(&shared, &recent), Some(b"revoked".to_vec()));
-    }
-
-    #[test]
-    fn keys_that_nobody_has_are_not_remembered() {
-        let (shared, recent, names) = (Memory::default(), RefCell::default(), Names::new("test"));
-        write(&shared, Some(b"active")).unwrap();
-        let table = table(&shared, &names);
-        let records = Records::now(&table, &recent).unwrap();
-        for number in 0..100_u32 {
-            assert_eq!(records.find_key(&Digest::of(&number.to_le_bytes())).unwrap(), None);
-        }
-        assert!(recent.borrow().slots.is_empty());
-    }
-}
+mod tests;

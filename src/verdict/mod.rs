@@ -5,6 +5,8 @@
 mod headers;
 mod reply;
 
+use std::borrow::Cow;
+
 use crate::{
     config::Styles,
     lease::Basis,
@@ -104,7 +106,7 @@ impl Allowance {
 }
 
 /// A request header or response header to be set.
-pub type Header = (&'static str, String);
+pub type Header<'a> = (&'static str, Cow<'a, str>);
 
 impl Verdict {
     /// The word in `x-auth-status`, in metrics and logs.

@@ -6,7 +6,7 @@ use crate::{
     request::Wire,
 };
 
-use super::{Header, Refused};
+use super::Refused;
 
 /// The answer of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,7 @@ fn retry_after(refused: &Refused) -> Option<u64> {
 
 /// One challenge per style (RFC 9110 section 11.6.1); Bearer with its error, if a credential was sent (RFC 6750
 /// section 3.1).
-fn challenges(styles: Styles, refusal: Refusal, realm: &Realm) -> impl Iterator<Item = Header> {
+fn challenges(styles: Styles, refusal: Refusal, realm: &Realm) -> impl Iterator<Item = (&'static str, String)> {
     let realm = realm.as_str();
     let challenge = move |style| match style {
         // A scheme of its own for keys without one: a client can tell that it should send no scheme word.

@@ -1,7 +1,7 @@
 //! What everybody gets to see.
 
 use super::{
-    Allowance, Grant, Refused, Shadowed, Verdict, is_overruled, reply, reply::statuses, request_headers,
+    Allowance, Grant, Header, Refused, Shadowed, Verdict, is_overruled, reply, reply::statuses, request_headers,
     response_headers,
 };
 use crate::{
@@ -16,6 +16,10 @@ use tollkeeper_contract::{KeyRecord, KeyState, Kind, Owner};
 
 fn config(more: &str) -> Config {
     Config::parse(format!(r#"{{"key_service":{{"cluster":"keyservice"}}{more}}}"#).as_bytes()).unwrap()
+}
+
+fn header((name, value): (&'static str, &'static str)) -> Header<'static> {
+    (name, value.into())
 }
 
 fn principal() -> Principal {
@@ -130,8 +134,9 @@ fn whoever_is_limited_or_meets_a_fault_is_told_when_to_come_back() {
 
 #[test]
 fn the_caller_reads_what_was_understood() {
-    let headers = response_headers(&granted(), &config(""), Some(9));
-    let value = |name| headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str());
+    let verdict = granted();
+    let headers = response_headers(&verdict, &config(""), Some(9));
+    let value = |name| headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_ref());
     assert_eq!(value("x-auth-status"), Some("granted"));
     assert_eq!(value("x-auth-team"), Some("acme"));
     assert_eq!(value("x-auth-expires"), Some("1800000000"));
@@ -144,9 +149,8 @@ fn the_caller_reads_what_was_understood() {
 #[test]
 fn older_clients_read_the_headers_that_they_know() {
     let legacy = config(r#","response_headers":"off","rate_limit_headers":"legacy""#);
-    let owned = |(name, value): (&'static str, &str)| (name, value.to_owned());
     let expected = [("x-ratelimit-limit", "300"), ("x-ratelimit-remaining", "299"), ("x-ratelimit-reset", "1")];
-    assert_eq!(response_headers(&granted(), &legacy, Some(9)), expected.map(owned));
+    assert_eq!(response_headers(&granted(), &legacy, Some(9)), expected.map(header));
 }
 
 #[test]
@@ -158,10 +162,10 @@ fn what_is_only_told_says_so_to_the_client_and_names_a_proven_caller_to_the_upst
     };
     let exhausted = shadowed(Denial::QuotaExhausted);
     let told = response_headers(&exhausted, &all, Some(9));
-    assert_eq!(told, [("x-auth-status", "shadow".to_owned()), ("x-auth-reason", "quota_exhausted".to_owned())],);
+    assert_eq!(told, [("x-auth-status", "shadow"), ("x-auth-reason", "quota_exhausted")].map(header));
     let introduced = request_headers(&exhausted, &all, Some(9));
-    assert!(introduced.contains(&("x-auth-status", "shadow".to_owned())), "{introduced:?}");
-    assert!(introduced.contains(&("x-auth-team", "acme".to_owned())), "{introduced:?}");
+    assert!(introduced.contains(&header(("x-auth-status", "shadow"))), "{introduced:?}");
+    assert!(introduced.contains(&header(("x-auth-team", "acme"))), "{introduced:?}");
     assert_eq!(request_headers(&shadowed(Denial::KeyRevoked), &all, Some(9)), []);
 }
 
@@ -183,13 +187,14 @@ fn a_cost_above_the_quota_gets_no_time_to_come_back() {
 fn headers_can_be_switched_off() {
     let off = config(r#","response_headers":"off","request_headers":["x-auth-team"],"rate_limit_headers":"off""#);
     assert_eq!(response_headers(&granted(), &off, Some(9)), []);
-    assert_eq!(request_headers(&granted(), &off, Some(9)), [("x-auth-team", "acme".to_owned())]);
+    assert_eq!(request_headers(&granted(), &off, Some(9)), [header(("x-auth-team", "acme"))]);
 }
 
 #[test]
 fn a_refused_client_learns_nothing_about_the_key() {
     let refused = Refused { principal: Some(Box::new(principal())), ..Denial::TeamMismatch.into() };
-    let headers = response_headers(&Verdict::Refused(refused), &config(""), Some(9));
+    let verdict = Verdict::Refused(refused);
+    let headers = response_headers(&verdict, &config(""), Some(9));
     let names: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, ["x-auth-status", "x-auth-reason"]);
 }

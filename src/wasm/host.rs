@@ -15,7 +15,7 @@ use proxy_wasm::{
 use crate::{
     shared::{Expected, HostFailure, SharedData, Swap, Value, Version},
     time::{Monotonic, Now},
-    verdict::Reply,
+    verdict::{Header, Reply},
 };
 
 use super::header_map::HeaderMap;
@@ -121,11 +121,12 @@ pub(super) fn call_foreign(name: &str, arguments: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Answers the request instead of the upstream.
-pub(super) fn reply(reply: &Reply, wire: crate::request::Wire) -> Result<(), HostFailure> {
+/// Answers the request instead of the upstream; `told` are headers besides those of the answer.
+pub(super) fn reply(reply: &Reply, told: &[Header<'_>], wire: crate::request::Wire) -> Result<(), HostFailure> {
     // Access logs show it as %RESPONSE_CODE_DETAILS%.
     let details = ["tollkeeper:", reply.reason].concat();
-    let headers: Vec<_> = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+    let its_own = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let headers: Vec<_> = its_own.chain(told.iter().map(|(name, value)| (*name, value.as_bytes()))).collect();
     let headers = serialise(&headers)?;
     // A negative status leaves it to Envoy, which sends none over plain HTTP.
     let grpc_status = match wire {

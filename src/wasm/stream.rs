@@ -164,16 +164,17 @@ impl Stream {
     }
 
     fn refuse(&self, refused: Refused, wire: Wire) -> (Verdict, Action) {
-        let mut reply = verdict::reply(&refused, &self.door.config.realm, wire);
+        let reply = verdict::reply(&refused, &self.door.config.realm, wire);
         let verdict = Verdict::Refused(refused);
-        reply.headers.extend(verdict::response_headers(&verdict, &self.door.config, self.revision()));
+        let told = verdict::response_headers(&verdict, &self.door.config, self.revision());
         // Before the host takes it: its headers come by here meanwhile.
         self.is_answered.set(true);
         // Without a reply the request stays paused until it times out: late, but never let through.
-        if host::reply(&reply, wire).is_err() {
+        if host::reply(&reply, &told, wire).is_err() {
             self.is_answered.set(false);
             log::error!("the host did not take the answer to a refused request");
         }
+        drop(told);
         (verdict, Action::Pause)
     }
 }
@@ -187,7 +188,7 @@ fn strip(request: &Request<'_>) -> Result<(), ()> {
 }
 
 /// Adds headers that are known to be absent, which costs the host less than setting them.
-pub(super) fn add(map: MapType, headers: Vec<Header>) -> Result<(), ()> {
+pub(super) fn add(map: MapType, headers: Vec<Header<'_>>) -> Result<(), ()> {
     for (name, value) in headers {
         hostcalls::add_map_value_bytes(map, name, value.as_bytes()).map_err(|_| ())?;
     }
