@@ -6,16 +6,17 @@
 //! * `limits`: what holds for the limits of everybody
 //! * `audit`, `telling`: the audit log as it is read, and what changes tell it
 //! * `login`, `grants`, `acquaintances`, `sessions`, `token_keys`: logins, and what they lead to
-//! * `publication`, `records`: what nodes read, in pages
+//! * `publication`, `records`, `ahead`: what nodes read, in pages
 //! * `nodes`: who has come how far
 //! * `books`: whether the books of quotas were ever kept
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
 //! * `database`, `open`, `sqlite`, `postgres`, `hold`: which database, and how it is opened and kept
-//! * `sql`, `row`: one statement on either database, and what its rows hold
+//! * `sql`, `row`, `packed`: one statement on either database, and what its rows hold
 //! * `housekeeping`: what is forgotten, and when
 
 mod acquaintances;
+mod ahead;
 mod audit;
 mod books;
 mod change;
@@ -34,6 +35,7 @@ mod limits;
 mod login;
 mod nodes;
 mod open;
+mod packed;
 mod postgres;
 mod publication;
 mod records;
@@ -73,6 +75,7 @@ pub use publication::{Behind, PageContent};
 pub use sessions::{Presented, SessionsOf};
 pub use token_keys::{NewTokenKey, TokenKeys};
 
+use ahead::Ahead;
 use hold::Hold;
 use sql::{Connection, Pool, sql};
 
@@ -99,6 +102,7 @@ pub struct Store {
     counted: Arc<Mutex<Option<(Instant, Census)>>>,
     // How many sessions may wait to be made: an administrator's change, a revocation for example, waits behind them.
     entering: Arc<Semaphore>,
+    ahead: Ahead,
 }
 
 /// How many rows there are, by state.

@@ -10,7 +10,8 @@ use tokio::sync::{Semaphore, watch};
 use tollkeeper_contract::page::ServiceId;
 
 use super::{
-    Database, OpenError, Store, StoreError, hold::Hold, postgres, publication, row, sql::Pool, sql::sql, sqlite,
+    Database, OpenError, Store, StoreError, ahead::Ahead, hold::Hold, postgres, publication, row, sql::Pool, sql::sql,
+    sqlite,
 };
 
 /// How long to wait for a lock or a free connection.
@@ -49,6 +50,7 @@ impl Store {
             write_failed: Arc::default(),
             counted: Arc::default(),
             entering: Arc::new(Semaphore::new(super::ENTERING)),
+            ahead: Ahead::default(),
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct PageContent {
     pub writer: PageWriter,
     /// What the page covers.
     pub span: Span,
+    /// The last of the records, in a page of a snapshot.
+    last: Option<Cursor>,
 }
 
 /// Why there are no changes behind a revision.
@@ -51,17 +53,25 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn snapshot_page(&self, after: Option<Cursor>) -> Result<PageContent, StoreError> {
-        let mut tx = self.read().await?;
-        let revision = current_revision(&mut tx).await?;
-        let mut writer = PageWriter::new();
-        // Tables before the cursor's are done, and of its own what is not behind it.
-        for table in Table::ALL.into_iter().filter(|table| after.is_none_or(|after| after.table <= *table)) {
-            let behind = after.filter(|after| after.table == table).map(|after| after.digest);
-            if let Rest::More = push_table(&mut writer, &mut tx, table, behind).await? {
-                return Ok(PageContent { writer, span: Span::Snapshot { after, revision, rest: Rest::More } });
-            }
+        let page = match self.page_read_ahead(after).await? {
+            Some(page) => page,
+            None => read_page(&mut self.read().await?, after).await?,
+        };
+        if let (Some(next), true) = (page.last, page.is_followed()) {
+            let store = self.clone();
+            self.ahead.begin(next, async move { read_page(&mut store.read().await?, Some(next)).await });
         }
-        Ok(PageContent { writer, span: Span::Snapshot { after, revision, rest: Rest::Done } })
+        Ok(page)
+    }
+
+    /// The page that was read when nobody had asked for it yet, if nothing has changed since.
+    ///
+    /// A page that is older than the one before it, which another instance or another node's question may have made
+    /// newer, would be refused.
+    async fn page_read_ahead(&self, after: Option<Cursor>) -> Result<Option<PageContent>, StoreError> {
+        let Some(page) = self.ahead.take(after).await else { return Ok(None) };
+        let now = current_revision(&mut self.read().await?).await?;
+        Ok(matches!(page.span, Span::Snapshot { revision, .. } if revision == now).then_some(page))
     }
 
     /// What changed behind revision `after`; nothing when that is the current revision.
@@ -83,11 +93,17 @@ impl Store {
         let limit = if is_full(records.len()) { Reach::Cut } else { Reach::All };
         let (writer, end) = whole_revisions(&records, limit)?;
         let (to, rest) = end.map_or((revision, Rest::Done), |last| (last, Rest::More));
-        Ok(Ok(PageContent { writer, span: Span::Changes { after, to, rest } }))
+        Ok(Ok(PageContent { writer, span: Span::Changes { after, to, rest }, last: None }))
     }
 }
 
 impl PageContent {
+    /// Whether there are further pages.
+    fn is_followed(&self) -> bool {
+        let (Span::Snapshot { rest, .. } | Span::Changes { rest, .. }) = self.span;
+        rest == Rest::More
+    }
+
     /// Whether the page would bring a node any further.
     #[must_use]
     pub fn is_news(&self) -> bool {
@@ -111,23 +127,39 @@ fn is_full(rows: usize) -> bool {
     i64::try_from(rows).is_ok_and(|count| count >= ROWS_PER_PAGE)
 }
 
+/// Reads the page of a snapshot that lies behind `after`.
+async fn read_page(on: &mut Connection, after: Option<Cursor>) -> Result<PageContent, StoreError> {
+    let revision = current_revision(on).await?;
+    let span = Span::Snapshot { after, revision, rest: Rest::Done };
+    let mut page = PageContent { writer: PageWriter::new(), span, last: None };
+    // Tables before the cursor's are done, and of its own what is not behind it.
+    for table in Table::ALL.into_iter().filter(|table| after.is_none_or(|after| after.table <= *table)) {
+        let behind = after.filter(|after| after.table == table).map(|after| after.digest);
+        if let Rest::More = push_table(&mut page, on, table, behind).await? {
+            return Ok(PageContent { span: Span::Snapshot { after, revision, rest: Rest::More }, ..page });
+        }
+    }
+    Ok(page)
+}
+
 /// Puts the records of a table behind the digest `behind` into the page, until it is full.
 async fn push_table(
-    writer: &mut PageWriter,
+    page: &mut PageContent,
     on: &mut Connection,
     table: Table,
     behind: Option<Digest>,
 ) -> Result<Rest, StoreError> {
-    let query = sql(records::select(table)).then_with(" WHERE p.table_code = ", table_code(table));
-    let query = query.then_with(" AND p.digest > ", behind.map_or(Vec::new(), |digest| digest.as_bytes().to_vec()));
-    let query = query.then_with(" AND p.removed_at IS NULL ORDER BY p.digest LIMIT ", ROWS_PER_PAGE);
-    let rows = query.fetch_all(on).await?;
+    let clause = sql(" WHERE p.removed_at IS NULL").then_with(" AND p.table_code = ", table_code(table));
+    let clause = clause.then_with(" AND p.digest > ", behind.map_or(Vec::new(), |digest| digest.as_bytes().to_vec()));
+    let clause = clause.then_with(" ORDER BY p.digest LIMIT ", ROWS_PER_PAGE);
+    let rows = records::rows(on, table, clause).await?;
     for row in &rows {
         let record = records::record(table, row)?;
         let cursor = Cursor { table, digest: row::digest(row, "digest")? };
-        if writer.push(Entry { cursor, record: Some(&record) }).is_err() {
+        if page.writer.push(Entry { cursor, record: Some(&record) }).is_err() {
             return Ok(Rest::More);
         }
+        page.last = Some(cursor);
     }
     Ok(if is_full(rows.len()) { Rest::More } else { Rest::Done })
 }
@@ -190,10 +222,10 @@ async fn records_of(on: &mut Connection, places: &[Place], after: u64) -> Result
     let mut found = HashMap::with_capacity(places.len());
     for table in Table::ALL.into_iter().filter(has_changed) {
         // `+ 0` keeps the primary key out of it: there are a million records in a table, and a few behind a revision.
-        let query = sql(records::select(table)).then_with(" WHERE p.table_code + 0 = ", table_code(table));
-        let query = query.then_with(" AND p.removed_at IS NULL AND p.revision > ", row::integer(after)?);
-        let query = query.then_with(" AND p.revision <= ", row::integer(last)?);
-        for row in query.fetch_all(on).await? {
+        let clause = sql(" WHERE p.removed_at IS NULL").then_with(" AND p.table_code + 0 = ", table_code(table));
+        let clause = clause.then_with(" AND p.revision > ", row::integer(after)?);
+        let clause = clause.then_with(" AND p.revision <= ", row::integer(last)?);
+        for row in records::rows(on, table, clause).await? {
             let cursor = Cursor { table, digest: row::digest(&row, "digest")? };
             found.insert(key(cursor), records::record(table, &row)?);
         }

@@ -1,57 +1,71 @@
 //! The records that nodes get, table by table: where each comes from, and how it is written.
 
+use std::iter;
+
 use tollkeeper_contract::{
     Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, Kind, LimitsRecord, Owner, RevokedSessionRecord,
     TeamRecord, TokenKeyRecord, TokenMaterial, UserRecord, page::Table,
 };
 
-use super::{StoreError, limits, row, sql::Row};
+use super::{
+    StoreError, limits, packed, row,
+    sql::{Connection, Row, Statement},
+};
 use crate::domain::word;
 
-/// Digest, revision and all that a record is made of, for those rows of `published` that a clause behind it picks.
-///
-/// Outer joins: a record that is published and not there is an error, not a record that nodes never get.
-pub(super) fn select(table: Table) -> &'static str {
+/// The rows of records that a clause picks from `published`, in its order: digest, and all that [`record`] needs.
+pub(super) async fn rows(on: &mut Connection, table: Table, clause: Statement) -> Result<Vec<Row>, StoreError> {
+    let (columns, from) = source(table);
+    let columns: Vec<_> = iter::once("p.digest").chain(columns.iter().copied()).collect();
+    // Outer joins: a record that is published and not there is an error, not a record that nodes never get.
+    let statement = clause.behind(&format!("SELECT {} FROM published p {from}", columns.join(", ")));
+    // The last word of a column is its name.
+    let names = columns.iter().filter_map(|column| column.rsplit(['.', ' ']).next()).collect();
+    packed::fetch_all(statement, on, names).await
+}
+
+/// What a record is made of, and where that is.
+fn source(table: Table) -> (&'static [&'static str], &'static str) {
     match table {
-        Table::Teams => {
-            "SELECT p.digest, p.revision, r.id, r.state, r.quota_limit, r.quota_window, r.enterprise,
-                    (SELECT COUNT(*) FROM hosts h WHERE h.team = r.id) AS hosts
-             FROM published p LEFT JOIN teams r ON r.digest = p.digest"
-        }
-        Table::Keys => {
-            "SELECT p.digest, p.revision, r.id, r.kind, r.team, r.enterprise, r.subject, r.scopes, r.origin, r.state,
-                    r.not_before, r.expires
-             FROM published p LEFT JOIN keys r ON r.digest = p.digest"
-        }
-        Table::Users => {
-            "SELECT p.digest, p.revision, r.id, r.state, r.permissions
-             FROM published p LEFT JOIN users r ON r.digest = p.digest"
-        }
-        Table::RevokedSessions => {
-            "SELECT p.digest, p.revision, r.id, r.expires
-             FROM published p LEFT JOIN sessions r ON r.digest = p.digest"
-        }
-        Table::Hosts => {
-            "SELECT p.digest, p.revision, r.host, r.team
-             FROM published p LEFT JOIN hosts r ON r.digest = p.digest"
-        }
+        Table::Teams => (
+            &[
+                "r.id",
+                "r.state",
+                "r.quota_limit",
+                "r.quota_window",
+                "r.enterprise",
+                "(SELECT COUNT(*) FROM hosts h WHERE h.team = r.id) AS hosts",
+            ],
+            "LEFT JOIN teams r ON r.digest = p.digest",
+        ),
+        Table::Keys => (
+            &[
+                "r.id",
+                "r.kind",
+                "r.team",
+                "r.enterprise",
+                "r.subject",
+                "r.scopes",
+                "r.origin",
+                "r.state",
+                "r.not_before",
+                "r.expires",
+            ],
+            "LEFT JOIN keys r ON r.digest = p.digest",
+        ),
+        Table::Users => (&["r.id", "r.state", "r.permissions"], "LEFT JOIN users r ON r.digest = p.digest"),
+        Table::RevokedSessions => (&["r.id", "r.expires"], "LEFT JOIN sessions r ON r.digest = p.digest"),
+        Table::Hosts => (&["r.host", "r.team"], "LEFT JOIN hosts r ON r.digest = p.digest"),
         Table::Enterprises => {
-            "SELECT p.digest, p.revision, r.id, r.state, r.quota_limit, r.quota_window
-             FROM published p LEFT JOIN enterprises r ON r.digest = p.digest"
+            (&["r.id", "r.state", "r.quota_limit", "r.quota_window"], "LEFT JOIN enterprises r ON r.digest = p.digest")
         }
-        Table::TokenKeys => {
-            "SELECT p.digest, p.revision, r.kid, r.algorithm, r.material
-             FROM published p LEFT JOIN token_keys r ON r.digest = p.digest"
-        }
+        Table::TokenKeys => (&["r.kid", "r.algorithm", "r.material"], "LEFT JOIN token_keys r ON r.digest = p.digest"),
         // There is one of it, and nothing to tell it from.
-        Table::Limits => {
-            "SELECT p.digest, p.revision, r.limit_factor
-             FROM published p CROSS JOIN service r"
-        }
+        Table::Limits => (&["r.limit_factor"], "CROSS JOIN service r"),
     }
 }
 
-/// The record in a row of [`select`], as nodes get it.
+/// The record in one of [`rows`], as nodes get it.
 pub(super) fn record(table: Table, from: &Row) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     match table {

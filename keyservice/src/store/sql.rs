@@ -12,7 +12,7 @@ use sqlx::{
 };
 use tollkeeper_contract::Digest;
 
-use super::StoreError;
+use super::{StoreError, packed::PackedRow};
 use crate::domain::Moment;
 
 /// Connections to one database.
@@ -131,6 +131,12 @@ impl Statement {
         self
     }
 
+    /// The statement with more text before it, which holds no places for values.
+    pub(super) fn behind(mut self, text: &str) -> Self {
+        self.text.to_mut().insert_str(0, text);
+        self
+    }
+
     /// The statement with more text behind it.
     pub(super) fn then(mut self, text: &str) -> Self {
         self.text.to_mut().push_str(text);
@@ -192,6 +198,8 @@ impl Statement {
 pub(super) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
+    /// One of many that SQLite gave as one.
+    Packed(PackedRow),
 }
 
 macro_rules! column {
@@ -201,6 +209,7 @@ macro_rules! column {
             Ok(match self {
                 Self::Sqlite(row) => row.try_get(column)?,
                 Self::Postgres(row) => row.try_get(column)?,
+                Self::Packed(row) => row.$name(column)?,
             })
         }
     };

@@ -13,10 +13,13 @@ use keyservice::{
 };
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tollkeeper_contract::{KeyState as PublishedState, Kind, Scope, Scopes, Subject, TeamId, TenantState, page::Rest};
+use tollkeeper_contract::{
+    KeyState as PublishedState, Kind, Scope, Scopes, Subject, TeamId, TenantState,
+    page::{self, Rest, Span},
+};
 
 use crate::{
-    harness::{Folder, Service, answer, eventually, metric, text},
+    harness::{Folder, Service, answer, eventually, metric, node_token, text},
     replica::Replica,
 };
 
@@ -174,6 +177,21 @@ async fn no_change_is_ever_skipped_while_many_write() {
         assert_eq!(replica.records, truth.records);
     }
     check_against_admin_api(&service, &truth, &written).await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_read_ahead_is_read_again_when_something_has_changed_since() {
+    let folder = Folder::new();
+    let store = fill(&folder, 600).await;
+    let first = store.snapshot_page(None).await.unwrap();
+    let first = first.writer.seal(store.service(), 1, first.span, &node_token());
+    let last = page::open(&first, &node_token()).unwrap().entries.last().unwrap().cursor;
+    let news = new_team(TeamId::parse("globex").unwrap());
+    store.create::<Team>(news, None, By::SERVICE, Moment::from_unix(2).unwrap()).await.unwrap();
+    let now = store.census().await.unwrap().revision;
+    let second = store.snapshot_page(Some(last)).await.unwrap();
+    assert_eq!(second.span, Span::Snapshot { after: Some(last), revision: now, rest: Rest::Done });
+    store.close().await;
 }
 
 /// Makes, changes, revokes and deletes; gives back every key that it made.
