@@ -156,7 +156,7 @@ mod tests {
 
     fn take(purse: &mut Purse, scope: Scope, now: u64) -> (Taking, Signal) {
         let limit = Limit::bucket(10, 1000);
-        let Taken { taking, signal, changed, .. } = purse.clone().take(limit, scope, Monotonic(now), 1, Patience::Left);
+        let Taken { taking, signal, changed, .. } = purse.clone().take(limit, scope, Monotonic(now), 1, Patience::New);
         *purse = changed.unwrap_or_else(|| purse.clone());
         (taking, signal)
     }

@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::Lent;
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Basis, Draft, Lease, Taking};
+use super::{Asking, Draft, Lease};
 
 /// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
 /// back.
@@ -16,6 +16,9 @@ pub(super) const CROWDED: u64 = 1000;
 /// A crowd is asked for again when this part of the limit came back, after so many milliseconds at the latest.
 const CROWD_PART: u32 = 16;
 const LONGEST_FOR_CROWD: u64 = 5000;
+
+/// When all leases have ended that there are now, in milliseconds.
+const ENDED: u64 = 6_000;
 
 /// How often a crowd may hope for what others hold, in milliseconds.
 const BETWEEN_HOPES: u64 = 10_000;
@@ -56,16 +59,25 @@ impl Lease {
         self.asking.is_none().then(|| until.since(now))
     }
 
-    /// Nobody has given anything back: what was said holds.
-    pub(super) fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Taking {
-        self.asking = None;
-        (self.missed, self.need, self.least) = (0, 0, 0);
-        let wait = self.dry_for(cost, now).or_else(|| self.dry_at_the_longest(cost, now)).unwrap_or(CROWDED);
-        Taking::Refused { wait, basis: Basis::Quota }
+    /// Nobody has given anything back: what was said holds, if it was said lately.
+    pub(super) fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Option<u64> {
+        let asking = self.asking.take();
+        let told = self.dry_for(cost, now);
+        let wait = told.or_else(|| self.dry_at_the_longest(cost, now));
+        if told.is_none() {
+            // It was said of a cost that nobody is told of now.
+            self.dry = None;
+        }
+        match wait {
+            Some(_) => (self.missed, self.need, self.least) = (0, 0, 0),
+            // The question goes on.
+            None => self.asking = asking.map(|asking| Asking { heard: Heard::Nothing, ..asking }),
+        }
+        wait
     }
 
     /// The same for costs of which it said nothing: when a lone client has so many at the latest.
-    fn dry_at_the_longest(&self, cost: u32, now: Monotonic) -> Option<u64> {
+    pub(super) fn dry_at_the_longest(&self, cost: u32, now: Monotonic) -> Option<u64> {
         let dry = self.dry.filter(|dry| now < dry.holds && dry.most > 0)?;
         let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
         Some(match self.limit.promise {
@@ -73,8 +85,8 @@ impl Lease {
                 let more = u64::from(cost.saturating_sub(dry.most)).saturating_mul(window);
                 dry.until_most.since(now).saturating_add(more.div_ceil(self.limit.quota.limit().get().into()))
             }
-            // By then, all that was spent until now has come back.
-            Promise::Strict => dry.until_most.since(now).max(window),
+            // By then, all that was spent until now has come back, also what others hold whose leases end without a word.
+            Promise::Strict => dry.until_most.since(now).max(window.saturating_add(ENDED)),
         })
     }
 

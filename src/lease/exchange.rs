@@ -135,6 +135,10 @@ impl Lease {
             return;
         }
         self.share = None;
+        if self.hopes() {
+            // Nobody was told yet what was said before.
+            self.dry = None;
+        }
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
         self.dry = match lent.wait_ms {
             0 if self.granted == granted && self.balance(now) < draft.want.into() => Some(Dry::for_looking_ahead(now)),
@@ -208,10 +212,10 @@ impl Lease {
 
     /// As many as will be wanted for a while, if demand stays what it was since the last answer.
     fn wanted(&self, demand: u64, now: Monotonic) -> u32 {
-        if demand == 0 {
-            return 0;
-        }
         let limit = self.limit.quota.limit().get();
+        if demand == 0 {
+            return self.need.min(limit);
+        }
         let elapsed = now.since(self.answered_at).clamp(LEAST_TIME, AHEAD);
         let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
         let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / LEAST_PART).max(self.need);

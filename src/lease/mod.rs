@@ -35,6 +35,9 @@ const REMIND_AFTER: u64 = 1000;
 /// After how many milliseconds in which nobody reminded it the steward is asked anew: that says nothing about the service.
 const FORGET_AFTER: u64 = 10_000;
 
+/// For how long it is known how much the fleet has left, in milliseconds, if there are other nodes.
+const KNOWN_FOR: u64 = 1000;
+
 /// For how long a lease stays one, in milliseconds, when requests under a configuration come that knows of none: while
 /// connections are drained, requests under both come.
 const SETTLED_AFTER: u64 = 10_000;
@@ -53,7 +56,9 @@ pub struct Fleet {
 /// Whether a request may still wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// It may.
+    /// It comes for the first time, and may.
+    New,
+    /// It waits already, and may go on.
     Left,
     /// It has waited as long as it may, since then.
     Over(Monotonic),
@@ -206,20 +211,29 @@ impl Lease {
             return (Taking::Refused { wait, basis: Basis::Quota }, Signal::Silent);
         }
         self.note_cost(cost);
-        self.missed = self.missed.saturating_add(cost);
+        // Whoever waits already counts once for each answer.
+        if patience == Patience::New || self.asking.is_none() {
+            self.missed = self.missed.saturating_add(cost);
+        }
         self.need = self.need.max(cost);
         let signal = self.ask_for(now);
         let (since, heard) = self.asking.map_or((now, Heard::Nothing), |asking| (asking.since, asking.heard));
         let is_over = now.since(since) >= fleet.wait;
         let taking = match (patience, heard) {
-            (Patience::Left, _) if !is_over => Taking::Wait,
-            (_, Heard::MayBeSooner) => self.stop_hoping(cost, now),
+            (Patience::New | Patience::Left, _) if !is_over => return (Taking::Wait, signal),
+            (_, Heard::MayBeSooner) => match self.stop_hoping(cost, now) {
+                Some(wait) => Taking::Refused { wait, basis: Basis::Quota },
+                None => self.fall_back(fleet, now, cost),
+            },
             (Patience::Over(began), Heard::Nothing) if !is_over && since > began => {
                 // Answers came, and others were faster each time.
-                Taking::Refused { wait: CROWDED, basis: Basis::Quota }
+                let wait = self.dry_at_the_longest(cost, now).unwrap_or(CROWDED);
+                Taking::Refused { wait, basis: Basis::Quota }
             }
             (_, Heard::Nothing) => self.fall_back(fleet, now, cost),
         };
+        // It goes, and if it comes again it is no crowd.
+        self.missed = self.missed.saturating_sub(cost);
         (taking, signal)
     }
 
@@ -265,8 +279,12 @@ impl Lease {
             None => {
                 // They may be in as much demand as this one.
                 let each = limit.div_ceil(UNHEARD_PART.into()).max(self.size);
-                // While it is not known how many there are, only what this one has is certain.
-                let unheard = nodes.map_or(u64::MAX, |nodes| each.saturating_mul((nodes.get() - 1).into()));
+                let unheard = match nodes.map(|nodes| u64::from(nodes.get() - 1)) {
+                    Some(0) => 0,
+                    Some(others) if now.since(self.answered_at) < KNOWN_FOR => each.saturating_mul(others),
+                    // Of what others may have taken long since, or if it is not known how many there are, nothing is certain.
+                    Some(_) | None => u64::MAX,
+                };
                 self.balance(now).saturating_add(self.left.saturating_sub(unheard)).min(limit)
             }
         };

@@ -98,7 +98,7 @@ mod tests {
     }
 
     fn take(lease: &mut Lease, now: u64) -> Taking {
-        lease.take(Limit::bucket(3000, 300), FLEET, Monotonic(now), 1, Patience::Left).0
+        lease.take(Limit::bucket(3000, 300), FLEET, Monotonic(now), 1, Patience::New).0
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
     fn who_is_refused_by_a_share_is_told_to_come_back_soon_because_outages_end() {
         let limit = Limit { promise: crate::config::Promise::Strict, ..Limit::bucket(1000, 86_400) };
         let mut lease = Lease::cold(limit, Monotonic(0));
-        let mut take = |now| lease.take(limit, FLEET, Monotonic(now), 1, Patience::Left).0;
+        let mut take = |now| lease.take(limit, FLEET, Monotonic(now), 1, Patience::New).0;
         assert_eq!(take(0), Taking::Wait);
         assert_eq!(take(500), Taking::Refused { wait: 5000, basis: Basis::Share });
     }

@@ -92,7 +92,7 @@ fn take(seen: &Seen<'_>, cost: u32) {
 }
 
 fn take_under(limits: Limits, seen: &Seen<'_>, cost: u32) {
-    let order = Order { cost, scope: SCOPE, patience: Patience::Left };
+    let order = Order { cost, scope: SCOPE, patience: Patience::New };
     let charge = KeyTable { limits, ..table(seen.scene, seen, 20) }.charge(&account(), &TERMS, order).unwrap();
     if let Taking::Taken(_) = charge.taking {
         *seen.scene.taken.lock().unwrap() += u64::from(cost);
@@ -167,7 +167,7 @@ fn prepared() -> Scene {
         let memory = scene.memory.lock().unwrap();
         write(&scene, &*memory, 10);
         let table = table(&scene, &*memory, 10);
-        let order = Order { cost: 2, scope: SCOPE, patience: Patience::Left };
+        let order = Order { cost: 2, scope: SCOPE, patience: Patience::New };
         assert_eq!(table.charge(&account(), &TERMS, order).unwrap().taking, Taking::Wait);
         let (draft, ask) = table.ask(&account()).unwrap().unwrap();
         let lent = scene.hear(ask, 10);

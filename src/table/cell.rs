@@ -207,7 +207,7 @@ mod tests {
 
     const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
 
-    const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::Left };
+    const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::New };
 
     fn acme() -> Account {
         Account::Team("acme".into())

@@ -103,7 +103,7 @@ mod tests {
 
         fn charge(&self, team: &str, now: Monotonic) -> Charge {
             const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
-            const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::Left };
+            const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::New };
             self.table(now).charge(&Account::Team(team.into()), &TERMS, ONE).unwrap()
         }
 

@@ -192,8 +192,8 @@ impl Door {
         }
     }
 
-    /// Tells the steward at once for whom tokens are wanted. As long as there is none, the queue would only grow: one will be
-    /// told that finds this out before requests have waited for too long.
+    /// Tells the steward at once for whom tokens are wanted. As long as nobody is, the queue would only grow, so they are kept:
+    /// as long as requests wait, this is called at every tick.
     pub(super) fn ask_for_wanted(&self, now: Monotonic) {
         if !self.wanted.is_empty() && Lease::is_held(&HostSharedData, &self.names, now) == Ok(true) {
             Settlement::ask_for(&self.names, &self.wanted.take());

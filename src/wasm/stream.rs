@@ -68,7 +68,7 @@ impl Stream {
 
     /// Judges the request as its headers arrive.
     pub(super) fn judge_first(self: &Rc<Self>) -> Action {
-        match self.judge(Patience::Left) {
+        match self.judge(Patience::New) {
             Step::Decided(action) => action,
             Step::Wait(account) => {
                 self.door.let_wait(account, self);

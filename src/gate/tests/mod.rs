@@ -101,7 +101,7 @@ impl Door {
         let tokens = Verifier { settings: &config.tokens, secret, host: &NoSignatures, cache: verified };
         let (scope, wanted) = (Scope::Process, &Wanted::default());
         let gate = Gate { config, table: self.table(), recent, familiar, usable: *usable, now, tokens, scope, wanted };
-        match gate.judge(request, Patience::Left) {
+        match gate.judge(request, Patience::New) {
             Judgement::Decided(verdict) => verdict,
             Judgement::Waits(account) => panic!("waits for {account:?}"),
         }

@@ -35,7 +35,7 @@ fn where_nobody_answers_a_node_has_its_share_and_begins_with_nothing() {
 fn without_a_share_nothing_is_spent() {
     for fleet in [Fleet { fallback: Fallback::Refuse, ..FLEET }, Fleet { nodes: None, ..FLEET }] {
         let mut lease = cold();
-        let mut take = |now| lease.take(limit(), fleet, Monotonic(now), 1, Patience::Left).0;
+        let mut take = |now| lease.take(limit(), fleet, Monotonic(now), 1, Patience::New).0;
         assert_eq!(take(0), Taking::Wait);
         assert_eq!(take(500), Taking::Unavailable);
     }
@@ -45,7 +45,7 @@ fn without_a_share_nothing_is_spent() {
 fn a_share_of_less_than_one_token_is_one_in_a_longer_time() {
     let fleet = Fleet { nodes: NonZeroU32::new(7), ..FLEET };
     let mut lease = Lease::cold(Limit::bucket(2, 10), Monotonic(0));
-    let mut take = |now| lease.take(Limit::bucket(2, 10), fleet, Monotonic(now), 1, Patience::Left).0;
+    let mut take = |now| lease.take(Limit::bucket(2, 10), fleet, Monotonic(now), 1, Patience::New).0;
     take(0);
     for now in (500..32_000).step_by(500) {
         assert_eq!(take(now), Taking::Refused { wait: 5000, basis: Basis::Share });
@@ -65,7 +65,7 @@ fn who_has_waited_long_enough_is_refused_also_if_answers_come() {
 fn who_has_waited_without_an_answer_has_the_share_also_a_moment_too_early() {
     for fallback in [Fallback::Share, Fallback::Refuse] {
         let (mut lease, fleet) = (cold(), Fleet { fallback, ..FLEET });
-        assert_eq!(lease.take(limit(), fleet, Monotonic(7), 1, Patience::Left).0, Taking::Wait);
+        assert_eq!(lease.take(limit(), fleet, Monotonic(7), 1, Patience::New).0, Taking::Wait);
         let taking = lease.take(limit(), fleet, Monotonic(500), 1, Patience::Over(Monotonic(7))).0;
         let expected = match fallback {
             Fallback::Share => Taking::Refused { wait: 3000, basis: Basis::Share },

@@ -28,7 +28,7 @@ fn cold() -> Lease {
 }
 
 fn take(lease: &mut Lease, now: u64, cost: u32) -> (Taking, Signal) {
-    lease.take(limit(), FLEET, Monotonic(now), cost, Patience::Left)
+    lease.take(limit(), FLEET, Monotonic(now), cost, Patience::New)
 }
 
 fn ask(lease: &mut Lease, now: u64) -> (Draft, Ask) {
@@ -124,7 +124,7 @@ fn where_nothing_is_left_all_are_told_when_there_will_be_and_nobody_asks_until_t
     assert_eq!(take(&mut other, 2520, 1), (Taking::Wait, Signal::Ask));
     // What is said of an old limit does not hold for a new one.
     answer(&mut lease, draft, &lent(&question, 0, 700), 10, 20);
-    let taking = lease.take(Limit::bucket(600, 300), FLEET, Monotonic(30), 1, Patience::Left);
+    let taking = lease.take(Limit::bucket(600, 300), FLEET, Monotonic(30), 1, Patience::New);
     assert_eq!(taking.0, Taking::Wait);
 }
 

@@ -70,7 +70,7 @@ proptest! {
             match step {
                 Step::Pass(time) => now += time,
                 Step::Take(cost) => {
-                    if lease.take(limit(), Fleet { fallback: Fallback::Refuse, ..FLEET }, Monotonic(now), cost, Patience::Left).0 == TAKEN {
+                    if lease.take(limit(), Fleet { fallback: Fallback::Refuse, ..FLEET }, Monotonic(now), cost, Patience::New).0 == TAKEN {
                         spent += u64::from(cost);
                     }
                 }
@@ -135,7 +135,7 @@ proptest! {
         // With a limit and a promise that are some, so that the rest is reached.
         let bytes = [&[9, 0, 0, 0, 9, 0, 0, 0, 0], bytes.as_slice()].concat();
         if let Some((mut lease, _)) = Lease::decode(&bytes) {
-            let _ = lease.take(limit(), FLEET, Monotonic(now), 1, Patience::Left);
+            let _ = lease.take(limit(), FLEET, Monotonic(now), 1, Patience::New);
             let draft = lease.ask(Monotonic(now));
             let question = lease.to_ask(Account::Team("a".into()), draft);
             answer(&mut lease, draft, &lent(&question, u64::MAX, u64::MAX), now, now);

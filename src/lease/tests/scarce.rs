@@ -1,10 +1,12 @@
 //! What a node does where other nodes may hold what it needs.
 
+use std::num::NonZeroU32;
+
 use tollkeeper_contract::lease::{Ask, Lent};
 
 use super::{FLEET, TAKEN, answer, ask, cold, holding, lent, limit, take};
 use crate::{
-    lease::{Basis, Lease, Patience, Signal, Taking},
+    lease::{Basis, Fleet, Lease, Patience, Signal, Taking},
     time::Monotonic,
 };
 
@@ -136,4 +138,65 @@ fn where_little_is_left_what_is_not_in_use_goes_back_soon() {
     assert_eq!(lease.settles_after(Monotonic(220), FRESH), 80, "it was in use until 100");
     let question = ask(&mut lease, 300).1;
     assert_eq!((question.spent, question.returned, question.want), (1, 4, 0));
+}
+
+#[test]
+fn what_was_said_of_a_cheaper_request_while_a_dear_one_waited_is_told_to_nobody() {
+    let mut lease = holding(2);
+    assert_eq!((take(&mut lease, 15, 1).0, take(&mut lease, 20, 5).0), (TAKEN, Taking::Wait));
+    let (draft, question) = ask(&mut lease, 20);
+    assert_eq!(question.least, 1);
+    answer(&mut lease, draft, &Lent { granted: 2, wait_ms: DAY, ..nothing_yet(&question) }, 20, 30);
+    // Others gave back, but not enough.
+    let (draft, question) = ask(&mut lease, 220);
+    assert_eq!(question.least, 5);
+    answer(&mut lease, draft, &Lent { granted: 2, left: 3, ..lent(&question, 2, 9000) }, 220, 230);
+    let last = lease.take(limit(), FLEET, Monotonic(230), 5, Patience::Left).0;
+    assert_eq!(last, Taking::Refused { wait: 9000, basis: Basis::Quota });
+    assert_eq!(take(&mut lease, 240, 1), (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn a_request_that_is_judged_again_is_no_crowd() {
+    let fleet = Fleet { wait: 3000, ..FLEET };
+    let mut lease = cold();
+    assert_eq!(lease.take(limit(), fleet, Monotonic(10), 1, Patience::New).0, Taking::Wait);
+    for now in [1010, 2010] {
+        let reminded = lease.take(limit(), fleet, Monotonic(now), 1, Patience::Left);
+        assert_eq!(reminded, (Taking::Wait, Signal::Ask));
+    }
+    let (draft, question) = ask(&mut lease, 2011);
+    answer(&mut lease, draft, &nothing_yet(&question), 2011, 2020);
+    let told = lease.take(limit(), fleet, Monotonic(2510), 1, Patience::Over(Monotonic(10))).0;
+    let taking = lease.take(limit(), fleet, Monotonic(3010), 1, Patience::Over(Monotonic(10))).0;
+    assert_eq!(told, Taking::Refused { wait: DAY - 490, basis: Basis::Quota });
+    assert_eq!(taking, Taking::Refused { wait: DAY - 990, basis: Basis::Quota });
+}
+
+#[test]
+fn a_client_that_comes_again_while_nobody_answers_is_no_crowd() {
+    let mut lease = cold();
+    assert_eq!(take(&mut lease, 10, 1).0, Taking::Wait);
+    let share = |wait| Taking::Refused { wait, basis: Basis::Share };
+    assert_eq!(last_chance(&mut lease, 510), share(3000));
+    assert_eq!(take(&mut lease, 1510, 1).0, share(2000));
+    let (draft, question) = ask(&mut lease, 1600);
+    answer(&mut lease, draft, &Lent { held: 0, ..nothing_yet(&question) }, 1600, 1610);
+    assert_eq!(take(&mut lease, 1610, 1).0, Taking::Refused { wait: DAY, basis: Basis::Quota });
+}
+
+#[test]
+fn an_outage_while_others_are_hoped_for_is_one() {
+    let fleet = Fleet { wait: 9000, ..FLEET };
+    let mut lease = hoping();
+    let told = lease.take(limit(), fleet, Monotonic(9010), 1, Patience::Over(Monotonic(10))).0;
+    assert_eq!(told, Taking::Refused { wait: 3000, basis: Basis::Share });
+}
+
+#[test]
+fn of_what_was_left_a_second_ago_nothing_is_told_unless_the_node_is_alone() {
+    let lease = holding(9);
+    let told = |now, nodes| lease.left(Monotonic(now), NonZeroU32::new(nodes)).tokens;
+    assert_eq!((told(1011, 2), told(1012, 2)), (9 + 100 - 38, 9));
+    assert_eq!((told(4000, 1), told(4000, 0)), (109, 9));
 }

@@ -51,7 +51,7 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, node: usize, request: Request) {
-        if !self.judge_request(node, request, Patience::Left) {
+        if !self.judge_request(node, request, Patience::New) {
             let (now, life, wait) = (self.now, self.lives[node], self.plan.fleet.wait_ms);
             let Some(node_there) = &mut self.nodes[node] else { return };
             let since = node_there.clock.at(now);
@@ -171,6 +171,11 @@ impl World {
             && self.plan.clients[client].manner == Manner::AsTold
         {
             let again = matches!(taking, Taking::Refused { .. }).then_some(request.cost);
+            // Instead of waiting, it asks for something else.
+            if self.is_lone && again.is_some() && !request.waited && self.random.chance(25) {
+                self.at(now + 10, Event::Send { client, again: None });
+                return true;
+            }
             self.at(now + next, Event::Send { client, again });
         }
         true

@@ -69,7 +69,7 @@ impl Node {
     fn take(&self, team: &str) -> Taking {
         const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
         let scope = Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, nodes: None });
-        let order = Order { cost: 1, scope, patience: Patience::Left };
+        let order = Order { cost: 1, scope, patience: Patience::New };
         self.table().charge(&Account::Team(team.into()), &TERMS, order).unwrap().taking
     }
 

@@ -91,7 +91,7 @@ impl Node {
     /// Takes what the team `acme` has left, one by one; says how much that was.
     pub(super) fn spend(&self) -> usize {
         const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
-        const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::Left };
+        const ONE: Order = Order { cost: 1, scope: Scope::Process, patience: Patience::New };
         let factor = read_factor(&self.shared, &self.names).unwrap();
         let (limits, now) = (Limits { default: Limit::bucket(1, 1), factor }, Monotonic(self.clock.get()));
         let table = KeyTable { shared: &self.shared, names: &self.names, limits, now };
