@@ -28,9 +28,13 @@ async fn verdicts_and_reasons_are_counted() {
 async fn the_fleet_is_named_as_the_operator_names_its_envoys() {
     // The lab calls its Envoys "lab".
     let edge = Edge::synced_start(|setup| setup).await;
-    let fleet = edge.key_service().get("/v1/fleet").await.unwrap();
-    let name = fleet["nodes"][0]["name"].as_str().unwrap();
-    assert!(name.starts_with("lab#"), "{fleet}");
+    // A node says its name for the list when it asks for changes, a moment after its first keys.
+    let name = edge.wait_until("a node is in the list", Duration::from_secs(20), async || {
+        let fleet = edge.key_service().get("/v1/fleet").await.ok()?;
+        fleet["nodes"][0]["name"].as_str().map(str::to_owned)
+    });
+    let name = name.await;
+    assert!(name.starts_with("lab#"), "{name}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
