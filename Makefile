@@ -23,6 +23,8 @@ export CARGO_TARGET_DIR
 # What tests and `lab run` are told about the components. An ENVOY or a VALKEY_SERVER of the user's own wins
 # over the fetched one.
 override TOLLKEEPER_WASM := $(CARGO_TARGET_DIR)/tollkeeper.wasm
+# For tests alone: the same with the feature `traps`.
+override TOLLKEEPER_TRAPS_WASM := $(CARGO_TARGET_DIR)/tollkeeper-traps.wasm
 # Unoptimised: one build serves the tests and make run, and neither measures these programs.
 override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/debug/keyservice
 LAB := $(CARGO_TARGET_DIR)/debug/lab
@@ -38,7 +40,7 @@ FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
 	with_postgres=("$(LAB)" with-postgres --programs "$$programs" --); }
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
 SCHEMATHESIS = python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
-TESTED_WITH = $(COMPONENTS) VALKEY_SERVER="$$valkey"
+TESTED_WITH = $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" VALKEY_SERVER="$$valkey"
 
 # The load generator of the benchmark; OHA=/path/to/oha takes one that is there.
 OHA_VERSION := 1.16.0
@@ -73,7 +75,7 @@ run: programs filter envoy ## API=bearer-login serves a file of envoy/apis/. Por
 	@$(FIND_ENVOY)
 	exec env $(COMPONENTS) "$(LAB)" run $(if $(API),--api "$(API)")
 
-test: programs filter envoy
+test: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy
 	@$(FIND_ENVOY)
 	$(FIND_VALKEY)
 	$(FIND_POSTGRES)
@@ -138,9 +140,17 @@ check: rust-tools
 	cargo clippy --workspace --all-targets -- -D warnings
 	echo "==> Clippy for $(WASM_TARGET)"
 	cargo clippy --package tollkeeper --lib --profile filter --target $(WASM_TARGET) -- -D warnings
+	cargo clippy --package tollkeeper --lib --profile filter --target $(WASM_TARGET) --features traps -- -D warnings
 	echo "==> Documentation"
 	# There are no examples, but they would have the features of tests, and so dependencies are as clippy has them.
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --lib --examples
+
+# Cargo leaves both modules in one place. So this one is made before the other, and only when something has changed.
+.NOTPARALLEL:
+$(TOLLKEEPER_TRAPS_WASM): $(shell find src contract/src -name '*.rs') lab/src/pack.rs Cargo.toml contract/Cargo.toml Cargo.lock | programs
+	@echo "==> Building the filter that traps when a test tells it to"
+	cargo build --package tollkeeper --lib --profile filter --target $(WASM_TARGET) --features traps
+	"$(LAB)" pack "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/tollkeeper.wasm" "$@"
 
 filter: rust-tools programs ## cargo decides whether there is anything to build, so this is always asked
 	@echo "==> Building the filter for $(WASM_TARGET)"

@@ -102,6 +102,14 @@ fn the_module_is_within_its_budget() {
     assert!(size <= BUDGET, "{size} bytes, the budget is {BUDGET}");
 }
 
+/// As tests that make it trap know it (`src/wasm/traps.rs`).
+#[test]
+fn the_module_that_is_shipped_cannot_be_told_to_trap() {
+    let knows = |module: &[u8]| module.windows(11).any(|bytes| bytes == b"x-test-trap");
+    assert!(!knows(&module()), "it was built with the feature `traps`");
+    assert!(knows(&std::fs::read(artifacts::filter_that_traps().unwrap()).unwrap()), "else this would find nothing");
+}
+
 #[test]
 fn the_module_asks_the_host_for_nothing_but_this() {
     let imports = imports(&module());

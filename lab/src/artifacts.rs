@@ -13,6 +13,14 @@ pub fn filter() -> Result<PathBuf> {
     from_environment("TOLLKEEPER_WASM", "the packed filter")
 }
 
+/// The filter as a request can make it trap, for tests of what comes after; `make test` builds it.
+///
+/// # Errors
+/// When `TOLLKEEPER_TRAPS_WASM` is not set or names no file.
+pub fn filter_that_traps() -> Result<PathBuf> {
+    from_environment("TOLLKEEPER_TRAPS_WASM", "the filter with the feature `traps`")
+}
+
 /// The key service's program.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ use dry::{CROWDED, Dry, Heard};
 pub use exchange::{Draft, Reply};
 
 /// After how many milliseconds without an answer the steward is reminded: a message or a steward may be lost.
-const REMIND_AFTER: u64 = 1000;
+const REMIND_AFTER: u64 = 250;
 
 /// After how many milliseconds in which nobody reminded it the steward is asked anew: that says nothing about the service.
 const FORGET_AFTER: u64 = 10_000;
@@ -333,11 +333,12 @@ impl Lease {
         self.granted.saturating_sub(self.void).saturating_sub(self.spent).saturating_sub(self.returned)
     }
 
-    /// Asks for the next lease before this one is used up, unless it is known that there is none.
+    /// Asks for the next lease before this one is used up, unless it is known that there is none; again, if there is no
+    /// answer: requests are not to wait for one that was lost.
     fn look_ahead(&mut self, now: Monotonic) -> Signal {
         let is_low = self.unspent() <= self.size / 2;
         let is_dry = self.dry.is_some_and(|dry| now < dry.holds);
-        if is_low && !is_dry && self.asking.is_none() { self.ask_for(now) } else { Signal::Silent }
+        if is_low && !is_dry { self.ask_for(now) } else { Signal::Silent }
     }
 
     fn ask_for(&mut self, now: Monotonic) -> Signal {

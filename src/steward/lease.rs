@@ -15,14 +15,15 @@ use crate::{
     time::Monotonic,
 };
 
-/// How long a steward that stays silent keeps its lease, in milliseconds.
-const TERM: u64 = 3000;
+/// How long a steward that stays silent keeps its lease, in milliseconds: with [`RESTRAINT`] and a tick, less than the
+/// second that requests wait for tokens by default, so that they outlive a steward that has trapped.
+const TERM: u64 = 600;
 
-/// A lease with less than this left is renewed, in milliseconds.
-const RENEW_BELOW: u64 = 2000;
+/// A lease with no more than this left is renewed, in milliseconds.
+const RENEW_BELOW: u64 = 400;
 
-/// How long a VM that serves requests leaves a free lease to others, in milliseconds.
-const RESTRAINT: u64 = 1000;
+/// How long a VM that serves requests leaves a free lease to others, in milliseconds: they tick meanwhile.
+const RESTRAINT: u64 = 150;
 
 /// The same for a lease that was its own: long enough for another VM to tick.
 const OWN_RESTRAINT: u64 = 300;
@@ -209,10 +210,10 @@ mod tests {
         let (one, other) = (candidate(1, 0), candidate(2, 0));
         assert_eq!(stand(&one, &shared, 0), Standing::Steward);
         assert_eq!(stand(&other, &shared, 100), Standing::Other);
-        assert_eq!(stand(&one, &shared, 1500), Standing::Steward, "renewed");
-        assert_eq!(stand(&other, &shared, 4400), Standing::Other);
-        assert_eq!(stand(&other, &shared, 4500), Standing::Steward);
-        assert_eq!(stand(&one, &shared, 4501), Standing::Other);
+        assert_eq!(stand(&one, &shared, 300), Standing::Steward, "renewed");
+        assert_eq!(stand(&other, &shared, 899), Standing::Other);
+        assert_eq!(stand(&other, &shared, 900), Standing::Steward);
+        assert_eq!(stand(&one, &shared, 901), Standing::Other);
     }
 
     #[test]
@@ -231,9 +232,9 @@ mod tests {
         let (mut worker, main) = (candidate(1, 0), candidate(2, 0));
         assert_eq!(stand(&main, &shared, 0), Standing::Steward);
         worker.yield_to_idle(&shared, &names).unwrap();
-        assert_eq!(stand(&worker, &shared, 3500), Standing::Other);
-        assert!(!Lease::is_held(&shared, &names, Monotonic(3500)).unwrap());
-        assert_eq!(stand(&worker, &shared, 4000), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 700), Standing::Other);
+        assert!(!Lease::is_held(&shared, &names, Monotonic(700)).unwrap());
+        assert_eq!(stand(&worker, &shared, 750), Standing::Steward);
     }
 
     #[test]
@@ -242,10 +243,10 @@ mod tests {
         let (mut worker, main) = (candidate(1, 0), candidate(2, 0));
         worker.yield_to_idle(&shared, &names).unwrap();
         assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 2999), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 3000), Standing::Other);
-        assert_eq!(stand(&main, &shared, 3100), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 3300), Standing::Other);
+        assert_eq!(stand(&worker, &shared, 599), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 600), Standing::Other);
+        assert_eq!(stand(&main, &shared, 700), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 900), Standing::Other);
     }
 
     #[test]
@@ -254,8 +255,8 @@ mod tests {
         let mut worker = candidate(1, 0);
         worker.yield_to_idle(&shared, &names).unwrap();
         assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 3299), Standing::Other);
-        assert_eq!(stand(&worker, &shared, 3300), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 899), Standing::Other);
+        assert_eq!(stand(&worker, &shared, 900), Standing::Steward);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod root_context;
 mod settlement;
 mod signatures;
 mod stream;
+#[cfg(feature = "traps")]
+mod traps;
 mod waiting;
 
 use proxy_wasm::types::LogLevel;

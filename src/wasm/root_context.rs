@@ -139,6 +139,8 @@ impl RootContext {
         let Ok(mut slot) = door.steward.try_borrow_mut() else { return };
         let steward = slot.get_or_insert_with(|| door.new_steward(now.monotonic));
         let standing = steward.stand(&HostSharedData, now.monotonic).unwrap_or(Standing::Other);
+        #[cfg(feature = "traps")]
+        super::traps::at_duties(standing);
         let before = self.standing.replace(standing);
         match standing {
             // Registering again makes this VM the one that is told of messages.

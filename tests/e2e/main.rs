@@ -28,4 +28,5 @@ mod styles;
 mod tenants;
 mod tokens;
 mod trailers;
+mod traps;
 mod usage;

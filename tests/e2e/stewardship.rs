@@ -7,7 +7,7 @@ use lab::edge::Edge;
 use crate::connections::Connections;
 
 /// The thread that wrote the last line of the log with this text: `[time][thread][level]…`.
-fn last_thread(log: &str, text: &str) -> Option<String> {
+pub(crate) fn last_thread(log: &str, text: &str) -> Option<String> {
     let line = log.lines().rfind(|line| line.contains(text))?;
     line.split(['[', ']']).filter(|part| !part.is_empty()).nth(1).map(str::to_owned)
 }

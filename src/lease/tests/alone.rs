@@ -102,7 +102,16 @@ fn what_comes_while_nobody_lends_goes_back() {
 fn the_steward_is_reminded_and_after_a_long_silence_asked_anew() {
     let mut lease = cold();
     let _ = take(&mut lease, 0, 1);
-    assert_eq!(take(&mut lease, 999, 1).1, Signal::Silent);
-    assert_eq!(take(&mut lease, 1000, 1).1, Signal::Ask);
-    assert_eq!(take(&mut lease, 11_000, 1), (Taking::Wait, Signal::Ask));
+    assert_eq!(take(&mut lease, 249, 1).1, Signal::Silent);
+    assert_eq!(take(&mut lease, 250, 1).1, Signal::Ask);
+    assert_eq!(take(&mut lease, 10_250, 1), (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn a_steward_that_was_asked_ahead_is_reminded_while_there_is_still_something_to_spend() {
+    let mut lease = holding(8);
+    let signals: Vec<_> = (20..25).map(|now| take(&mut lease, now, 1)).collect();
+    assert!(signals.contains(&(TAKEN, Signal::Ask)), "{signals:?}");
+    assert_eq!(take(&mut lease, 200, 1), (TAKEN, Signal::Silent));
+    assert_eq!(take(&mut lease, 300, 1), (TAKEN, Signal::Ask));
 }

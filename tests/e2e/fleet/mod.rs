@@ -1,12 +1,12 @@
 //! One quota over three Envoys, two workers each, whose leases come from a key service with a Valkey behind it.
 
 mod changes;
-mod demand;
+pub(crate) mod demand;
 mod figure;
 mod nodes;
 mod outage;
 mod promise;
-mod record;
+pub(crate) mod record;
 mod teams;
 mod waiting;
 
@@ -33,7 +33,7 @@ async fn fleet(quota: Quota, more: Value) -> Fleet {
 }
 
 /// How often nodes have called the key service for leases.
-async fn calls_for_leases(fleet: &Fleet) -> u64 {
+pub(crate) async fn calls_for_leases(fleet: &Fleet) -> u64 {
     let answer = fleet.key_service().request(reqwest::Method::GET, "/metrics").send().await.unwrap();
     let metrics = answer.text().await.unwrap();
     let calls = metrics.lines().filter(|line| line.starts_with("keyservice_requests_total{"));
