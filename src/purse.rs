@@ -1,7 +1,7 @@
 //! What the requests of an account spend from on this node: a limiter of its own, or what the fleet has lent.
 
 use crate::{
-    config::Fallback,
+    config::{Fallback, Remaining},
     lease::{Basis, Fleet, Lease, Patience, Signal, Taking},
     limiter::{Left, Limit, Limiter, Outcome},
     time::Monotonic,
@@ -40,7 +40,8 @@ pub struct Taken {
 }
 
 /// For requests under a configuration that knows of no fleet.
-const WITHOUT_WAITING: Fleet = Fleet { wait: u64::MAX, fallback: Fallback::Refuse, nodes: None };
+const WITHOUT_WAITING: Fleet =
+    Fleet { wait: u64::MAX, fallback: Fallback::Refuse, remaining: Remaining::Lease, nodes: None };
 
 const OWN: u8 = 1;
 const LENT: u8 = 2;
@@ -137,7 +138,7 @@ fn take_own(limiter: Limiter, limit: Limit, now: Monotonic, cost: u32) -> Taken 
 fn take_lent(before: Lease, limit: Limit, fleet: Fleet, now: Monotonic, cost: u32, patience: Patience) -> Taken {
     let mut lease = before.clone();
     let (taking, signal) = lease.take(limit, fleet, now, cost, patience);
-    let left = lease.left(now, fleet.nodes);
+    let left = lease.left(now, fleet);
     let changed = (lease != before).then_some(Purse::Lent(Box::new(lease)));
     Taken { taking, signal, left, changed }
 }
@@ -146,13 +147,14 @@ fn take_lent(before: Lease, limit: Limit, fleet: Fleet, now: Monotonic, cost: u3
 mod tests {
     use super::{Purse, Scope, Taken};
     use crate::{
-        config::Fallback,
+        config::{Fallback, Remaining},
         lease::{Basis, Fleet, Patience, Signal, Taking},
         limiter::Limit,
         time::Monotonic,
     };
 
-    const FLEET: Scope = Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, nodes: None });
+    const FLEET: Scope =
+        Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, remaining: Remaining::Fleet, nodes: None });
 
     fn take(purse: &mut Purse, scope: Scope, now: u64) -> (Taking, Signal) {
         let limit = Limit::bucket(10, 1000);

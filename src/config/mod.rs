@@ -29,7 +29,8 @@ pub use routes::{Access, Matched, Protection, RequiredScopes, Routes};
 pub use tokens::Tokens;
 pub use values::{Authority, Cluster, EnvName, Instance, Party, Realm};
 pub use vocabulary::{
-    AuthHeader, AuthHeaders, Fallback, FilterState, Forwarding, Promise, RateLimitHeaders, Shadow, Style, Styles,
+    AuthHeader, AuthHeaders, Fallback, FilterState, Forwarding, Promise, RateLimitHeaders, Remaining, Shadow, Style,
+    Styles,
 };
 
 use json::Json;

@@ -9,7 +9,7 @@ use super::{
     mistakes::{Mistakes, Noted, Place},
     setting::{Setting, settings},
     values::Whole,
-    vocabulary::{Fallback, Promise, QuotaScope},
+    vocabulary::{Fallback, Promise, QuotaScope, Remaining},
 };
 
 /// What quotas are and mean.
@@ -28,6 +28,8 @@ pub struct FleetQuotas {
     pub wait_ms: u64,
     /// What happens when nobody lends.
     pub fallback: Fallback,
+    /// Of what answers say that it is left.
+    pub remaining: Remaining,
 }
 
 settings! {
@@ -45,17 +47,19 @@ settings! {
         wait_ms: Whole<10, 10_000> = 1_000,
         /// With scope `fleet`: what happens to requests that no lease covers while nobody lends. `share`: each Envoy may spend its share of the limit. `refuse`: they are refused.
         fallback: Fallback = "share",
+        /// With scope `fleet`: what answers tell to be left. `fleet`: what all Envoys together may still spend, as this one heard last; it may be too much for the moment in which others spend much. `lease`: only what this Envoy holds, which is never more than is left.
+        remaining: Remaining = "fleet",
     }
 }
 
 impl Setting for Quotas {
     fn read(json: &Json, place: &Place<'_>, mistakes: &mut Mistakes) -> Result<Self, Noted> {
         let settings = QuotaSettings::read(json, place, mistakes)?;
-        let QuotaSettings { promise, fallback, .. } = settings;
+        let QuotaSettings { promise, fallback, remaining, .. } = settings;
         let wait_ms = settings.wait_ms.get().into();
         let fleet = match settings.scope {
             QuotaScope::Process => None,
-            QuotaScope::Fleet => Some(FleetQuotas { wait_ms, fallback }),
+            QuotaScope::Fleet => Some(FleetQuotas { wait_ms, fallback, remaining }),
         };
         let quota = Quota::new(settings.limit.get(), settings.window_seconds.get());
         let limit = quota.map(|quota| Limit { quota, promise });

@@ -114,6 +114,16 @@ words! {
 }
 
 words! {
+    /// Of what answers say that it is left, where a quota holds over the fleet.
+    pub Remaining, "a kind of what is left" {
+        /// Of all that the fleet may spend, as last known.
+        Fleet = "fleet",
+        /// Of this node's lease: never more than is left, whatever other nodes do.
+        Lease = "lease",
+    }
+}
+
+words! {
     /// Which refusals are only told: the request goes on to the upstream all the same.
     pub Shadow, "a kind of shadow mode" {
         /// None.

@@ -6,9 +6,8 @@ use crate::{config::Promise, time::Monotonic};
 
 use super::{Asking, Dry, Heard, Lease};
 
-/// A lease is at least this part of the limit, where there is so much: small against the limit, and enough for somebody who
-/// sends a few requests.
-const LEAST_PART: u32 = 32;
+/// At least this part of the limit is asked for: small against the limit, and enough for somebody who sends a few requests.
+const WANTED_PART: u32 = 32;
 
 /// For how long a lease should last at the present demand, in milliseconds.
 const AHEAD: u64 = 1000;
@@ -218,7 +217,7 @@ impl Lease {
         }
         let elapsed = now.since(self.answered_at).clamp(LEAST_TIME, AHEAD);
         let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
-        let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / LEAST_PART).max(self.need);
+        let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / WANTED_PART).max(self.need);
         wanted.min(limit)
     }
 }

@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use tollkeeper_contract::lease::UNHEARD_PART;
 
 use crate::{
-    config::{Fallback, Promise},
+    config::{Fallback, Promise, Remaining},
     limiter::{Left, Limit, Limiter},
     time::Monotonic,
 };
@@ -49,6 +49,8 @@ pub struct Fleet {
     pub wait: u64,
     /// What happens when nobody answers.
     pub fallback: Fallback,
+    /// Of what it is told that it is left.
+    pub remaining: Remaining,
     /// How many nodes there are, as last known.
     pub nodes: Option<NonZeroU32>,
 }
@@ -269,24 +271,15 @@ impl Lease {
         if now < self.until { self.unspent() } else { 0 }
     }
 
-    /// What the fleet has left, as far as this node knows, less what the others may have taken since.
+    /// What is left, and when there is more.
     #[must_use]
-    pub fn left(&self, now: Monotonic, nodes: Option<NonZeroU32>) -> Left {
+    pub fn left(&self, now: Monotonic, fleet: Fleet) -> Left {
         let quota = self.limit.quota;
         let limit = u64::from(quota.limit().get());
-        let tokens = match &self.share {
-            Some(share) => share.left().tokens,
-            None => {
-                // They may be in as much demand as this one.
-                let each = limit.div_ceil(UNHEARD_PART.into()).max(self.size);
-                let unheard = match nodes.map(|nodes| u64::from(nodes.get() - 1)) {
-                    Some(0) => 0,
-                    Some(others) if now.since(self.answered_at) < KNOWN_FOR => each.saturating_mul(others),
-                    // Of what others may have taken long since, or if it is not known how many there are, nothing is certain.
-                    Some(_) | None => u64::MAX,
-                };
-                self.balance(now).saturating_add(self.left.saturating_sub(unheard)).min(limit)
-            }
+        let tokens = match (&self.share, fleet.remaining) {
+            (Some(share), _) => share.left().tokens,
+            (None, Remaining::Lease) => self.balance(now).min(limit),
+            (None, Remaining::Fleet) => self.balance(now).saturating_add(self.left_beyond(now, fleet.nodes)).min(limit),
         };
         let until_next = match self.dry.filter(|dry| tokens == 0 && dry.until > now) {
             Some(dry) => dry.until.since(now),
@@ -301,6 +294,20 @@ impl Lease {
             }
         };
         Left { tokens, until_next }
+    }
+
+    /// What the fleet has left beyond the balance, as far as this node knows, less what the others may have taken since.
+    fn left_beyond(&self, now: Monotonic, nodes: Option<NonZeroU32>) -> u64 {
+        match nodes.map(|nodes| u64::from(nodes.get() - 1)) {
+            Some(0) => self.left,
+            Some(others) if now.since(self.answered_at) < KNOWN_FOR => {
+                // They may be in as much demand as this one.
+                let each = self.limit.quota.limit().get().div_ceil(UNHEARD_PART);
+                self.left.saturating_sub(self.size.max(each.into()).saturating_mul(others))
+            }
+            // Of what others may have taken long since, or if it is not known how many there are, nothing is certain.
+            Some(_) | None => 0,
+        }
     }
 
     /// Whether it has only begun.

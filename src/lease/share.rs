@@ -79,8 +79,10 @@ mod tests {
         super::{Patience, Reply},
         *,
     };
+    use crate::config::Remaining;
 
-    const FLEET: Fleet = Fleet { wait: 500, fallback: Fallback::Share, nodes: NonZeroU32::new(3) };
+    const FLEET: Fleet =
+        Fleet { wait: 500, fallback: Fallback::Share, remaining: Remaining::Fleet, nodes: NonZeroU32::new(3) };
 
     /// A share of one token in 300 ms, had since 500, of a lease that is told at 1000 that others begin at 4000.
     fn settling() -> Lease {

@@ -9,7 +9,7 @@ use tollkeeper_contract::{
 };
 
 use crate::{
-    config::{Fallback, Promise},
+    config::{Fallback, Promise, Remaining},
     lease::{Draft, Fleet, Patience, Reply, Taking},
     limiter::Limit,
     principal::Account,
@@ -25,7 +25,8 @@ use super::{
     service::Service,
 };
 
-const SCOPE: Scope = Scope::Fleet(Fleet { wait: 1000, fallback: Fallback::Refuse, nodes: None });
+const SCOPE: Scope =
+    Scope::Fleet(Fleet { wait: 1000, fallback: Fallback::Refuse, remaining: Remaining::Fleet, nodes: None });
 
 /// What the actors share.
 struct Scene {

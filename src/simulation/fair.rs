@@ -3,7 +3,7 @@
 use tollkeeper_contract::{Quota, lease::UNHEARD_PART};
 
 use crate::{
-    config::{Fallback, FleetQuotas, Promise},
+    config::{Fallback, FleetQuotas, Promise, Remaining},
     limiter::Limit,
 };
 
@@ -17,7 +17,7 @@ use super::{
 const QUIET: Network = Network { slowest: 5, lost: 0, doubled: 0, late: 0 };
 
 fn plan(limit: Limit, nodes: usize, clients: Vec<Client>, end: u64) -> Plan {
-    let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Refuse };
+    let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Refuse, remaining: Remaining::Fleet };
     Plan { limit, fleet, nodes, vms: 3, teams: 1, end, clients, network: QUIET, trouble: Vec::new(), drift: 0 }
 }
 
@@ -131,31 +131,65 @@ const SETTLED: u64 = 1_500;
 
 #[test]
 fn a_lone_client_that_waits_as_told_is_let_through_at_any_node_and_soon() {
-    let mut told = Counts::default();
+    let mut all = Counts::default();
     for seed in 0..200 {
-        let mut random = Random::new(seed);
-        let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
-        let limit = Limit { quota: super::plan::quota(&mut random), promise };
-        let tokens = limit.quota.limit().get();
-        let most = random.pick(&[1, 1, 2, 3, 5, tokens / 2, tokens]).clamp(1, tokens);
-        let least = random.pick(&[most, 1]);
-        let way = random.pick(&[Way::Any, Way::Stays]);
-        let client = Client { team: 0, way, manner: Manner::AsTold, most, least };
-        let nodes = random.between(1, 4) as usize;
-        let mut world = World::new(plan(limit, nodes, vec![client], 20_000), random);
-        world.is_lone = true;
-        world.run();
-        let case = format!("seed {seed}: {limit:?}, {nodes} nodes, requests of {least} to {most}, {way:?}");
-        assert_eq!(world.judge.complaints, Vec::<String>::new(), "{case}");
-        let counts = world.judge.counts;
-        assert!(counts.latest <= SETTLED + parts_of(limit), "{} ms late; {case}", counts.latest);
-        // What another node takes cannot be heard of before it is told.
-        assert!(counts.most_too_much <= most_unheard(limit), "{} too much; {case}", counts.most_too_much);
-        told.told_left += counts.told_left;
-        told.told_too_much += counts.told_too_much;
+        let counts = a_lone_client(seed, Remaining::Fleet);
+        all.told_left += counts.told_left;
+        all.told_too_much += counts.told_too_much;
+        all.sum_told += counts.sum_told;
+        all.sum_left += counts.sum_left;
     }
-    println!("measured: told more left than there was {} times of {}", told.told_too_much, told.told_left);
-    assert!(told.told_too_much * 1_000 <= told.told_left);
+    print_told(Remaining::Fleet, all);
+    assert!(all.told_too_much * 1_000 <= all.told_left);
+}
+
+#[test]
+fn what_a_lease_is_told_to_hold_is_never_more_than_is_left() {
+    let mut all = Counts::default();
+    for seed in 0..200 {
+        let counts = a_lone_client(seed, Remaining::Lease);
+        // That is a complaint as well, in every run of the simulation.
+        assert_eq!(counts.told_too_much, 0);
+        all.told_left += counts.told_left;
+        all.sum_told += counts.sum_told;
+        all.sum_left += counts.sum_left;
+    }
+    print_told(Remaining::Lease, all);
+    assert!(all.told_left > 10_000 && all.sum_told > 0);
+}
+
+fn print_told(of: Remaining, all: Counts) {
+    println!(
+        "measured: with remaining={} {:.0} % of what is left was told, too much {} times of {}",
+        of.as_str(),
+        all.sum_told as f64 / all.sum_left as f64 * 100.0,
+        all.told_too_much,
+        all.told_left,
+    );
+}
+
+fn a_lone_client(seed: u64, remaining: Remaining) -> Counts {
+    let mut random = Random::new(seed);
+    let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
+    let limit = Limit { quota: super::plan::quota(&mut random), promise };
+    let tokens = limit.quota.limit().get();
+    let most = random.pick(&[1, 1, 2, 3, 5, tokens / 2, tokens]).clamp(1, tokens);
+    let least = random.pick(&[most, 1]);
+    let way = random.pick(&[Way::Any, Way::Stays]);
+    let client = Client { team: 0, way, manner: Manner::AsTold, most, least };
+    let nodes = random.between(1, 4) as usize;
+    let mut plan = plan(limit, nodes, vec![client], 20_000);
+    plan.fleet.remaining = remaining;
+    let mut world = World::new(plan, random);
+    world.is_lone = true;
+    world.run();
+    let case = format!("seed {seed}: {limit:?}, {nodes} nodes, requests of {least} to {most}, {way:?}");
+    assert_eq!(world.judge.complaints, Vec::<String>::new(), "{case}");
+    let counts = world.judge.counts;
+    assert!(counts.latest <= SETTLED + parts_of(limit), "{} ms late; {case}", counts.latest);
+    // What another node takes cannot be heard of before it is told.
+    assert!(counts.most_too_much <= most_unheard(limit), "{} too much; {case}", counts.most_too_much);
+    counts
 }
 
 /// What is spent of a window is settled in its parts, and comes back with the last of its part.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tollkeeper_contract::lease::Ask;
 
 use crate::{
-    config::Promise,
+    config::{Promise, Remaining},
     lease::Basis,
     limiter::{Left, Limit},
 };
@@ -51,8 +51,11 @@ pub(super) struct Counts {
     pub(super) unavailable: u64,
     /// Tokens that were lent to nodes when they died.
     pub(super) died_with: u64,
-    /// How often it was told how much is left, how often that was too much, and by how much at most.
+    /// How often it was told how much is left, how often that was too much, and by how much at most; the sums of what was
+    /// told and of the truth.
     pub(super) told_left: u64,
+    pub(super) sum_told: u64,
+    pub(super) sum_left: u64,
     pub(super) told_too_much: u64,
     pub(super) most_too_much: u64,
     /// By how much later than it could have been let through a client was told to come again, at most, in milliseconds.
@@ -175,12 +178,17 @@ impl Judge {
     }
 
     /// A client was told that so many are left.
-    pub(super) fn note_left(&mut self, team: usize, told: Left, now: u64) {
+    pub(super) fn note_left(&mut self, team: usize, told: Left, of: Remaining, now: u64) {
         let Some(exact) = &mut self.exact[team] else { return };
+        let (told, left) = (told.tokens, exact.left(now));
         self.counts.told_left += 1;
-        if let Some(too_much @ 1..) = told.tokens.checked_sub(exact.left(now)) {
-            self.counts.told_too_much += 1;
-            self.counts.most_too_much = self.counts.most_too_much.max(too_much);
+        self.counts.sum_told += told;
+        self.counts.sum_left += left;
+        let Some(too_much @ 1..) = told.checked_sub(left) else { return };
+        self.counts.told_too_much += 1;
+        self.counts.most_too_much = self.counts.most_too_much.max(too_much);
+        if of == Remaining::Lease {
+            self.complaints.push(format!("{now} ms: told {told} of a lease to be left where {left} are"));
         }
     }
 

@@ -138,8 +138,8 @@ impl<Request: Copy> Node<Request> {
     }
 
     pub(super) fn fleet(&self) -> Fleet {
-        let FleetQuotas { wait_ms: wait, fallback } = self.settings.fleet.unwrap();
-        Fleet { wait, fallback, nodes: table::nodes(&self.shared, &self.names).unwrap() }
+        let FleetQuotas { wait_ms: wait, fallback, remaining } = self.settings.fleet.unwrap();
+        Fleet { wait, fallback, remaining, nodes: table::nodes(&self.shared, &self.names).unwrap() }
     }
 
     pub(super) fn charge(&self, account: &Account, cost: u32, patience: Patience, now: u64) -> Result<Charge, Refusal> {

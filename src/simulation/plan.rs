@@ -3,7 +3,7 @@
 use tollkeeper_contract::Quota;
 
 use crate::{
-    config::{Fallback, FleetQuotas, Promise},
+    config::{Fallback, FleetQuotas, Promise, Remaining},
     limiter::Limit,
 };
 
@@ -107,7 +107,8 @@ impl Plan {
     pub(super) fn of(random: &mut Random) -> Self {
         let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
         let fallback = random.pick(&[Fallback::Refuse, Fallback::Share]);
-        let fleet = FleetQuotas { wait_ms: random.pick(&[50, 300, 1000, 3000]), fallback };
+        let remaining = random.pick(&[Remaining::Fleet, Remaining::Lease]);
+        let fleet = FleetQuotas { wait_ms: random.pick(&[50, 300, 1000, 3000]), fallback, remaining };
         let (nodes, vms) = (random.between(1, 4) as usize, random.between(1, 3) as usize);
         let teams = random.pick(&[1, 1, 1, 2]);
         let end = random.between(1_000, 9_000);

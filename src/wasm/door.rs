@@ -11,7 +11,7 @@ use proxy_wasm::hostcalls;
 use tollkeeper_contract::{Factor, page::NodeToken};
 
 use crate::{
-    config::Config,
+    config::{Config, FleetQuotas},
     familiar::Familiar,
     lease::Fleet,
     principal::Account,
@@ -187,7 +187,8 @@ impl Door {
         match self.config.quotas.fleet {
             None => Scope::Process,
             Some(fleet) => {
-                Scope::Fleet(Fleet { wait: fleet.wait_ms, fallback: fleet.fallback, nodes: self.nodes.get() })
+                let FleetQuotas { wait_ms: wait, fallback, remaining } = fleet;
+                Scope::Fleet(Fleet { wait, fallback, remaining, nodes: self.nodes.get() })
             }
         }
     }

@@ -14,10 +14,15 @@ use std::num::NonZeroU32;
 use tollkeeper_contract::lease::{Account, Ask, Lent};
 
 use super::{Basis, Draft, Fleet, Lease, Patience, Reply, Signal, Taking};
-use crate::{config::Fallback, limiter::Limit, time::Monotonic};
+use crate::{
+    config::{Fallback, Remaining},
+    limiter::Limit,
+    time::Monotonic,
+};
 
 const TERM: u64 = 5000;
-const FLEET: Fleet = Fleet { wait: 500, fallback: Fallback::Share, nodes: NonZeroU32::new(3) };
+const FLEET: Fleet =
+    Fleet { wait: 500, fallback: Fallback::Share, remaining: Remaining::Fleet, nodes: NonZeroU32::new(3) };
 
 fn limit() -> Limit {
     Limit::bucket(300, 300)

@@ -139,7 +139,7 @@ proptest! {
             let draft = lease.ask(Monotonic(now));
             let question = lease.to_ask(Account::Team("a".into()), draft);
             answer(&mut lease, draft, &lent(&question, u64::MAX, u64::MAX), now, now);
-            let _ = (lease.left(Monotonic(now), FLEET.nodes), lease.is_at_rest());
+            let _ = (lease.left(Monotonic(now), FLEET), lease.is_at_rest());
         }
     }
 }

@@ -196,7 +196,7 @@ fn an_outage_while_others_are_hoped_for_is_one() {
 #[test]
 fn of_what_was_left_a_second_ago_nothing_is_told_unless_the_node_is_alone() {
     let lease = holding(9);
-    let told = |now, nodes| lease.left(Monotonic(now), NonZeroU32::new(nodes)).tokens;
+    let told = |now, nodes| lease.left(Monotonic(now), Fleet { nodes: NonZeroU32::new(nodes), ..FLEET }).tokens;
     assert_eq!((told(1011, 2), told(1012, 2)), (9 + 100 - 38, 9));
     assert_eq!((told(4000, 1), told(4000, 0)), (109, 9));
 }

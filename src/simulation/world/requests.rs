@@ -107,7 +107,7 @@ impl World {
         self.note_share(number, &part, charge);
         self.audit_balance(number, &part, request, charge.taking);
         let is_decided = self.decide(&part, request, charge.taking);
-        self.measure_left(request, charge);
+        self.measure_left(number, request, charge);
         is_decided
     }
 
@@ -138,9 +138,14 @@ impl World {
         self.judge.note_balance(part, balance + u64::from(request.cost), lent, self.now);
     }
 
-    fn measure_left(&mut self, request: Request, charge: Charge) {
-        if matches!(charge.taking, Taking::Taken(Basis::Quota) | Taking::Refused { basis: Basis::Quota, .. }) {
-            self.judge.note_left(request.team, charge.left, self.now);
+    fn measure_left(&mut self, number: usize, request: Request, charge: Charge) {
+        let Some(node) = &self.nodes[number] else { return };
+        // Of a share nobody knows what the others spend. What costs nothing is let through there as well.
+        let has_share = node.lease(&account(request.team), self.now).is_some_and(|lease| lease.has_share());
+        if !has_share
+            && matches!(charge.taking, Taking::Taken(Basis::Quota) | Taking::Refused { basis: Basis::Quota, .. })
+        {
+            self.judge.note_left(request.team, charge.left, self.plan.fleet.remaining, self.now);
         }
     }
 

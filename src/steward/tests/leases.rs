@@ -9,7 +9,7 @@ use tollkeeper_contract::{
 };
 
 use crate::{
-    config::{Fallback, FleetQuotas},
+    config::{Fallback, FleetQuotas, Remaining},
     lease::{Fleet, Patience, Taking},
     limiter::Limit,
     policy::Terms,
@@ -40,7 +40,7 @@ fn token(text: &str) -> NodeToken {
 fn leases(names: &Names, holder: u64) -> Leases {
     let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
     let (token, node, instance) = (token("a-token-for-nodes"), "n".to_owned(), names.meta());
-    let fleet = Some(FleetQuotas { wait_ms: 500, fallback: Fallback::Share });
+    let fleet = Some(FleetQuotas { wait_ms: 500, fallback: Fallback::Share, remaining: Remaining::Fleet });
     let default_limit = Limit::bucket(300, 300);
     Leases::new(Settings { poll, timeout, token, node, instance, default_limit, fleet }, Holder(holder))
 }
@@ -68,7 +68,8 @@ impl Node {
     /// A request of the team, for one token.
     fn take(&self, team: &str) -> Taking {
         const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
-        let scope = Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, nodes: None });
+        let scope =
+            Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, remaining: Remaining::Fleet, nodes: None });
         let order = Order { cost: 1, scope, patience: Patience::New };
         self.table().charge(&Account::Team(team.into()), &TERMS, order).unwrap().taking
     }

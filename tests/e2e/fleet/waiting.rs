@@ -86,6 +86,27 @@ async fn what_is_said_to_be_left_is_the_fleets_as_the_node_last_knew_it() {
     assert_eq!(admitted, quota.limit);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_to_be_left_of_a_lease_is_never_more_than_is_left_however_fast_other_nodes_are() {
+    // Nothing comes back while the test runs.
+    let quota = Quota { limit: 300, window: Duration::from_secs(2_678_400) };
+    let fleet = fleet(quota, json!({ "remaining": "lease" })).await;
+    let key = fleet.key("acme").await;
+    let mut admitted = 0;
+    // The first node is asked a little, the second drains the quota as fast as it can, and the first is asked again.
+    for (node, count) in [(0, 5), (1, 285), (0, 20)] {
+        for _ in 0..count {
+            let outcome = scene::get(&fleet.nodes()[node], PATH, &key).await;
+            match outcome.status() {
+                200 => admitted += 1,
+                _ => outcome.is_refused(429, "quota_exhausted"),
+            }
+            assert!(left(&outcome) <= quota.limit - admitted, "{admitted} admitted: {outcome:?}");
+            assert!(admitted > 1 || left(&outcome) < 150, "not of what the fleet has left: {outcome:?}");
+        }
+    }
+}
+
 enum AtATime {
     One,
     Two,
