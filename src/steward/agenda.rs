@@ -110,3 +110,26 @@ impl Agenda {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known_for(teams: usize, nodes: u32) -> u64 {
+        let mut agenda = Agenda::new();
+        for number in 0..teams {
+            agenda.hold(Account::Team(format!("team-{number}")), Monotonic(0));
+        }
+        agenda.note_nodes(nodes)
+    }
+
+    #[test]
+    fn beside_other_nodes_what_is_left_is_heard_every_400_ms_and_of_a_thousand_teams_in_a_second_at_most() {
+        assert_eq!([0, 1, 400, 401, 2000].map(|teams| known_for(teams, 2)), [400, 400, 400, 401, 2000]);
+    }
+
+    #[test]
+    fn a_lone_node_asks_only_to_renew_what_it_holds() {
+        assert_eq!(known_for(1000, 1), u64::MAX);
+    }
+}

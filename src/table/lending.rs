@@ -41,7 +41,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         })
     }
 
-    /// Takes in what is said about `account`, of which is to be heard again after `fresh` milliseconds; `None` if no lease is
+    /// Takes in what is said about `account`, which is to be heard of again after `fresh` milliseconds; `None` if no lease is
     /// kept for it.
     ///
     /// # Errors
@@ -53,8 +53,8 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         })
     }
 
-    /// In how many milliseconds the lease of `account` is to be settled, 0 for now, if of what it is a part is heard every
-    /// `fresh` milliseconds; `None` if none is kept.
+    /// After how many milliseconds the lease of `account` is to be settled, 0 for now, if it is to be heard every `fresh`
+    /// milliseconds how much its fleet has left; `None` if none is kept.
     ///
     /// # Errors
     /// When the host fails.

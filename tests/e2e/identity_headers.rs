@@ -85,6 +85,20 @@ async fn an_upstreams_own_rate_limit_is_kept_only_where_the_filter_states_none()
 }
 
 #[tokio::test]
+async fn an_upstreams_own_rate_limit_is_left_alone_where_the_filter_sends_headers_of_other_names() {
+    for configured in ["legacy", "off"] {
+        let edge = scene::edge_with(json!({ "rate_limit_headers": configured })).await;
+        let key = edge.key("acme", &["read"]).await;
+        let (name, value) = scene::answered_with(&[("RateLimit", "\"own\";r=1"), ("X-RateLimit-Limit", "7")]);
+        let request = edge.get("/api/acme/x").header("x-api-key", &key).header(name, value);
+        let outcome = scene::send(&edge, request).await;
+        assert_eq!(outcome.headers("ratelimit"), ["\"own\";r=1"], "{configured}");
+        let limit = if configured == "legacy" { "300" } else { "7" };
+        assert_eq!(outcome.headers("x-ratelimit-limit"), [limit], "{configured}");
+    }
+}
+
+#[tokio::test]
 async fn the_upstreams_other_headers_and_its_status_reach_the_client() {
     let edge = scene::edge().await;
     let key = edge.key("acme", &["read"]).await;

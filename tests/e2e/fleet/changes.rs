@@ -10,18 +10,36 @@ use super::{
     demand::{Demand, Wish},
     record::{Quota, Record, Seen},
 };
+use crate::scene;
 
 const WINDOW: Duration = Duration::from_secs(10);
 const HIGH: Quota = Quota { limit: 200, window: WINDOW };
 const LOW: Quota = Quota { limit: 100, window: WINDOW };
 
 /// Three nodes that have nothing left and are asked for more.
-async fn drained() -> (Fleet, Demand) {
+async fn drained() -> (Fleet, String, Demand) {
     let fleet = super::fleet(HIGH, json!({ "wait_ms": 10_000 })).await;
     let key = fleet.key("acme").await;
     let demand = Demand::start(&fleet, PATH, &key, Wish::without_end());
     demand.until_each("every node refuses", NODES, Duration::ZERO, 5, |seen| !seen.is_admitted()).await;
-    (fleet, demand)
+    (fleet, key, demand)
+}
+
+/// Waits until every node tells its clients of this limit.
+async fn holds_everywhere(fleet: &Fleet, key: &str, quota: Quota) {
+    let policy = format!("q={};", quota.limit);
+    for node in fleet.nodes() {
+        let told = async || {
+            let outcome = scene::get(node, PATH, key).await;
+            outcome.header("ratelimit-policy").contains(&policy).then_some(())
+        };
+        node.wait_until("clients are told of the changed limit", Duration::from_secs(20), told).await;
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
+fn report(quota: Quota, after: Duration) {
+    println!("measured: {} ms after the change was made, {} held on {NODES} nodes", after.as_millis(), quota.limit);
 }
 
 /// A drained bucket's refill was used.
@@ -34,11 +52,13 @@ fn refills(record: &Record, quota: Quota) {
 
 /// The quota is lowered and raised again by `change`, which returns the answer of the key service.
 async fn lowered_and_raised(change: impl AsyncFn(&KeyService, Quota) -> Value) {
-    let (fleet, demand) = drained().await;
-    let change = async |quota| {
+    let (fleet, key, demand) = drained().await;
+    let change = async |quota: Quota| {
         let began = demand.now();
-        let changed = change(fleet.key_service(), quota).await;
-        fleet.serves(changed["revision"].as_u64().unwrap()).await;
+        change(fleet.key_service(), quota).await;
+        let changed = demand.now();
+        holds_everywhere(&fleet, &key, quota).await;
+        report(quota, demand.now() - changed);
         (began, demand.now())
     };
     let (_, lowered) = change(LOW).await;
@@ -76,7 +96,7 @@ async fn a_factor_that_changes_under_load_holds_at_once_and_gives_nobody_a_fresh
 
 #[tokio::test(flavor = "multi_thread")]
 async fn configurations_pushed_under_load_with_other_quotas_make_it_no_more_than_the_highest() {
-    let (mut fleet, demand) = drained().await;
+    let (mut fleet, _, demand) = drained().await;
     let settings: [fn(&mut Value); 4] = [
         |quota| quota["wait_ms"] = json!(700),
         |quota| quota["limit"] = json!(LOW.limit),
