@@ -15,13 +15,6 @@ use crate::{
     time::Monotonic,
 };
 
-/// How long a steward that stays silent keeps its lease, in milliseconds: with [`RESTRAINT`] and a tick, less than the
-/// second that requests wait for tokens by default, so that they outlive a steward that has trapped.
-const TERM: u64 = 600;
-
-/// A lease with no more than this left is renewed, in milliseconds.
-const RENEW_BELOW: u64 = 400;
-
 /// How long a VM that serves requests leaves a free lease to others, in milliseconds: they tick meanwhile.
 const RESTRAINT: u64 = 150;
 
@@ -44,6 +37,31 @@ pub enum Standing {
     Steward,
     /// Somebody else is, or nobody.
     Other,
+}
+
+/// How long a steward that stays silent keeps its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Term {
+    /// With [`RESTRAINT`] and a tick, less than the second that requests wait for tokens by default, so that they outlive a
+    /// steward that has trapped.
+    Usual,
+    /// Whoever took over would read the whole snapshot anew, and a main thread that is busy with it may be late.
+    OfSnapshot,
+}
+
+impl Term {
+    /// In milliseconds.
+    const fn length(self) -> u64 {
+        match self {
+            Self::Usual => 600,
+            Self::OfSnapshot => 3000,
+        }
+    }
+
+    /// A lease with no more than this left is renewed, in milliseconds.
+    const fn renewed_below(self) -> u64 {
+        self.length() / 3 * 2
+    }
 }
 
 /// The lease as it stands in shared data.
@@ -125,20 +143,21 @@ impl Candidate {
         &self,
         shared: &impl SharedData,
         names: &Names,
+        term: Term,
         now: Monotonic,
     ) -> Result<Standing, HostFailure> {
         let name = names.steward();
         let read = shared.get(&name)?;
         let expected = Expected::from_read(read.as_ref());
         if let Some(lease) = read.and_then(|value| Lease::decode(&value.bytes)) {
-            if lease.holder == self.me && now < self.renews_from(lease) {
+            if lease.holder == self.me && now < self.renews_from(lease, term) {
                 return Ok(Standing::Steward);
             }
             if now < self.may_claim_from(lease) {
                 return Ok(Standing::Other);
             }
         }
-        let mine = Lease { holder: self.me, until: now.after(TERM), generation: self.generation };
+        let mine = Lease { holder: self.me, until: now.after(term.length()), generation: self.generation };
         match shared.swap(&name, &mine.encode(), expected)? {
             Swap::Done => Ok(Standing::Steward),
             Swap::Conflict => Ok(Standing::Other),
@@ -172,9 +191,9 @@ impl Candidate {
     }
 
     /// Until when a lease of this VM's own is good as it is.
-    fn renews_from(&self, lease: Lease) -> Monotonic {
+    fn renews_from(&self, lease: Lease, term: Term) -> Monotonic {
         match self.calling {
-            Calling::Idle => Monotonic(lease.until.0.saturating_sub(RENEW_BELOW)),
+            Calling::Idle => Monotonic(lease.until.0.saturating_sub(term.renewed_below())),
             Calling::Serving => lease.until,
         }
     }
@@ -193,7 +212,7 @@ impl Candidate {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, Generation, Holder, Lease, Standing};
+    use super::{Candidate, Generation, Holder, Lease, Standing, Term};
     use crate::{shared::memory::Memory, table::Names, time::Monotonic};
 
     fn candidate(holder: u64, born: u64) -> Candidate {
@@ -201,7 +220,7 @@ mod tests {
     }
 
     fn stand(candidate: &Candidate, shared: &Memory, now: u64) -> Standing {
-        candidate.stand(shared, &Names::new("test"), Monotonic(now)).unwrap()
+        candidate.stand(shared, &Names::new("test"), Term::Usual, Monotonic(now)).unwrap()
     }
 
     #[test]
@@ -214,6 +233,19 @@ mod tests {
         assert_eq!(stand(&other, &shared, 899), Standing::Other);
         assert_eq!(stand(&other, &shared, 900), Standing::Steward);
         assert_eq!(stand(&one, &shared, 901), Standing::Other);
+    }
+
+    #[test]
+    fn a_steward_that_reads_a_snapshot_may_be_late_without_losing_it() {
+        let (shared, names) = (Memory::default(), Names::new("test"));
+        let (one, other) = (candidate(1, 0), candidate(2, 0));
+        let reads = |now| one.stand(&shared, &names, Term::OfSnapshot, Monotonic(now)).unwrap();
+        assert_eq!(stand(&one, &shared, 0), Standing::Steward);
+        assert_eq!(reads(100), Standing::Steward);
+        assert_eq!(stand(&other, &shared, 2800), Standing::Other);
+        assert_eq!(reads(2900), Standing::Steward);
+        assert_eq!(stand(&one, &shared, 3000), Standing::Steward);
+        assert_eq!(stand(&other, &shared, 5900), Standing::Steward, "it never came back");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::{
 };
 
 use fence::Fenced;
-use lease::Candidate;
+use lease::{Candidate, Term};
 use leases::Leases;
 use outbox::Outbox;
 use sync::Sync;
@@ -96,7 +96,8 @@ impl Steward {
     /// # Errors
     /// When the host fails; the VM is not steward then.
     pub fn stand(&mut self, shared: &impl SharedData, now: Monotonic) -> Result<Standing, HostFailure> {
-        self.candidate.stand(shared, &self.names, now)
+        let term = if self.sync.reads_snapshot() { Term::OfSnapshot } else { Term::Usual };
+        self.candidate.stand(shared, &self.names, term, now)
     }
 
     /// A VM that serves requests leaves the work to one that does not, normally the main thread's.

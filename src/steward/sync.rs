@@ -150,6 +150,11 @@ impl Sync {
         }
     }
 
+    /// Whether a snapshot has begun, and is not whole.
+    pub(super) fn reads_snapshot(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
     /// Somebody else is steward: whatever is under way does not count.
     pub(super) fn abandon(&mut self) {
         self.snapshot = None;
