@@ -60,7 +60,10 @@ impl Term {
 
     /// A lease with no more than this left is renewed, in milliseconds.
     const fn renewed_below(self) -> u64 {
-        self.length() / 3 * 2
+        match self {
+            Self::Usual => 400,
+            Self::OfSnapshot => 2000,
+        }
     }
 }
 
