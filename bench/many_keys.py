@@ -31,7 +31,7 @@ def fill(file: Path, keys: int) -> None:
         teams = [(f"t{number}", digest(f"t{number}")) for number in range(TEAMS)]
         put = "INSERT INTO teams (id, digest, name, state, created_at) VALUES (?, ?, 'n', 'active', 1)"
         database.executemany(put, teams)
-        database.executemany("INSERT INTO published VALUES (1, ?, 1, NULL)", [team[1:] for team in teams])
+        database.executemany("INSERT INTO published (table_code, digest, revision) VALUES (1, ?, 1)", [team[1:] for team in teams])
         rows = (
             (key_id(number), digest(text(number)), f"t{number % TEAMS}", f"subject-{number}", origin(number), NEVER)
             for number in range(keys)
@@ -41,7 +41,8 @@ def fill(file: Path, keys: int) -> None:
             " VALUES (?, ?, 'application', ?, ?, 'read write', 'active', 1, ?, ?)",
             rows,
         )
-        database.execute("INSERT INTO published SELECT 2, digest, 2, NULL FROM keys")
+        # The records themselves are added by the key service when it starts.
+        database.execute("INSERT INTO published (table_code, digest, revision) SELECT 2, digest, 2 FROM keys")
         database.execute("UPDATE service SET revision = 2")
 
 

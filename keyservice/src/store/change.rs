@@ -8,13 +8,13 @@
 //!
 //! A revision that is not committed is not used up: the counter is rolled back with everything else.
 
-use std::{borrow::Cow, sync::atomic::Ordering};
+use std::{borrow::Cow, collections::BTreeSet, sync::atomic::Ordering};
 
 use serde_json::{Map, Value};
-use tollkeeper_contract::page::{Cursor, Table};
+use tollkeeper_contract::page::{Cursor, Rest, Table};
 
 use super::{
-    Store, StoreError, row,
+    Store, StoreError, records, row,
     sql::{Connection, Statement, sql},
 };
 use crate::domain::{By, Moment};
@@ -33,6 +33,9 @@ pub struct Change<'a> {
     store: &'a Store,
     by: By,
     sql: Connection,
+    /// Where records were made or altered.
+    published: BTreeSet<Table>,
+    first_revision: Option<u64>,
     revision: Option<u64>,
     /// How many rows the revision has already.
     rows: usize,
@@ -71,7 +74,17 @@ impl Store {
     /// Begins to write for `by`; others who want to write wait until the change is committed or dropped.
     pub(super) async fn change(&self, by: &By) -> Result<Change<'_>, StoreError> {
         let sql = self.writer.begin_writing().await?;
-        Ok(Change { store: self, by: by.clone(), sql, revision: None, rows: 0, audited: Vec::new() })
+        let (published, by) = (BTreeSet::new(), by.clone());
+        Ok(Change {
+            store: self,
+            by,
+            sql,
+            published,
+            first_revision: None,
+            revision: None,
+            rows: 0,
+            audited: Vec::new(),
+        })
     }
 
     /// Begins to write what nobody asked for as such: usage, sessions, what is forgotten.
@@ -112,6 +125,9 @@ impl Change<'_> {
     }
 
     async fn stamp(&mut self, cursors: &[Cursor], removed_at: Option<Moment>) -> Result<(), StoreError> {
+        if removed_at.is_none() {
+            self.published.extend(cursors.iter().map(|cursor| cursor.table));
+        }
         let mut left = cursors;
         while !left.is_empty() {
             let (revision, room) = self.revision_with_room().await?;
@@ -132,11 +148,13 @@ impl Change<'_> {
         let next = sql("UPDATE service SET revision = revision + 1 RETURNING revision");
         let revision = row::unsigned(&next.fetch_one(&mut self.sql).await?, "revision")?;
         (self.revision, self.rows) = (Some(revision), 0);
+        self.first_revision.get_or_insert(revision);
         Ok((revision, MAX_ROWS_PER_REVISION))
     }
 
     /// Makes the change visible and wakes those who wait for one. Gives its last revision, if it took any.
     pub(super) async fn commit(mut self) -> Result<Option<u64>, StoreError> {
+        self.keep_records().await?;
         self.write_audit().await?;
         if let (Some(revision), Connection::Postgres(_)) = (self.revision, &self.sql) {
             // Other instances hear of it as soon as, and only if, this transaction is committed.
@@ -149,6 +167,15 @@ impl Change<'_> {
             self.store.reached(revision);
         }
         Ok(self.revision)
+    }
+
+    /// Keeps what nodes get of all that was published. Only now, because a change may alter a record after it was stamped.
+    async fn keep_records(&mut self) -> Result<(), StoreError> {
+        let Some(first) = self.first_revision else { return Ok(()) };
+        for table in std::mem::take(&mut self.published) {
+            while let Rest::More = records::keep_some(&mut self.sql, table, first).await? {}
+        }
+        Ok(())
     }
 
     async fn write_audit(&mut self) -> Result<(), StoreError> {
@@ -190,7 +217,7 @@ fn stamping(cursors: &[Cursor], revision: u64, removed_at: Option<Moment>) -> Re
     }
     Ok(insert.then(
         " ON CONFLICT (table_code, digest)
-          DO UPDATE SET revision = excluded.revision, removed_at = excluded.removed_at",
+          DO UPDATE SET revision = excluded.revision, removed_at = excluded.removed_at, record = NULL",
     ))
 }
 

@@ -7,11 +7,11 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 use tokio::sync::{Semaphore, watch};
-use tollkeeper_contract::page::ServiceId;
+use tollkeeper_contract::page::{Rest, ServiceId, Table};
 
 use super::{
-    Database, OpenError, Store, StoreError, ahead::Ahead, hold::Hold, postgres, publication, row, sql::Pool, sql::sql,
-    sqlite,
+    Database, OpenError, Store, StoreError, ahead::Ahead, hold::Hold, postgres, publication, records, row, sql::Pool,
+    sql::sql, sqlite,
 };
 
 /// How long to wait for a lock or a free connection.
@@ -40,8 +40,9 @@ impl Store {
         let id = sql("SELECT id FROM service").fetch_one(&mut tx).await?;
         let service = ServiceId(row::bytes(&id, "id")?);
         let revision = watch::Sender::new(publication::current_revision(&mut tx).await?);
+        let is_lacking = records::are_lacking(&mut tx).await?;
         drop(tx);
-        Ok(Self {
+        let store = Self {
             writer,
             readers,
             service,
@@ -51,7 +52,32 @@ impl Store {
             counted: Arc::default(),
             entering: Arc::new(Semaphore::new(super::ENTERING)),
             ahead: Ahead::default(),
-        })
+        };
+        if is_lacking {
+            store.keep_records().await;
+        }
+        Ok(store)
+    }
+
+    /// Writes the records that a version before did not keep: once, some at a time, and a start that is interrupted loses
+    /// none of it. It can fail without harm, for what is not kept is made again whenever it is asked for.
+    async fn keep_records(&self) {
+        tracing::info!("writing down what nodes get of each record, once; with a million keys this takes a minute");
+        for table in Table::ALL {
+            if let Err(error) = self.keep_records_of(table).await {
+                tracing::warn!(%error, ?table, "what nodes get of some records cannot be written down");
+            }
+        }
+    }
+
+    async fn keep_records_of(&self, table: Table) -> Result<(), StoreError> {
+        let mut rest = Rest::More;
+        while rest == Rest::More {
+            let mut change = self.quiet_change().await?;
+            rest = records::keep_some(change.sql(), table, 0).await?;
+            change.commit().await?;
+        }
+        Ok(())
     }
 }
 

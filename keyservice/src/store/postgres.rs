@@ -29,11 +29,12 @@ const FALLBACK: Duration = Duration::from_secs(30);
 /// How long to wait before the next try to listen.
 const PAUSE: Duration = Duration::from_millis(250);
 
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "everything", include_str!("migrations/postgres/0001_everything.sql")),
     (2, "limit factor", include_str!("migrations/postgres/0002_limit_factor.sql")),
     (3, "quota books", include_str!("migrations/postgres/0003_quota_books.sql")),
     (4, "saved books", include_str!("migrations/postgres/0004_saved_books.sql")),
+    (5, "kept records", include_str!("migrations/postgres/0005_kept_records.sql")),
 ];
 
 /// Opens the database that `options` lead to; in messages it is called `name`.
@@ -53,9 +54,9 @@ pub(super) async fn open(options: &PgConnectOptions, name: &str) -> Result<Store
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "the first connection did not end in good order");
     }
-    let options = bounded(options.clone());
+    let options = along_indexes(bounded(options.clone()));
     let writer = pool(1).connect_lazy_with(options.clone());
-    let readers = pool(READERS).connect_lazy_with(along_indexes(options.clone()));
+    let readers = pool(READERS).connect_lazy_with(options.clone());
     let listener =
         PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).max_lifetime(None).idle_timeout(None);
     let listener = listener.connect_lazy_with(options);

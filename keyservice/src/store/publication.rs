@@ -3,8 +3,6 @@
 //! A row of `published` carries only the latest revision of its record. So the changes behind revision n are the
 //! records whose latest change is behind n, and a node that applies them has exactly the table as it is.
 
-use std::collections::HashMap;
-
 use tollkeeper_contract::{
     Digest,
     page::{Cursor, Entry, PageWriter, Rest, Span, Table},
@@ -13,7 +11,9 @@ use tollkeeper_contract::{
 use super::{
     Store, StoreError,
     change::{MAX_ROWS_PER_REVISION, table_code},
-    records, row,
+    packed,
+    records::{self, KEPT, LACKING_AMONG},
+    row,
     sql::{Connection, Row, sql},
 };
 
@@ -149,34 +149,65 @@ async fn push_table(
     table: Table,
     behind: Option<Digest>,
 ) -> Result<Rest, StoreError> {
-    let clause = sql(" WHERE p.removed_at IS NULL").then_with(" AND p.table_code = ", table_code(table));
-    let clause = clause.then_with(" AND p.digest > ", behind.map_or(Vec::new(), |digest| digest.as_bytes().to_vec()));
-    let clause = clause.then_with(" ORDER BY p.digest LIMIT ", ROWS_PER_PAGE);
-    let rows = records::rows(on, table, clause).await?;
-    for row in &rows {
-        let record = records::record(table, row)?;
-        let cursor = Cursor { table, digest: row::digest(row, "digest")? };
-        if page.writer.push(Entry { cursor, record: Some(&record) }).is_err() {
+    let records = records_behind(on, table, behind).await?;
+    for (cursor, record) in &records {
+        if page.writer.push(Entry { cursor: *cursor, record: Some(record) }).is_err() {
             return Ok(Rest::More);
         }
-        page.last = Some(cursor);
+        page.last = Some(*cursor);
     }
-    Ok(if is_full(rows.len()) { Rest::More } else { Rest::Done })
+    Ok(if is_full(records.len()) { Rest::More } else { Rest::Done })
+}
+
+/// The next records of a table: no more than fit into a page.
+async fn records_behind(
+    on: &mut Connection,
+    table: Table,
+    behind: Option<Digest>,
+) -> Result<Vec<(Cursor, Vec<u8>)>, StoreError> {
+    let behind = behind.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
+    let query = sql(format!("SELECT p.digest, {KEPT} FROM published p WHERE p.removed_at IS NULL"));
+    let query =
+        query.then_with(" AND p.table_code = ", table_code(table)).then_with(" AND p.digest > ", behind.clone());
+    let found = packed::records(query.then_with(" ORDER BY p.digest LIMIT ", ROWS_PER_PAGE), on).await?;
+    let tables = found.iter().filter(|(_, record)| record.is_none()).map(|_| table).collect();
+    let last = found.last().map(|(digest, _)| digest);
+    let among = |table| {
+        let clause = sql(LACKING_AMONG).then_with(" AND p.table_code = ", table_code(table));
+        clause.then_with(" AND p.digest > ", behind.clone()).then_with(" AND p.digest <= ", last)
+    };
+    let mut made = records::made(on, tables, among).await?;
+    let whole = |(digest, record): (Digest, Option<Vec<u8>>)| {
+        let cursor = Cursor { table, digest };
+        Ok((cursor, record.or_else(|| made.remove(&cursor)).ok_or_else(|| missing(cursor))?))
+    };
+    found.into_iter().map(whole).collect()
 }
 
 /// What was changed behind revision `after`, in the order of revisions, as it is now: no more than fit into a page.
 async fn changed_records(on: &mut Connection, after: u64) -> Result<Vec<Published>, StoreError> {
-    let query = sql("SELECT table_code, digest, revision, removed_at FROM published WHERE revision > $1
-                     ORDER BY revision, table_code, digest LIMIT $2");
+    let query = sql(format!(
+        "SELECT p.table_code, p.digest, p.revision, p.removed_at, {KEPT} FROM published p WHERE p.revision > $1
+         ORDER BY p.revision, p.table_code, p.digest LIMIT $2"
+    ));
     let rows = query.bind(row::integer(after)?).bind(ROWS_PER_PAGE).fetch_all(on).await?;
     let places = rows.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-    let mut records = records_of(on, &places, after).await?;
-    let published = |place: Place| {
-        let record = match place.is {
+    let tables = places.iter().filter(|place| place.is == Is::Lacking).map(|place| place.cursor.table).collect();
+    let last = row::integer(places.last().map_or(after, |last| last.revision))?;
+    let after = row::integer(after)?;
+    let between = |table| {
+        // Nor the primary key: there are a million records in a table, and a few behind a revision.
+        let clause = sql(LACKING_AMONG).then_with(" AND p.table_code + 0 = ", table_code(table));
+        clause.then_with(" AND p.revision > ", after).then_with(" AND p.revision <= ", last)
+    };
+    let mut made = records::made(on, tables, between).await?;
+    let published = |Place { cursor, revision, is }| {
+        let record = match is {
             Is::Gone => None,
-            Is::There => Some(records.remove(&key(place.cursor)).ok_or_else(|| missing(place.cursor))?),
+            Is::Kept(record) => Some(record),
+            Is::Lacking => Some(made.remove(&cursor).ok_or_else(|| missing(cursor))?),
         };
-        Ok(Published { cursor: place.cursor, revision: place.revision, record })
+        Ok(Published { cursor, revision, record })
     };
     places.into_iter().map(published).collect()
 }
@@ -188,10 +219,11 @@ struct Place {
     is: Is,
 }
 
-/// Whether there still is a record.
+/// What is kept there.
 #[derive(PartialEq, Eq)]
 enum Is {
-    There,
+    Kept(Vec<u8>),
+    Lacking,
     Gone,
 }
 
@@ -199,38 +231,17 @@ fn place(from: &Row) -> Result<Place, StoreError> {
     let code = from.integer("table_code")?;
     let table = u8::try_from(code).ok().and_then(Table::of_code);
     let table = table.ok_or_else(|| row::corrupt("published.table_code", code))?;
-    let is = if from.maybe_integer("removed_at")?.is_some() { Is::Gone } else { Is::There };
+    let is = match (from.maybe_integer("removed_at")?, from.maybe_bytes("record")?) {
+        (Some(_), _) => Is::Gone,
+        (None, Some(record)) => Is::Kept(record.to_vec()),
+        (None, None) => Is::Lacking,
+    };
     let cursor = Cursor { table, digest: row::digest(from, "digest")? };
     Ok(Place { cursor, revision: row::unsigned(from, "revision")?, is })
 }
 
-type Key = (Table, [u8; Digest::LENGTH]);
-
-fn key(cursor: Cursor) -> Key {
-    (cursor.table, *cursor.digest.as_bytes())
-}
-
 fn missing(cursor: Cursor) -> StoreError {
     row::corrupt("published", format_args!("there is no record {}", cursor.to_hex()))
-}
-
-/// The records at those places, which are all between revision `after` and the last of them: one query a table, and
-/// none for a table in which nothing has changed.
-async fn records_of(on: &mut Connection, places: &[Place], after: u64) -> Result<HashMap<Key, Vec<u8>>, StoreError> {
-    let last = places.last().map_or(after, |last| last.revision);
-    let has_changed = |table: &Table| places.iter().any(|place| place.cursor.table == *table && place.is == Is::There);
-    let mut found = HashMap::with_capacity(places.len());
-    for table in Table::ALL.into_iter().filter(has_changed) {
-        // `+ 0` keeps the primary key out of it: there are a million records in a table, and a few behind a revision.
-        let clause = sql(" WHERE p.removed_at IS NULL").then_with(" AND p.table_code + 0 = ", table_code(table));
-        let clause = clause.then_with(" AND p.revision > ", row::integer(after)?);
-        let clause = clause.then_with(" AND p.revision <= ", row::integer(last)?);
-        for row in records::rows(on, table, clause).await? {
-            let cursor = Cursor { table, digest: row::digest(&row, "digest")? };
-            found.insert(key(cursor), records::record(table, &row)?);
-        }
-    }
-    Ok(found)
 }
 
 /// A record at its place, or a tombstone.

@@ -1,27 +1,96 @@
-//! The records that nodes get, table by table: where each comes from, and how it is written.
+//! The records that nodes get, table by table: where each comes from, how it is written, and where it is kept.
+//!
+//! A row of `published` keeps the bytes of its record, so that a page is read along one index: what they are made of lies
+//! all over other tables. Bytes count only while they are of the row's own revision. All else that may be there, from before
+//! records were kept or from a service of an older version beside this one, is made when it is asked for.
 
-use std::iter;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+};
 
 use tollkeeper_contract::{
-    Algorithm, EnterpriseRecord, HostRecord, Hosts, KeyRecord, Kind, LimitsRecord, Owner, RevokedSessionRecord,
-    TeamRecord, TokenKeyRecord, TokenMaterial, UserRecord, page::Table,
+    Algorithm, Digest, EnterpriseRecord, HostRecord, Hosts, KeyRecord, Kind, LimitsRecord, Owner, RevokedSessionRecord,
+    TeamRecord, TokenKeyRecord, TokenMaterial, UserRecord,
+    page::{Cursor, Rest, Table},
 };
 
 use super::{
-    StoreError, limits, packed, row,
-    sql::{Connection, Row, Statement},
+    StoreError,
+    change::table_code,
+    limits, row,
+    sql::{Connection, Row, Statement, sql},
 };
 use crate::domain::word;
 
-/// The rows of records that a clause picks from `published`, in its order: digest, and all that [`record`] needs.
-pub(super) async fn rows(on: &mut Connection, table: Table, clause: Statement) -> Result<Vec<Row>, StoreError> {
+/// The record that a row of `published` keeps, if it still counts.
+pub(super) const KEPT: &str = "CASE WHEN p.record_revision = p.revision THEN p.record END AS record";
+
+/// The rows that lack their record; in the words of the index of such rows, which has them by table and revision.
+const LACKING: &str = " WHERE p.removed_at IS NULL AND p.record_revision <> p.revision";
+
+/// The same, along whichever other index the rest of the statement suggests: `+ 0` keeps that one out of it.
+pub(super) const LACKING_AMONG: &str = " WHERE p.removed_at IS NULL AND p.record_revision + 0 <> p.revision";
+
+/// Rows that get their records at once.
+const ROWS_AT_ONCE: usize = 1024;
+
+/// How many rows one statement updates; see `keys::rows` for why not all.
+const ROWS_PER_UPDATE: usize = 40;
+
+/// Whether any row lacks its record.
+pub(super) async fn are_lacking(on: &mut Connection) -> Result<bool, StoreError> {
+    let any = sql("SELECT 1 AS one FROM published WHERE removed_at IS NULL AND record_revision <> revision LIMIT 1");
+    Ok(any.fetch_optional(on).await?.is_some())
+}
+
+/// Writes some of the records that the rows of a table lack from revision `first` on; says whether there may be more.
+pub(super) async fn keep_some(on: &mut Connection, table: Table, first: u64) -> Result<Rest, StoreError> {
+    let clause = sql(LACKING).then_with(" AND p.table_code = ", table_code(table));
+    let clause = clause.then_with(" AND p.revision >= ", row::integer(first)?);
+    let clause = clause.then_with(" ORDER BY p.revision LIMIT ", ROWS_AT_ONCE as i64);
+    let made = lacking(on, table, clause).await?;
+    for some in made.chunks(ROWS_PER_UPDATE) {
+        keeping(table, some).execute(on).await?;
+    }
+    Ok(if made.len() < ROWS_AT_ONCE { Rest::Done } else { Rest::More })
+}
+
+/// The rows are there, so none is inserted; but unlike an update from a list, this cannot be planned any other way than along
+/// the primary key.
+fn keeping(table: Table, made: &[(Digest, Vec<u8>)]) -> Statement {
+    let insert = sql("INSERT INTO published (table_code, revision, digest, record) VALUES ").bind(table_code(table));
+    let insert = made.iter().enumerate().fold(insert, |insert, (index, (digest, record))| {
+        let insert = insert.then_with(if index == 0 { "($1, 0, " } else { ", ($1, 0, " }, digest);
+        insert.then_with(", ", record.as_slice()).then(")")
+    });
+    insert.then(
+        " ON CONFLICT (table_code, digest)
+          DO UPDATE SET record = excluded.record, record_revision = published.revision",
+    )
+}
+
+/// The records that rows of those tables lack, as far as a clause picks them.
+pub(super) async fn made(
+    on: &mut Connection,
+    tables: BTreeSet<Table>,
+    clause: impl Fn(Table) -> Statement,
+) -> Result<BTreeMap<Cursor, Vec<u8>>, StoreError> {
+    let mut all = BTreeMap::new();
+    for table in tables {
+        let made = lacking(on, table, clause(table)).await?;
+        all.extend(made.into_iter().map(|(digest, record)| (Cursor { table, digest }, record)));
+    }
+    Ok(all)
+}
+
+async fn lacking(on: &mut Connection, table: Table, clause: Statement) -> Result<Vec<(Digest, Vec<u8>)>, StoreError> {
     let (columns, from) = source(table);
     let columns: Vec<_> = iter::once("p.digest").chain(columns.iter().copied()).collect();
     // Outer joins: a record that is published and not there is an error, not a record that nodes never get.
-    let statement = clause.behind(&format!("SELECT {} FROM published p {from}", columns.join(", ")));
-    // The last word of a column is its name.
-    let names = columns.iter().filter_map(|column| column.rsplit(['.', ' ']).next()).collect();
-    packed::fetch_all(statement, on, names).await
+    let select = format!("SELECT {} FROM published p {from}", columns.join(", "));
+    let rows = clause.behind(&select).fetch_all(on).await?;
+    rows.iter().map(|found| Ok((row::digest(found, "digest")?, record(table, found)?))).collect()
 }
 
 /// What a record is made of, and where that is.
@@ -65,8 +134,8 @@ fn source(table: Table) -> (&'static [&'static str], &'static str) {
     }
 }
 
-/// The record in one of [`rows`], as nodes get it.
-pub(super) fn record(table: Table, from: &Row) -> Result<Vec<u8>, StoreError> {
+/// The record that such a row makes, as nodes get it.
+fn record(table: Table, from: &Row) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::new();
     match table {
         Table::Teams => team(from)?.encode(&mut bytes),

@@ -12,7 +12,7 @@ use sqlx::{
 };
 use tollkeeper_contract::Digest;
 
-use super::{StoreError, packed::PackedRow};
+use super::StoreError;
 use crate::domain::Moment;
 
 /// Connections to one database.
@@ -198,8 +198,6 @@ impl Statement {
 pub(super) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
-    /// One of many that SQLite gave as one.
-    Packed(PackedRow),
 }
 
 macro_rules! column {
@@ -209,7 +207,6 @@ macro_rules! column {
             Ok(match self {
                 Self::Sqlite(row) => row.try_get(column)?,
                 Self::Postgres(row) => row.try_get(column)?,
-                Self::Packed(row) => row.$name(column)?,
             })
         }
     };
@@ -235,6 +232,10 @@ impl Row {
     column!(
         /// Bytes.
         bytes, &[u8]
+    );
+    column!(
+        /// Bytes, or NULL.
+        maybe_bytes, Option<&[u8]>
     );
 }
 

@@ -10,6 +10,7 @@ mod fleet;
 mod hosts;
 mod idempotency;
 mod import;
+mod kept_records;
 mod keys;
 mod kinds;
 mod leases;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use keyservice::store::Database;
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 
 /// The database of one folder; it goes with the folder.
 pub(crate) struct TestDatabase;
@@ -26,5 +27,19 @@ impl TestDatabase {
     /// The same for this process.
     pub(crate) fn open_from(&self, folder: &Path) -> Database {
         Database::Sqlite(folder.join(self.setting()))
+    }
+
+    /// Changes something behind the service's back.
+    pub(crate) async fn execute(&self, folder: &Path, statement: &'static str) {
+        sqlx::query(statement).execute(&mut self.connect(folder).await).await.unwrap();
+    }
+
+    /// The number that a query gives.
+    pub(crate) async fn number(&self, folder: &Path, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&mut self.connect(folder).await).await.unwrap()
+    }
+
+    async fn connect(&self, folder: &Path) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(folder.join(self.setting())).connect().await.unwrap()
     }
 }

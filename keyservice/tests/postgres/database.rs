@@ -47,6 +47,16 @@ impl TestDatabase {
         Database::parse(&self.setting()).unwrap()
     }
 
+    /// Changes something behind the service's back.
+    pub(crate) async fn execute(&self, _: &Path, statement: &'static str) {
+        sqlx::query(statement).execute(&mut self.connect().await).await.unwrap();
+    }
+
+    /// The number that a query gives.
+    pub(crate) async fn number(&self, _: &Path, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&mut self.connect().await).await.unwrap()
+    }
+
     /// A connection of the test's own.
     pub(crate) async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.setting()).await.unwrap()
