@@ -115,7 +115,7 @@ words! {
 
 words! {
     /// Of what answers say that it is left, where a quota holds over the fleet.
-    pub Remaining, "a kind of what is left" {
+    pub Remaining, "a way to count what is left" {
         /// Of all that the fleet may spend, as last known.
         Fleet = "fleet",
         /// Of this node's lease: never more than is left, whatever other nodes do.

@@ -144,7 +144,7 @@ fn a_lone_client_that_waits_as_told_is_let_through_at_any_node_and_soon() {
 }
 
 #[test]
-fn what_a_lease_is_told_to_hold_is_never_more_than_is_left() {
+fn what_is_told_to_be_left_of_a_lease_is_never_more_than_is_left() {
     let mut all = Counts::default();
     for seed in 0..200 {
         let counts = a_lone_client(seed, Remaining::Lease);

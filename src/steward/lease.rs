@@ -2,8 +2,8 @@
 //!
 //! Envoy runs one VM per worker and one on the main thread, which never serves a request and is therefore the one
 //! that should do this work. No VM can ask which thread it is on, but each knows whether it has served a request:
-//! those that have hand the lease over, do not renew it, and take it only when nobody else has for a while. So a
-//! steward whose VM has trapped is replaced in any case.
+//! those that have hand the lease over, and take it only when nobody else has for a while; then they keep it until one comes
+//! that has not. So a steward whose VM has trapped is replaced in any case, and by one that stays.
 //!
 //! A configuration that was replaced lives on until its last connection is drained, ten minutes by default. The lease
 //! says what its holder's configuration is and when it was born, and a later one takes over at once: it may know better
@@ -17,9 +17,6 @@ use crate::{
 
 /// How long a VM that serves requests leaves a free lease to others, in milliseconds: they tick meanwhile.
 const RESTRAINT: u64 = 150;
-
-/// The same for a lease that was its own: long enough for another VM to tick.
-const OWN_RESTRAINT: u64 = 300;
 
 /// All VMs get a configuration within this time, in milliseconds: a VM with the same one that is born later belongs to
 /// a later push, for example of a newer module.
@@ -73,6 +70,7 @@ pub struct Lease {
     holder: Holder,
     until: Monotonic,
     generation: Generation,
+    calling: Calling,
 }
 
 /// A configuration in the order of pushes.
@@ -106,17 +104,19 @@ impl Lease {
 
     fn encode(self) -> Vec<u8> {
         let Generation { configuration, born } = self.generation;
-        [self.holder.0, self.until.0, configuration, born.0].into_iter().flat_map(u64::to_le_bytes).collect()
+        let calling = u64::from(self.calling == Calling::Serving);
+        [self.holder.0, self.until.0, configuration, born.0, calling].into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (numbers, []) = bytes.as_chunks() else { return None };
-        let [holder, until, configuration, born] = numbers else { return None };
+        let [holder, until, configuration, born, calling] = numbers else { return None };
         let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
         Some(Self {
             holder: Holder(number(holder)),
             until: Monotonic(number(until)),
             generation: Generation { configuration: number(configuration), born: Monotonic(number(born)) },
+            calling: if number(calling) == 0 { Calling::Idle } else { Calling::Serving },
         })
     }
 }
@@ -153,14 +153,15 @@ impl Candidate {
         let read = shared.get(&name)?;
         let expected = Expected::from_read(read.as_ref());
         if let Some(lease) = read.and_then(|value| Lease::decode(&value.bytes)) {
-            if lease.holder == self.me && now < self.renews_from(lease, term) {
+            if lease.holder == self.me && now.after(term.renewed_below()) < lease.until {
                 return Ok(Standing::Steward);
             }
             if now < self.may_claim_from(lease) {
                 return Ok(Standing::Other);
             }
         }
-        let mine = Lease { holder: self.me, until: now.after(term.length()), generation: self.generation };
+        let Self { me: holder, generation, calling } = *self;
+        let mine = Lease { holder, until: now.after(term.length()), generation, calling };
         match shared.swap(&name, &mine.encode(), expected)? {
             Swap::Done => Ok(Standing::Steward),
             Swap::Conflict => Ok(Standing::Other),
@@ -193,21 +194,14 @@ impl Candidate {
         Ok(())
     }
 
-    /// Until when a lease of this VM's own is good as it is.
-    fn renews_from(&self, lease: Lease, term: Term) -> Monotonic {
-        match self.calling {
-            Calling::Idle => Monotonic(lease.until.0.saturating_sub(term.renewed_below())),
-            Calling::Serving => lease.until,
-        }
-    }
-
     fn may_claim_from(&self, lease: Lease) -> Monotonic {
         let at_once = Monotonic(0);
+        let stepped_in = lease.calling == Calling::Serving && !lease.generation.is_after(self.generation);
         match self.calling {
-            Calling::Idle if lease.holder == self.me || lease.holder == NOBODY => at_once,
+            _ if lease.holder == self.me => at_once,
+            Calling::Idle if lease.holder == NOBODY || stepped_in => at_once,
             Calling::Idle if self.generation.is_after(lease.generation) => at_once,
             Calling::Idle => lease.until,
-            Calling::Serving if lease.holder == self.me => lease.until.after(OWN_RESTRAINT),
             Calling::Serving => lease.until.after(RESTRAINT),
         }
     }
@@ -273,25 +267,35 @@ mod tests {
     }
 
     #[test]
-    fn a_vm_that_stepped_in_gives_the_others_a_turn_whenever_its_lease_ends() {
+    fn a_vm_that_stepped_in_is_replaced_at_once_by_one_that_serves_no_requests() {
         let (shared, names) = (Memory::default(), Names::new("test"));
         let (mut worker, main) = (candidate(1, 0), candidate(2, 0));
         worker.yield_to_idle(&shared, &names).unwrap();
         assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 599), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 600), Standing::Other);
-        assert_eq!(stand(&main, &shared, 700), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 900), Standing::Other);
+        assert_eq!(stand(&worker, &shared, 300), Standing::Steward);
+        assert_eq!(stand(&main, &shared, 310), Standing::Steward);
+        assert_eq!(stand(&worker, &shared, 400), Standing::Other);
     }
 
     #[test]
-    fn a_vm_that_stepped_in_goes_on_when_there_is_no_other() {
+    fn where_all_vms_serve_requests_the_one_that_stepped_in_stays() {
         let (shared, names) = (Memory::default(), Names::new("test"));
-        let mut worker = candidate(1, 0);
-        worker.yield_to_idle(&shared, &names).unwrap();
-        assert_eq!(stand(&worker, &shared, 0), Standing::Steward);
-        assert_eq!(stand(&worker, &shared, 899), Standing::Other);
-        assert_eq!(stand(&worker, &shared, 900), Standing::Steward);
+        let (mut one, mut other) = (candidate(1, 0), candidate(2, 0));
+        one.yield_to_idle(&shared, &names).unwrap();
+        other.yield_to_idle(&shared, &names).unwrap();
+        for now in (0..60_000).step_by(100) {
+            assert_eq!(stand(&one, &shared, now), Standing::Steward, "{now}");
+            assert_eq!(stand(&other, &shared, now + 50), Standing::Other, "{now}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_configuration_takes_nothing_from_a_later_one_whose_vms_all_serve_requests() {
+        let (shared, names) = (Memory::default(), Names::new("test"));
+        let (old, mut new) = (candidate(1, 0), candidate(2, 60_000));
+        new.yield_to_idle(&shared, &names).unwrap();
+        assert_eq!(stand(&new, &shared, 60_000), Standing::Steward);
+        assert_eq!(stand(&old, &shared, 60_100), Standing::Other);
     }
 
     #[test]

@@ -86,6 +86,7 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
     let demand = Demand::start(&fleet, PATH, &key, WITHIN);
     demand.until("requests flow", |seen| seen.len() >= 100).await;
 
+    let stewards = log_counts(edge).1;
     let took = replace_steward(edge).await;
     eprintln!("measured: another VM is steward {} ms after the steward's has trapped", took.as_millis());
     let (calls, since) = (calls_for_leases(&fleet).await, demand.now());
@@ -94,6 +95,8 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
     scene::get(edge, PATH, &doomed.key).await.is_refused(401, "key_revoked");
     demand.until_each("requests flow again", 1, since, 100, |seen| seen.is_admitted()).await;
     assert!(calls_for_leases(&fleet).await > calls, "a further lease was taken");
+    // On a busy machine it may be late once itself.
+    assert!(log_counts(edge).1 - stewards <= 2, "whoever steps in stays: {}", edge.envoy_log());
 
     let record = demand.stop().await;
     let longest = record.seen().iter().map(|seen| seen.answered - seen.sent).max().unwrap();
