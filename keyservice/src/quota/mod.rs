@@ -1,6 +1,7 @@
 //! Quotas over the whole fleet: what nodes say and ask goes to where the books are kept, and what is lent comes back.
 //!
 //! * here: questions, and what happens after an outage
+//! * `trust`: whether the books say all; if not, nodes only settle
 //! * `place`: where the books are kept
 //! * `memory`: in a single service; `valkey`: in Valkey, by a script
 //! * [`crate::domain::quota`]: the arithmetic
@@ -9,6 +10,7 @@
 mod behaviours;
 mod memory;
 mod place;
+mod trust;
 mod valkey;
 
 use std::{
@@ -29,12 +31,10 @@ use crate::{
     store::{Store, StoreError},
 };
 use memory::Memory;
+use trust::Trust;
 use valkey::Valkey;
 
 pub use place::{InvalidPlace, Place};
-
-/// For how long nodes first say what they have spent, once books can be kept again.
-const SETTLING: Duration = Duration::from_secs(3);
 
 /// How old the number of live nodes may be.
 const FLEET_AGE: Duration = Duration::from_secs(1);
@@ -103,17 +103,6 @@ pub struct Quotas {
     known: Mutex<HashSet<Account>>,
 }
 
-/// Whether the books say all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// They do.
-    Sound,
-    /// They could not be kept: nodes may have spent what is not written there.
-    Broken,
-    /// They can again; nodes say what they have spent until then.
-    Settling(Instant),
-}
-
 impl Quotas {
     /// Quotas whose books are kept there; nothing is connected yet.
     #[must_use]
@@ -126,7 +115,7 @@ impl Quotas {
             place,
             keeper,
             begun: OnceCell::new(),
-            trust: Mutex::new(Trust::Sound),
+            trust: Mutex::default(),
             fleet: tokio::sync::Mutex::new(None),
             known: Mutex::default(),
         }
@@ -150,6 +139,7 @@ impl Quotas {
     /// When the database or the place where books are kept fails; a part may be settled then, which a later question
     /// finds out.
     pub async fn answer(&self, asker: &Asker, claims: Vec<Claim>, database: &Store) -> Result<Answered, QuotaError> {
+        self.note_presence(&claims);
         let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
             return Ok(Answered { settled: Vec::new(), lending: self.lending() });
@@ -161,12 +151,12 @@ impl Quotas {
             Keeper::Valkey(valkey) => valkey.settle(asker, &claims, lending).await,
         };
         let books = kept.map_err(|cause| self.failed(cause))?;
-        self.note_success(books.begin);
+        self.trust().note_success(books.begin, Instant::now());
         // Others may have failed meanwhile. Then nodes give back what was lent by this.
         let lending = if self.lending() == Lending::OnlySettles { Lending::OnlySettles } else { lending };
         let mut settled = books.settled;
         if lending == Lending::OnlySettles {
-            let wait_ms = self.settles_for();
+            let wait_ms = self.trust().settles_for(Instant::now());
             settled.iter_mut().for_each(|settled| settled.lent.wait_ms = wait_ms);
         }
         Ok(Answered { settled, lending })
@@ -232,7 +222,7 @@ impl Quotas {
             }
         }
         if database.has_kept_books().await? {
-            *self.trust() = Trust::Broken;
+            self.trust().note_failure();
             return Ok(());
         }
         match &self.keeper {
@@ -244,34 +234,22 @@ impl Quotas {
         Ok(())
     }
 
+    fn note_presence(&self, claims: &[Claim]) {
+        let has_debts = claims.iter().any(|claim| claim.ask().overdrawn > claim.ask().settled);
+        if self.trust().was_away(has_debts, Instant::now()) {
+            tracing::warn!(
+                "nodes were not answered, and nobody asked for a second or more: this service was frozen, or cut off from \
+                 them; until they have said what they spent meanwhile, nothing is lent"
+            );
+        }
+    }
+
     fn lending(&self) -> Lending {
-        match *self.trust() {
-            Trust::Broken => Lending::OnlySettles,
-            Trust::Settling(until) if Instant::now() < until => Lending::OnlySettles,
-            Trust::Settling(_) | Trust::Sound => Lending::Lends,
-        }
-    }
-
-    /// For how many milliseconds nothing is lent, at least.
-    fn settles_for(&self) -> u64 {
-        let left = match *self.trust() {
-            Trust::Settling(until) => until.saturating_duration_since(Instant::now()),
-            // It failed again meanwhile.
-            Trust::Broken => SETTLING,
-            Trust::Sound => Duration::ZERO,
-        };
-        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn note_success(&self, memory_begins: bool) {
-        let mut trust = self.trust();
-        if memory_begins || *trust == Trust::Broken {
-            *trust = Trust::Settling(Instant::now() + SETTLING);
-        }
+        self.trust().lending(Instant::now())
     }
 
     fn failed(&self, cause: String) -> QuotaError {
-        *self.trust() = Trust::Broken;
+        self.trust().note_failure();
         QuotaError::Unavailable(cause)
     }
 

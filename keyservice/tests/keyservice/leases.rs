@@ -1,5 +1,7 @@
 //! Leases that nodes ask for.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -136,6 +138,38 @@ async fn books_that_were_left_are_taken_once() {
     service.ended().await;
     let service = Service::start_in(service.leave_folder()).await;
     is_as_after_a_crash(&service).await;
+}
+
+/// Nothing is answered for longer than nodes wait; the question that was asked meanwhile is read afterwards.
+async fn freeze(service: &Service) {
+    service.signal(Signal::STOP);
+    let unheard = service.node(Method::POST, "/node/v1/leases").json(&question(vec![Ask { seq: 2, ..ask("acme") }]));
+    assert!(unheard.timeout(Duration::from_millis(1_200)).send().await.unwrap_err().is_timeout());
+    service.signal(Signal::CONT);
+}
+
+#[tokio::test]
+async fn a_service_that_was_frozen_lends_nothing_until_nodes_have_said_what_they_spent_meanwhile() {
+    let service = with_teams().await;
+    lent(&service, vec![ask("acme")]).await;
+    freeze(&service).await;
+    let in_debt = Ask { seq: 3, granted: 10, spent: 10, overdrawn: 5, ..ask("acme") };
+    assert!(lent(&service, vec![in_debt.clone()]).await.only_settles);
+    assert!(lent(&service, vec![ask("other")]).await.only_settles);
+    assert!(service.log().contains("this service was frozen, or cut off from them"), "{}", service.log());
+    // It is noticed once: who is in debt later is settled like everybody.
+    let settled = Ask { settled: 5, ..in_debt };
+    assert!(lent_again(&service, settled.clone()).await.left < 90);
+    let later = Ask { seq: 1000, overdrawn: 6, ..settled };
+    assert!(!lent(&service, vec![later]).await.only_settles);
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_missed_while_it_was_frozen_lends_at_once() {
+    let service = with_teams().await;
+    lent(&service, vec![ask("acme")]).await;
+    freeze(&service).await;
+    assert!(!lent(&service, vec![Ask { seq: 3, ..ask("acme") }]).await.only_settles);
 }
 
 #[tokio::test]

@@ -55,6 +55,18 @@ async fn survives(
     promised(&record);
 }
 
+/// Once nodes have spent the limit over again, of which the service knows nothing.
+async fn thaw_the_key_service(fleet: &mut Fleet) {
+    let frozen_at = fleet.hits();
+    let wait = Duration::from_secs(30);
+    lab::poll::wait_until("nodes have spent of their shares", wait, async || {
+        fleet.hits().checked_sub(frozen_at + u64::from(QUOTA.limit))
+    })
+    .await
+    .unwrap();
+    fleet.key_service_process().process().unwrap().resume().unwrap();
+}
+
 fn is_never_over(record: &Record) {
     record.assert_never_over(QUOTA);
 }
@@ -120,6 +132,17 @@ async fn while_the_key_service_is_dead_and_afterwards_no_window_has_more_than_a_
         "strict",
         async |fleet| fleet.key_service_process().kill().unwrap(),
         async |fleet| fleet.key_service_process().start().await.unwrap(),
+        is_never_over_in_any_window,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_key_service_is_frozen_and_afterwards_no_window_has_more_than_a_strict_quota() {
+    survives(
+        "strict",
+        async |fleet| fleet.key_service_process().process().unwrap().pause().unwrap(),
+        thaw_the_key_service,
         is_never_over_in_any_window,
     )
     .await;
