@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::Lent;
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Asking, Draft, Lease};
+use super::{Asking, Draft, Fleet, Lease};
 
 /// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
 /// back.
@@ -34,6 +34,8 @@ pub(super) struct Dry {
     /// The same for the most that was asked about since: it takes longer. 0: nobody is told.
     pub(super) most: u32,
     pub(super) until_most: Monotonic,
+    /// Whether more than one request was told.
+    pub(super) crowd: bool,
 }
 
 /// What the key service has said of tokens that are wanted, and are not there.
@@ -47,16 +49,29 @@ pub(super) enum Heard {
 impl Dry {
     /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
     pub(super) fn for_looking_ahead(now: Monotonic) -> Self {
-        Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now }
+        Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now, crowd: false }
     }
 }
 
 impl Lease {
-    /// How long the key service said that so many tokens cannot be had.
+    /// How long the key service said that so many tokens cannot be had. A crowd is told the longest; for one client a cost
+    /// between those that were asked about is asked about, too.
     pub(super) fn dry_for(&self, cost: u32, now: Monotonic) -> Option<u64> {
         let dry = self.dry.filter(|dry| (dry.least..=dry.most).contains(&cost) && now < dry.holds)?;
-        let until = if cost == dry.least { dry.until } else { dry.until_most };
+        let until = match cost {
+            _ if cost == dry.least => dry.until,
+            _ if cost == dry.most || dry.crowd => dry.until_most,
+            _ => return None,
+        };
         self.asking.is_none().then(|| until.since(now))
+    }
+
+    /// The same for a request that did not wait for what was said. Of several tokens, other nodes may have lent some since to
+    /// requests that cost less; for a crowd, which is told longer, nobody asks again.
+    pub(super) fn still_dry_for(&self, cost: u32, fleet: Fleet, now: Monotonic) -> Option<u64> {
+        let is_alone = fleet.nodes.is_some_and(|nodes| nodes.get() == 1);
+        let is_certain = cost == 1 || is_alone || self.dry.is_some_and(|dry| dry.crowd);
+        if is_certain { self.dry_for(cost, now) } else { None }
     }
 
     /// Nobody has given anything back: what was said holds, if it was said lately.
@@ -119,13 +134,13 @@ impl Lease {
         // The key service may have said it at any time since it was asked: clients are told the latest, and here the
         // earliest counts, for whom another node told it.
         let holds = sent.after(wait).min(now.after(HOLDS_FOR.max(longer)));
-        let told = Dry { holds, least, until, most: least, until_most: until };
+        let told = Dry { holds, least, until, most: least, until_most: until, crowd: is_crowd };
         if !is_crowd && self.balance(now) >= draft.need.into() {
             // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
             return Dry { most: 0, ..told };
         }
         match self.dry.filter(|dry| now < dry.holds && dry.least < least && dry.most > 0) {
-            Some(dry) => Dry { holds: dry.holds.min(holds), most: least, until_most: until, ..dry },
+            Some(dry) => Dry { holds: dry.holds.min(holds), least: dry.least, until: dry.until, ..told },
             None => told,
         }
     }

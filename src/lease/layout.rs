@@ -1,10 +1,11 @@
 //! A lease as bytes, little endian.
 //!
 //! Limit `u32`, window `u32`, promise `u8`; fifteen `u64` in the order of [`Lease`]'s counts and times; missed, need,
-//! least and the highest limit since the last answer, four `u32`; since when the steward is asked and when it was reminded, two
-//! `u64`, both the greatest if it is not, and `1` if it was said that tokens may come sooner, or `0`; until when it is taken for granted that tokens cannot be had, and until when
-//! clients are told so, `u64`, and how many `u32`, all 0 if none are known of; when a crowd began to hope, and from when on leases are given
-//! again, two `u64`, 0 if none did and if that was not said; `1` and the share, or `0`.
+//! least and the highest limit since the last answer, four `u32`; since when the steward is asked and when it was reminded,
+//! two `u64`, both the greatest if it is not, and `1` if it was said that tokens may come sooner, or `0`; what cannot be had
+//! in the order of [`Dry`]'s fields, times `u64`, costs `u32`, and `1` if a crowd was told, or `0`, all 0 if nothing is known;
+//! when a crowd began to hope, and from when on leases are given again, two `u64`, 0 if none did and if that was not said; `1`
+//! and the share, or `0`.
 
 use tollkeeper_contract::Quota;
 
@@ -53,12 +54,14 @@ impl Lease {
         out.extend(asking.into_iter().flat_map(u64::to_le_bytes));
         out.push(self.asking.is_some_and(|asking| asking.heard == Heard::MayBeSooner).into());
         let never = Monotonic(0);
-        let dry = self.dry.unwrap_or(Dry { holds: never, least: 0, until: never, most: 0, until_most: never });
+        let dry =
+            self.dry.unwrap_or(Dry { holds: never, least: 0, until: never, most: 0, until_most: never, crowd: false });
         out.extend(dry.holds.0.to_le_bytes());
         out.extend(dry.least.to_le_bytes());
         out.extend(dry.until.0.to_le_bytes());
         out.extend(dry.most.to_le_bytes());
         out.extend(dry.until_most.0.to_le_bytes());
+        out.push(dry.crowd.into());
         out.extend(self.hoped_at.0.to_le_bytes());
         out.extend(self.lends_from.0.to_le_bytes());
         out.push(self.share.is_some().into());
@@ -96,11 +99,7 @@ impl Lease {
         lease.least = reader.u32()?;
         lease.asked_under = reader.u32()?;
         let (since, reminded) = (Monotonic(reader.u64()?), Monotonic(reader.u64()?));
-        let heard = match reader.u8()? {
-            0 => Heard::Nothing,
-            1 => Heard::MayBeSooner,
-            _ => return None,
-        };
+        let heard = if reader.flag()? { Heard::MayBeSooner } else { Heard::Nothing };
         let asking = Asking { since, reminded, heard };
         lease.asking = Some(asking).filter(|asking| asking.since.0 != NEVER);
         let dry = Dry {
@@ -109,19 +108,16 @@ impl Lease {
             until: Monotonic(reader.u64()?),
             most: reader.u32()?,
             until_most: Monotonic(reader.u64()?),
+            crowd: reader.flag()?,
         };
         lease.dry = Some(dry).filter(|dry| dry.until.0 != 0);
         lease.hoped_at = Monotonic(reader.u64()?);
         lease.lends_from = Monotonic(reader.u64()?);
-        let rest = match reader.u8()? {
-            0 => reader.0,
-            1 => {
-                let (share, rest) = Limiter::decode(reader.0)?;
-                lease.share = Some(share);
-                rest
-            }
-            _ => return None,
-        };
+        if !reader.flag()? {
+            return Some((lease, reader.0));
+        }
+        let (share, rest) = Limiter::decode(reader.0)?;
+        lease.share = Some(share);
         Some((lease, rest))
     }
 }
@@ -137,6 +133,14 @@ impl Reader<'_> {
 
     fn u8(&mut self) -> Option<u8> {
         self.take().map(u8::from_le_bytes)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
     }
 
     fn u32(&mut self) -> Option<u32> {

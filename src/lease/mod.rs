@@ -209,7 +209,11 @@ impl Lease {
             self.spent_at = now;
             return (Taking::Taken(Basis::Quota), self.look_ahead(now));
         }
-        if let Some(wait) = self.dry_for(cost, now) {
+        let dry = match patience {
+            Patience::New => self.still_dry_for(cost, fleet, now),
+            Patience::Left | Patience::Over(_) => self.dry_for(cost, now),
+        };
+        if let Some(wait) = dry {
             return (Taking::Refused { wait, basis: Basis::Quota }, Signal::Silent);
         }
         self.note_cost(cost);

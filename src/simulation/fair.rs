@@ -1,6 +1,6 @@
 //! What a team gets when nothing goes wrong.
 
-use tollkeeper_contract::{Quota, lease::UNHEARD_PART};
+use tollkeeper_contract::Quota;
 
 use crate::{
     config::{Fallback, FleetQuotas, Promise, Remaining},
@@ -127,12 +127,15 @@ fn a_node_dies(promise: Promise, limit: u32, window: u32, seed: u64) -> u64 {
 
 /// By how much later than it could have been let through a lone client may be told to come again, in milliseconds: nodes
 /// have to say first what they do not need.
-const SETTLED: u64 = 2_000;
+const SETTLED: u64 = 1_500;
+
+/// Of lone clients.
+const SEEDS: std::ops::Range<u64> = 0..400;
 
 #[test]
 fn a_lone_client_that_waits_as_told_is_let_through_at_any_node_and_soon() {
     let mut all = Counts::default();
-    for seed in 0..200 {
+    for seed in SEEDS {
         let counts = a_lone_client(seed, Remaining::Fleet);
         all.told_left += counts.told_left;
         all.told_too_much += counts.told_too_much;
@@ -140,13 +143,14 @@ fn a_lone_client_that_waits_as_told_is_let_through_at_any_node_and_soon() {
         all.sum_left += counts.sum_left;
     }
     print_told(Remaining::Fleet, all);
+    // What other nodes take cannot be heard of before it is told.
     assert!(all.told_too_much * 1_000 <= all.told_left);
 }
 
 #[test]
 fn what_is_told_to_be_left_of_a_lease_is_never_more_than_is_left() {
     let mut all = Counts::default();
-    for seed in 0..200 {
+    for seed in SEEDS {
         let counts = a_lone_client(seed, Remaining::Lease);
         // That is a complaint as well, in every run of the simulation.
         assert_eq!(counts.told_too_much, 0);
@@ -187,8 +191,6 @@ fn a_lone_client(seed: u64, remaining: Remaining) -> Counts {
     assert_eq!(world.judge.complaints, Vec::<String>::new(), "{case}");
     let counts = world.judge.counts;
     assert!(counts.latest <= SETTLED + parts_of(limit), "{} ms late; {case}", counts.latest);
-    // What another node takes cannot be heard of before it is told.
-    assert!(counts.most_too_much <= most_unheard(limit), "{} too much; {case}", counts.most_too_much);
     counts
 }
 
@@ -198,8 +200,4 @@ fn parts_of(limit: Limit) -> u64 {
         Promise::Bucket => 0,
         Promise::Strict => u64::from(limit.quota.window().get()) * 1000 / 64,
     }
-}
-
-fn most_unheard(limit: Limit) -> u64 {
-    u64::from(limit.quota.limit().get()).div_ceil(UNHEARD_PART.into())
 }

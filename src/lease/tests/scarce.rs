@@ -104,6 +104,52 @@ fn a_request_that_costs_more_than_was_asked_about_is_told_no_time_that_is_too_ea
     assert_eq!(told, Taking::Refused { wait: 700 + 4 * 1000, basis: Basis::Quota });
 }
 
+const THREE: u32 = 3;
+
+/// Somebody who waited alone was told at 20 that three tokens come in 700 ms, on one of so many nodes.
+fn told_of_three(nodes: u32) -> (Lease, Fleet) {
+    let (mut lease, fleet) = (cold(), Fleet { nodes: NonZeroU32::new(nodes), ..FLEET });
+    let _ = take(&mut lease, 10, THREE);
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &lent(&question, 0, 700), 10, 20);
+    let told = lease.take(limit(), fleet, Monotonic(20), THREE, Patience::Left);
+    assert_eq!(told, (Taking::Refused { wait: 700, basis: Basis::Quota }, Signal::Silent));
+    (lease, fleet)
+}
+
+#[test]
+fn what_was_said_of_several_tokens_is_told_to_nobody_else_because_other_nodes_may_have_lent_a_few_since() {
+    let (mut lease, fleet) = told_of_three(2);
+    let next = lease.take(limit(), fleet, Monotonic(21), THREE, Patience::New);
+    assert_eq!(next, (Taking::Wait, Signal::Ask));
+    let (mut lease, alone) = told_of_three(1);
+    let next = lease.take(limit(), alone, Monotonic(21), THREE, Patience::New).0;
+    assert_eq!(next, Taking::Refused { wait: 699, basis: Basis::Quota });
+}
+
+#[test]
+fn what_was_said_to_a_crowd_of_several_tokens_is_told_to_all_and_nobody_asks() {
+    let mut lease = cold();
+    for _ in 0..2 {
+        let _ = take(&mut lease, 10, THREE);
+    }
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &lent(&question, 0, 700), 10, 20);
+    assert!(matches!(take(&mut lease, 21, THREE), (Taking::Refused { basis: Basis::Quota, .. }, Signal::Silent)));
+}
+
+#[test]
+fn a_cost_between_two_that_were_asked_about_is_asked_about_too() {
+    let (mut lease, alone) = told_of_three(1);
+    let dear = |lease: &mut Lease, cost, patience| lease.take(limit(), alone, Monotonic(20), cost, patience).0;
+    assert_eq!(dear(&mut lease, 9, Patience::New), Taking::Wait);
+    let (draft, question) = ask(&mut lease, 20);
+    answer(&mut lease, draft, &lent(&question, 0, 6700), 20, 20);
+    assert_eq!(dear(&mut lease, 9, Patience::Left), Taking::Refused { wait: 6700, basis: Basis::Quota });
+    assert_eq!(dear(&mut lease, THREE, Patience::New), Taking::Refused { wait: 700, basis: Basis::Quota });
+    assert_eq!(dear(&mut lease, 4, Patience::New), Taking::Wait);
+}
+
 #[test]
 fn whoever_holds_something_hears_again_how_much_is_left_and_then_gives_back_what_is_not_in_use() {
     let mut lease = holding(9);
