@@ -47,7 +47,7 @@ pub(super) enum Heard {
 }
 
 impl Dry {
-    /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
+    /// Less is there than is wanted, and nothing beyond: who looks ahead need not ask again soon.
     pub(super) fn for_looking_ahead(now: Monotonic) -> Self {
         Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now, crowd: false }
     }

@@ -8,6 +8,7 @@ mod outage;
 mod promise;
 pub(crate) mod record;
 mod teams;
+mod terms;
 mod waiting;
 
 use lab::edge::Fleet;
