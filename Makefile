@@ -53,7 +53,11 @@ ARGS ?=
 NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 export NEXTEST_TEST_THREADS
 
-.PHONY: help run test schemathesis figure bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools
+# How long libFuzzer looks at each probe, or for how many inputs: make fuzz RUNS=10000000
+SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS),60)
+RUNS ?=
+
+.PHONY: help run test schemathesis figure fuzz bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -64,6 +68,7 @@ help: ## This list
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
 	echo "make bench-quick   the ratios that matter, in about a minute once all is built"
+	echo "make fuzz     libFuzzer on every probe, SECONDS=60 each, or RUNS=10000000; needs a C++ compiler"
 	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
@@ -113,6 +118,32 @@ figure: programs filter envoy ## A test of the fleet that takes its time, and wr
 	cargo test --package tollkeeper --test e2e -- --exact \
 		fleet::figure::through_an_outage_of_valkey_three_nodes_stay_at_or_below_the_exact_limit
 	python3 -B tools/figure.py docs/fleet-quota.csv docs/fleet-quota.svg
+
+fuzz: rust-tools programs ## What make test tries with 100,000 inputs each, guided by what they reach
+	@echo "==> Building the targets for libFuzzer, which takes some minutes once"
+	host=$$(rustc -vV | sed -n 's/^host: //p')
+	# As cargo fuzz builds them, without a sanitizer: there is no unsafe code to watch, and stable Rust suffices.
+	coverage="--cfg fuzzing -Cpasses=sancov-module"
+	for pass in level=4 inline-8bit-counters pc-table trace-compares; do
+		coverage+=" -Cllvm-args=-sanitizer-coverage-$$pass"
+	done
+	RUSTFLAGS="$$coverage" CARGO_TARGET_DIR="$(CARGO_TARGET_DIR)/fuzz" \
+		cargo build --quiet --release --target "$$host" --manifest-path fuzz/Cargo.toml --bins
+	cargo run --quiet --package tollkeeper-probes --bin seeds fuzz/corpus
+	mkdir -p fuzz/artifacts
+	failed=
+	for source in fuzz/fuzz_targets/*.rs; do
+		name=$$(basename "$$source" .rs)
+		status="none of them broke it"
+		"$(CARGO_TARGET_DIR)/fuzz/$$host/release/$$name" -artifact_prefix="fuzz/artifacts/$$name-" -print_final_stats=1 -max_len=4096 \
+			$(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS_EACH)) "fuzz/corpus/$$name" >"fuzz/artifacts/$$name.log" 2>&1 || {
+			failed=yes
+			status="ONE BROKE IT, which lies in fuzz/artifacts/; what it said: fuzz/artifacts/$$name.log"
+		}
+		count=$$(sed -n 's/^stat::number_of_executed_units: *//p' "fuzz/artifacts/$$name.log")
+		echo "fuzz: $$name: $${count:-unknown} inputs, $$status"
+	done
+	[ -z "$$failed" ] || { echo "error: keep what broke a probe as probes/crashes/PROBE-NAME, then mend its cause" >&2; exit 1; }
 
 bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile
 	@$(FIND_ENVOY)

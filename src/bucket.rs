@@ -44,7 +44,11 @@ impl Bucket {
         match refilled.level.checked_sub(needed) {
             Some(level) => Outcome::Taken(Self { level, ..refilled }),
             None if needed > capacity(quota) => Outcome::Refused { wait: u64::MAX },
-            None => Outcome::Refused { wait: refilled.wait_for(needed) },
+            // A clock that went back has to come so far again first.
+            None => {
+                let behind = refilled.refilled.since(now);
+                Outcome::Refused { wait: refilled.wait_for(needed).saturating_add(behind) }
+            }
         }
     }
 
@@ -191,7 +195,7 @@ mod tests {
         let quota = quota(1, 1);
         let mut bucket = Bucket::full(quota, Monotonic(10_000));
         assert!(take(&mut bucket, quota, 10_000));
-        assert!(!take(&mut bucket, quota, 0));
+        assert_eq!(bucket.take(quota, Monotonic(0), 1), Outcome::Refused { wait: 11_000 });
         assert!(!take(&mut bucket, quota, 10_999));
         assert!(take(&mut bucket, quota, 11_000));
     }

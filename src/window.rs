@@ -53,7 +53,8 @@ impl Window {
             window.spend(cost);
             return Outcome::Taken(window);
         }
-        Outcome::Refused { wait: window.wait_for(cost.into()) }
+        // A clock that went back has to come so far again first.
+        Outcome::Refused { wait: window.wait_for(cost.into()).saturating_add(window.seen.since(now)) }
     }
 
     /// The window at `now` under `quota`. Under a longer one, what was forgotten already stays forgotten.
@@ -187,6 +188,15 @@ mod tests {
             }
             Outcome::Refused { wait } => Err(wait),
         }
+    }
+
+    #[test]
+    fn where_the_clock_went_back_it_has_to_come_so_far_again_first() {
+        let quota = quota(1, 1);
+        let mut window = fresh(quota);
+        assert_eq!(take(&mut window, quota, 10_000, 1), Ok(()));
+        assert_eq!(take(&mut window, quota, 4_000, 1), Err(6_000 + 1_001));
+        assert_eq!(take(&mut window, quota, 11_001, 1), Ok(()));
     }
 
     #[test]

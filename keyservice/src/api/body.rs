@@ -116,7 +116,7 @@ async fn collect(mut body: Body, limit: usize) -> Result<Option<Vec<u8>>, axum::
     Ok((length <= limit).then_some(bytes))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: Object<T> = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = shortened(&error.path().to_string());

@@ -77,7 +77,7 @@ pub(super) fn origin(headers: &HeaderMap) -> Option<Vec<u8>> {
 }
 
 /// Exactly one of the three ways to log in.
-fn shown(body: LoginBody) -> Result<Shown, Problem> {
+pub(super) fn shown(body: LoginBody) -> Result<Shown, Problem> {
     let rule = "send exactly one of api_key, username with password, client_id with client_secret";
     let ways = [
         ("api_key", body.api_key.is_some()),

@@ -18,6 +18,8 @@ mod oauth;
 mod observe;
 mod once;
 mod pairs;
+#[doc(hidden)]
+pub mod probe;
 mod problem;
 mod query;
 mod refusal;

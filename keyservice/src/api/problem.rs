@@ -32,6 +32,12 @@ impl Problem {
         Self { field: Some(field), ..Self::new(StatusCode::BAD_REQUEST, "invalid_field", detail) }
     }
 
+    /// The longest that a client's own words make it.
+    pub(super) fn assert_is_told_to_a_client(&self) {
+        assert!(self.status.is_client_error(), "{self:?}");
+        assert!(self.detail.len() < 2_000 && self.field.as_ref().is_none_or(|field| field.len() < 2_000), "{self:?}");
+    }
+
     pub(super) fn unknown_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown_route", "there is nothing at this path")
     }

@@ -41,7 +41,7 @@ pub(in crate::api) async fn import(
     Ok(Json(view(imported.map_err(|error| Problem::naming(error, &NAMED))?)))
 }
 
-fn import_key(body: ImportKeyBody) -> Result<ImportKey, Problem> {
+pub(in crate::api) fn import_key(body: ImportKeyBody) -> Result<ImportKey, Problem> {
     let digest = Digest::from_hex(&required("digest", body.digest)?).ok_or("must be 64 hexadecimal digits (SHA-256)");
     let id = match body.id {
         Some(id) => field("id", KeyId::parse(&id))?,

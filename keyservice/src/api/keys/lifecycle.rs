@@ -81,7 +81,7 @@ pub(in crate::api) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn key_change(body: KeyChangeBody) -> Result<KeyChange, Problem> {
+pub(in crate::api) fn key_change(body: KeyChangeBody) -> Result<KeyChange, Problem> {
     Ok(KeyChange {
         name: clearable("name", body.name, |name| Name::parse(&name))?,
         subject: clearable("subject", body.subject, |subject| Subject::parse(&subject))?,

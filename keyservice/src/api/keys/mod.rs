@@ -33,8 +33,8 @@ use crate::{
     store::{ActError, Made, Minted},
 };
 
-pub(super) use import::import;
-pub(super) use lifecycle::{change, delete, revoke, rotate};
+pub(super) use import::{import, import_key};
+pub(super) use lifecycle::{change, delete, key_change, revoke, rotate};
 
 /// What a key can be refused for that stands in a body.
 const NAMED: [Thing; 3] = [Thing::Team, Thing::ServiceAccount, Thing::User];
@@ -96,7 +96,7 @@ fn shown_once(Minted { key, text }: Minted) -> Response {
     }
 }
 
-fn new_key(body: NewKeyBody) -> Result<NewKey, Problem> {
+pub(super) fn new_key(body: NewKeyBody) -> Result<NewKey, Problem> {
     let claim = terms::Claim {
         kind: body.kind,
         team: body.team,

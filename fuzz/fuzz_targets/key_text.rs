@@ -1,0 +1,3 @@
+//! `cargo +nightly fuzz run key_text`
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tollkeeper_probes::key_text::look(data));

@@ -1,0 +1,55 @@
+//! Registered and presented origins: what matches is the same place by a second reading.
+
+use tollkeeper_contract::{HostName, Origin};
+
+/// The registered text, a line break, and what is presented.
+pub fn look(data: &[u8]) {
+    let Some(at) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (registered, presented) = (&data[..at], &data[at + 1..]);
+    let Ok(registered) = std::str::from_utf8(registered) else { return };
+    for origin in [Origin::from_domain(registered), Origin::from_webhook_url(registered), Origin::parse(registered)] {
+        let Ok(origin) = origin else { continue };
+        assert_eq!(Origin::parse(origin.as_str()).as_ref(), Ok(&origin), "it has one spelling");
+        assert!(Origin::matches(origin.as_str(), origin.as_str().as_bytes()));
+        assert!(!Origin::matches(origin.as_str(), b"null"));
+        if Origin::matches(origin.as_str(), presented) {
+            assert!(is_the_same_place(origin.as_str(), presented), "{origin} {presented:?}");
+        }
+    }
+    if let Some(host) = HostName::of_authority(presented) {
+        assert_eq!(HostName::parse(host.as_str()).as_ref(), Ok(&host));
+        assert!(presented.to_ascii_lowercase().starts_with(host.as_str().as_bytes()));
+    }
+}
+
+fn is_the_same_place(registered: &str, presented: &[u8]) -> bool {
+    let presented = String::from_utf8(presented.to_vec()).expect("text");
+    let lower = presented.to_ascii_lowercase();
+    let (length, default_port) = match lower {
+        _ if lower.starts_with("http://") => (7, ":80"),
+        _ if lower.starts_with("https://") => (8, ":443"),
+        _ => (0, ""),
+    };
+    let rest = &presented[length..];
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // A slash at its end is no part of a place.
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let authority = authority.to_ascii_lowercase();
+    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    let (host, place) = registered.split_at(registered.find('/').unwrap_or(registered.len()));
+    authority == host && (path == place || (length > 0 && path.is_empty()))
+}
+
+/// Domains and webhooks, with what clients and browsers send.
+#[must_use]
+pub fn seeds() -> Vec<Vec<u8>> {
+    crate::texts(&[
+        "myCoolApp.com\nhttps://mycoolapp.com",
+        "mycoolapp.com:8443\nhttp://mycoolapp.com:8443",
+        "https://myCoolApp.com/api/webhook\nmycoolapp.com/api",
+        "mycoolapp.com/api\nHTTPS://MYCOOLAPP.COM:443",
+        "[2001:db8::1]:80\nhttp://[2001:db8::1]:80",
+        "a.example\nhttps://a.example.evil.example",
+        "a.example\nb.example:80.",
+    ])
+}
