@@ -18,7 +18,10 @@ const CROWD_PART: u32 = 16;
 const LONGEST_FOR_CROWD: u64 = 5000;
 
 /// When all leases have ended that there are now, in milliseconds.
-const ENDED: u64 = 6_000;
+pub(super) const ENDED: u64 = 6_000;
+
+/// How long ago an answer shows that answers come, in milliseconds.
+const LATELY: u64 = 1_000;
 
 /// How often a crowd may hope for what others hold, in milliseconds.
 const BETWEEN_HOPES: u64 = 10_000;
@@ -78,7 +81,9 @@ impl Lease {
     pub(super) fn stop_hoping(&mut self, cost: u32, now: Monotonic) -> Option<u64> {
         let asking = self.asking.take();
         let told = self.dry_for(cost, now);
-        let wait = told.or_else(|| self.dry_at_the_longest(cost, now));
+        // Where the next comes sooner than it is asked for again, others were faster each time.
+        let answers_come = now.since(self.answered_at) < LATELY;
+        let wait = told.or_else(|| self.dry_at_the_longest(cost, now)).or(answers_come.then_some(CROWDED));
         if told.is_none() {
             // It was said of a cost that nobody is told of now.
             self.dry = None;

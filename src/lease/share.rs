@@ -6,12 +6,12 @@ use std::num::NonZeroU32;
 use tollkeeper_contract::Quota;
 
 use crate::{
-    config::Fallback,
+    config::{Fallback, Promise},
     limiter::{Limit, Limiter, Outcome},
     time::Monotonic,
 };
 
-use super::{Basis, Fleet, Lease, Taking};
+use super::{Basis, Fleet, Lease, Taking, dry::ENDED};
 
 /// How long before leases begin again a share is not spent any more, in milliseconds: time to tell the key service of all
 /// that was. Nobody is lent then what another one spends; and for how long after it an answer may be missing.
@@ -33,7 +33,10 @@ impl Lease {
         }
         let Some(quota) = share_of(self.limit.quota, nodes) else { return Taking::Unavailable };
         let limit = Limit { quota, ..self.limit };
-        let share = self.share.take().map_or_else(|| Limiter::holding(0, limit, now), |share| share.at(limit, now));
+        let share = match self.share.take() {
+            Some(share) => share.at(limit, now),
+            None => Limiter::holding(0, limit, self.share_begins(now)),
+        };
         match share.clone().take(limit, now, cost) {
             Outcome::Taken(next) => {
                 self.overdrawn = self.overdrawn.saturating_add(cost.into());
@@ -53,6 +56,16 @@ impl Lease {
 }
 
 impl Lease {
+    /// From when on its share comes back to it. What other nodes were lent was taken from a bucket before; from a window it is
+    /// only when they spend it, which they may do until their leases have ended.
+    fn share_begins(&self, now: Monotonic) -> Monotonic {
+        let unheard_since = self.asking.map_or(now, |asking| asking.since);
+        match self.limit.promise {
+            Promise::Bucket => now,
+            Promise::Strict => unheard_since.after(ENDED).max(now),
+        }
+    }
+
     /// How long the share rests, because leases begin again. If they have not by then, nobody answers any more.
     fn rests_for(&self, now: Monotonic) -> Option<u64> {
         let (from, end) = (self.lends_from, self.lends_from.after(REST));
@@ -123,6 +136,16 @@ mod tests {
         let mut take = |now| lease.take(limit, FLEET, Monotonic(now), 1, Patience::New).0;
         assert_eq!(take(0), Taking::Wait);
         assert_eq!(take(500), Taking::Refused { wait: 5000, basis: Basis::Share });
+    }
+
+    #[test]
+    fn a_strict_share_begins_when_every_lease_of_other_nodes_has_ended_and_comes_a_window_later() {
+        let limit = Limit { promise: Promise::Strict, ..Limit::bucket(30, 10) };
+        let mut lease = Lease::cold(limit, Monotonic(0));
+        let mut take = |now| lease.take(limit, FLEET, Monotonic(now), 1, Patience::New).0;
+        assert_eq!(take(100), Taking::Wait);
+        let first = (600..).find(|now| take(*now) == Taking::Taken(Basis::Share)).unwrap();
+        assert_eq!(first, 100 + ENDED + 10_001);
     }
 
     #[test]

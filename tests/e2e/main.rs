@@ -13,6 +13,7 @@ mod exactness;
 mod fleet;
 mod hostile;
 mod identity_headers;
+mod imposter;
 mod limits;
 mod live_changes;
 mod load;

@@ -11,7 +11,7 @@ use crate::domain::quota::Lending;
 /// For how long nodes first say what they have spent, once books can be kept again.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// So long without a question may have been an absence: no node spends of its share earlier.
+/// So long without a question may have been an absence: with the default of `wait_ms`, no node spends of its share earlier.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Whether the books say all.
