@@ -57,7 +57,7 @@ impl<'a> Request<'a> {
                 b"authorization" => request.authorization.add(value),
                 b"x-api-key" => request.api_key.add(value),
                 b"origin" => request.origin.add(value),
-                _ if is_spelled(name, b"x-delegate-account-id") => request.delegate.add(value),
+                _ if is_delegation(name) => request.delegate.add(value),
                 b"content-type" if is_grpc(value) => request.wire = Wire::Grpc,
                 _ => request.note_if_spoofed(name),
             }
@@ -97,25 +97,33 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Whether only the filter may set this header: `x-auth-…`, in any case, also with underscores, which many servers
-/// take for the same.
+/// Whether this header says for which team an enterprise is to act, in any spelling that a server may take for it.
+#[must_use]
+pub fn is_delegation(name: &[u8]) -> bool {
+    is_spelled(name, b"x-delegate-account-id")
+}
+
+/// Whether only the filter may set this header: `x-auth-…`, in any spelling that a server may take for it.
 #[must_use]
 pub fn is_identity_header(name: &[u8]) -> bool {
     const PREFIX: &[u8; 7] = b"x-auth-";
     name.split_at_checked(PREFIX.len()).is_some_and(|(prefix, _)| is_spelled(prefix, PREFIX))
 }
 
-/// Whether a header's name is `expected`, in any case, also with underscores, which many servers take for hyphens.
+/// Whether a header's name is `expected`, in any case, and with anything for a hyphen that is no letter and no digit.
+/// Many servers make an underscore of a hyphen; PHP makes one of a dot as well, and servers of old of everything else.
 fn is_spelled(name: &[u8], expected: &[u8]) -> bool {
-    let same =
-        |(byte, expected): (&u8, &u8)| byte.eq_ignore_ascii_case(expected) || (*byte == b'_' && *expected == b'-');
+    let same = |(byte, expected): (&u8, &u8)| {
+        byte.eq_ignore_ascii_case(expected) || (*expected == b'-' && !byte.is_ascii_alphanumeric())
+    };
     name.len() == expected.len() && name.iter().zip(expected).all(same)
 }
 
-/// `application/grpc` and its kin, as Envoy tells them (source/common/grpc/common.cc, `hasGrpcContentType`).
+/// `application/grpc` and its kin, as Envoy tells them (source/common/grpc/common.cc, `hasGrpcContentType`): what the
+/// two tell apart differently would get a gRPC client's sentence as plain text.
 fn is_grpc(content_type: &[u8]) -> bool {
     let Some(rest) = content_type.strip_prefix(b"application/grpc") else { return false };
-    matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    matches!(rest.first(), None | Some(b'+'))
 }
 
 #[cfg(test)]
@@ -134,7 +142,8 @@ mod tests {
 
     #[test]
     fn delegation_is_seen_in_every_spelling_that_an_upstream_could_read() {
-        for name in ["x-delegate-account-id", "x_delegate_account_id", "x-delegate_account-id"] {
+        for name in ["x-delegate-account-id", "x_delegate_account_id", "x-delegate_account-id", "x.delegate.account.id"]
+        {
             assert_eq!(read(&[(name, "acme")]).delegate, Field::Once(b"acme"), "{name}");
         }
         let both = read(&[("x-delegate-account-id", "a"), ("x_delegate_account_id", "b")]);
@@ -144,10 +153,13 @@ mod tests {
 
     #[test]
     fn identity_headers_are_found_in_every_spelling() {
-        for name in ["x-auth-team", "X-Auth-Team", "x_auth_team", "x-auth_status", "x-auth-"] {
+        for name in
+            ["x-auth-team", "X-Auth-Team", "x_auth_team", "x-auth_status", "x.auth.team", "x~auth!team", "x-auth-"]
+        {
             assert!(is_identity_header(name.as_bytes()), "{name}");
         }
-        for name in ["x-auth", "x-author", "authorization", "x-authority", "y-auth-team"] {
+        for name in ["x-auth", "x-author", "authorization", "x-authority", "y-auth-team", "xxauth-team", "x-auth0team"]
+        {
             assert!(!is_identity_header(name.as_bytes()), "{name}");
         }
         assert_eq!(read(&[("x-auth-team", "a"), ("x-auth-team", "b"), ("x_auth_team", "c")]).spoofed.len(), 2);
@@ -155,10 +167,12 @@ mod tests {
 
     #[test]
     fn grpc_is_told_by_its_content_type() {
-        for good in ["application/grpc", "application/grpc+proto", "application/grpc; charset=utf-8"] {
+        for good in ["application/grpc", "application/grpc+proto"] {
             assert_eq!(read(&[("content-type", good)]).wire, Wire::Grpc, "{good}");
         }
-        for other in ["application/grpc-web", "application/json", "application/grpcx"] {
+        for other in
+            ["application/grpc-web", "application/json", "application/grpcx", "application/grpc; charset=utf-8"]
+        {
             assert_eq!(read(&[("content-type", other)]).wire, Wire::Http, "{other}");
         }
     }

@@ -9,7 +9,7 @@ use proxy_wasm::{
 };
 
 use crate::{
-    request::is_identity_header,
+    request::{is_delegation, is_identity_header},
     verdict::{self, Verdict},
 };
 
@@ -41,7 +41,9 @@ impl HttpContext for RequestContext {
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let withheld = self.0.verdict().map_or(&[][..], Verdict::withheld);
         purge(MapType::HttpRequestTrailers, |name| {
-            is_identity_header(name) || withheld.iter().any(|withheld| withheld.as_bytes() == name)
+            let is_withheld = withheld.iter().any(|withheld| withheld.as_bytes() == name);
+            // For whom a request acts was judged by its headers.
+            is_withheld || is_identity_header(name) || is_delegation(name)
         });
         Action::Continue
     }
