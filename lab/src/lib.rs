@@ -3,6 +3,7 @@
 //! A test starts everything with [`edge::Edge::start`]; `lab run` does the same with data that stays. What they share
 //! is below them: [`envoy`], [`keyservice_process`], [`upstream`], and [`bootstrap`], which edits `envoy/edge.yaml`.
 //! [`postgres`] lends the tests of the key service a server, and a test starts as many as it likes with [`valkey`].
+//! What ordinary clients and servers would repair is sent with [`raw`] and [`raw_http2`], and seen by [`witness`].
 
 pub mod access;
 pub mod artifacts;
@@ -17,7 +18,9 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod raw;
+pub mod raw_http2;
 pub mod run;
 pub mod secret;
 pub mod upstream;
 pub mod valkey;
+pub mod witness;

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+/// What a server sends before it reads a body that a client asks about.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// An answer, taken apart without judging it.
@@ -67,15 +69,67 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Result<Vec<u8>> {
 /// # Errors
 /// When the connection fails, or the answer is not whole after 20 s.
 pub async fn answer(address: SocketAddr, request: &[u8]) -> Result<RawAnswer> {
-    let without_body = request.starts_with(b"HEAD ");
-    let talk = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(request).await?;
-        let mut answer = Vec::new();
-        while !is_whole(&answer, without_body) && stream.read_buf(&mut answer).await? > 0 {}
-        Ok(parse(&answer))
-    };
+    let talk = async { talk(&mut TcpStream::connect(address).await?, request).await };
     timeout(LIMIT, talk).await.with_context(|| format!("{address} did not finish its answer"))?
+}
+
+async fn talk(stream: &mut TcpStream, request: &[u8]) -> Result<RawAnswer> {
+    let without_body = request.starts_with(b"HEAD ");
+    stream.write_all(request).await?;
+    let mut answer = Vec::new();
+    while !is_whole(&answer, without_body) && stream.read_buf(&mut answer).await? > 0 {}
+    Ok(parse(&answer))
+}
+
+/// Sends `bytes` over a new connection and returns everything that comes back until the server closes it, resets it, or
+/// is silent for `silence`.
+///
+/// # Errors
+/// When there is no connection.
+pub async fn everything(address: SocketAddr, bytes: &[u8], silence: Duration) -> Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await?;
+    let mut answer = Vec::new();
+    // A server that refuses early does not read to the end.
+    let _ = stream.write_all(bytes).await;
+    while let Ok(Ok(1..)) = timeout(silence, stream.read_buf(&mut answer)).await {}
+    Ok(answer)
+}
+
+/// Like [`everything`], but only until the first answer is whole.
+///
+/// # Errors
+/// When there is no connection.
+pub async fn first_answer(address: SocketAddr, request: &[u8], silence: Duration) -> Result<Vec<u8>> {
+    let without_body = request.starts_with(b"HEAD ");
+    let mut stream = TcpStream::connect(address).await?;
+    let mut answer = Vec::new();
+    let _ = stream.write_all(request).await;
+    while !is_whole(answer.strip_prefix(CONTINUE).unwrap_or(&answer), without_body) {
+        let Ok(Ok(1..)) = timeout(silence, stream.read_buf(&mut answer)).await else { break };
+    }
+    Ok(answer)
+}
+
+/// A connection that is kept.
+#[derive(Debug)]
+pub struct Kept(TcpStream);
+
+impl Kept {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        Ok(Self(TcpStream::connect(address).await?))
+    }
+
+    /// Sends the bytes of one request, and returns the answer as soon as it is whole.
+    ///
+    /// # Errors
+    /// See [`answer`].
+    pub async fn answer(&mut self, request: &[u8]) -> Result<RawAnswer> {
+        timeout(LIMIT, talk(&mut self.0, request)).await.context("the answer was not finished")?
+    }
 }
 
 /// Sends one request without a body, with exactly these header bytes in this order (plus `host` and
@@ -99,26 +153,33 @@ pub async fn request(address: SocketAddr, method: &str, path: &str, headers: &[(
 pub fn parse(answer: &[u8]) -> RawAnswer {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(answer.len());
     let (head, rest) = answer.split_at(end);
-    let mut lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = lines(head);
     let status_line = lossy(lines.next().unwrap_or_default());
     RawAnswer {
         status: status_line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0),
-        headers: lines.filter_map(header).collect(),
+        headers: lines.filter_map(header_of_line).collect(),
         body: rest.get(4..).unwrap_or_default().to_vec(),
     }
 }
 
-/// An answer that does not say how long it is is whole when the connection ends.
+/// An answer that does not say how long it is, and could be of any length, is whole when the connection ends.
 fn is_whole(answer: &[u8], without_body: bool) -> bool {
     if !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
         return false;
     }
     let answer = parse(answer);
     let length = answer.header("content-length").and_then(|length| length.parse().ok());
+    let without_body = without_body || matches!(answer.status, 101 | 204 | 304);
     without_body || length.is_some_and(|length: usize| answer.body.len() >= length)
 }
 
-fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
+/// The lines of a head.
+pub(crate) fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii)
+}
+
+/// A header's name, in lower case, and its value.
+pub(crate) fn header_of_line(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let (name, value) = line.split_at(colon);
     Some((lossy(name).to_ascii_lowercase(), value.get(1..)?.trim_ascii().to_vec()))
@@ -148,6 +209,7 @@ mod tests {
         assert!(!is_whole(&[head, b"a".as_slice()].concat(), false));
         assert!(is_whole(&[head, b"ab".as_slice()].concat(), false));
         assert!(!is_whole(b"HTTP/1.1 200 OK\r\n\r\nab", false));
+        assert!(is_whole(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", false));
     }
 
     #[test]
