@@ -41,7 +41,7 @@ impl Connections {
     }
 }
 
-async fn connections_by_worker(edge: &Edge) -> BTreeMap<String, u64> {
+pub(crate) async fn connections_by_worker(edge: &Edge) -> BTreeMap<String, u64> {
     let stats = edge.admin("/stats?filter=worker_[0-9]%2B.downstream_cx_total").await;
     let lines = stats.lines().filter(|line| line.starts_with("listener.") && !line.starts_with("listener.admin"));
     let counts: BTreeMap<_, _> = lines
