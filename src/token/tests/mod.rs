@@ -4,6 +4,7 @@ mod form;
 mod judgement;
 mod remembered;
 mod signatures;
+mod wycheproof;
 
 use std::{
     cell::{Cell, RefCell},
