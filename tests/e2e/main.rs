@@ -31,3 +31,4 @@ mod tokens;
 mod trailers;
 mod traps;
 mod usage;
+mod wycheproof;

