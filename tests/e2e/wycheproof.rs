@@ -33,6 +33,7 @@ struct Vector {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "what was tried belongs into the report")]
 async fn envoy_takes_good_signatures_and_no_other() {
     let vectors = vectors();
     let service = serve(&vectors).await;

@@ -40,6 +40,7 @@ impl Tally {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "what was tried belongs into the report")]
     fn report(&self, primitive: &str) {
         let Self { valid_taken, invalid_refused, refused_by_rule, wrong } = self;
         println!(
@@ -99,6 +100,7 @@ fn ecdsa_p256() {
 /// The rule: of the two spellings of a signature only the one with the smaller s is taken. Where a vector has the
 /// greater one, the other is tried, and must be taken.
 #[test]
+#[expect(clippy::print_stdout, reason = "what was tried belongs into the report")]
 fn ecdsa_p256_in_tokens() {
     let (scene, mut tally, mut sharp) = (Scene::new(), Tally::default(), 0);
     let message = scene.es256(&claims()).rsplit_once('.').unwrap().0.to_owned();

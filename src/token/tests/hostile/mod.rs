@@ -197,6 +197,7 @@ fn no_token_is_too_long_to_be_refused() {
 }
 
 /// Tries a table with each algorithm, sees that good tokens are still taken, and reports.
+#[expect(clippy::print_stdout, reason = "what was tried belongs into the report")]
 fn tried(class: &str, table: impl Fn(&Scene, &str, &str) -> usize) {
     let scene = Scene::new();
     let mut count = 0;
