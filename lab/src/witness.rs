@@ -209,7 +209,7 @@ mod tests {
             POST /b HTTP/1.1\r\nx-nonce: b\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-t: 1\r\n\r\n\
             GET /c HTTP/1.1\r\nx-nonce: c\r\n\r\n";
         let answer = raw::exchange(witness.address(), bytes).await.unwrap();
-        assert_eq!(answer.iter().filter(|byte| **byte == b'H').count(), 4, "two answers");
+        assert_eq!(answer.windows(5).filter(|bytes| *bytes == b"HTTP/").count(), 2, "the third is not answered");
         let arrivals = witness.take();
         assert_eq!((arrivals[0].method(), arrivals[0].target()), (b"GET".as_slice(), b"/a b".as_slice()));
         assert_eq!(arrivals[0].fields(), [("x-a".to_owned(), b"\xff".to_vec())]);
