@@ -2,6 +2,7 @@
 //!
 //! * [`settings`]: what the environment and flags say -> what the service needs
 //! * [`serve`]: starts, listens, and ends in good order
+//! * [`connections`], [`tls`]: who may connect, how many at a time, and with what certificate
 //! * [`api`]: HTTP in, HTTP out; no SQL
 //! * [`domain`]: what it is about, as types that cannot hold a wrong value; no I/O
 //! * [`login`]: a login from its credential to its token
@@ -14,6 +15,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod connections;
 pub mod domain;
 pub mod edge;
 pub mod fleet;
@@ -25,3 +27,4 @@ pub mod quota;
 pub mod serve;
 pub mod settings;
 pub mod store;
+pub mod tls;

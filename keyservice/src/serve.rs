@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::ListenerExt;
+use rustls::ServerConfig;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     api::{self, App, Tokens},
+    connections::{self, Terms},
     domain::{Mint, TrustedProxies},
     edge, fleet,
     login::Desk,
@@ -25,6 +26,7 @@ use crate::{
     nodes::Nodes,
     quota::{Place, Quotas},
     store::{ActError, Database, OpenError, Retention, Store, TokenKeys},
+    tls::{TlsError, TlsFiles},
 };
 
 /// How long requests under way may take once the program is asked to end.
@@ -52,6 +54,12 @@ pub struct ServeSettings {
     pub trusted_proxies: TrustedProxies,
     /// Where the books of the fleet's quotas are kept.
     pub quota_store: Place,
+    /// Where the certificates are; without them it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// How many connections there are at a time.
+    pub most_connections: usize,
+    /// How long the head of a request may take, and how long a connection may be idle.
+    pub head: Duration,
 }
 
 /// What to do when the newest token key was made from other secrets.
@@ -90,6 +98,9 @@ pub enum ServeError {
     /// No key that signs tokens can be made.
     #[error("cannot prepare the keys that sign tokens: {0}")]
     TokenKeys(#[source] ActError),
+    /// There can be no TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The system refused what every server needs.
     #[error("the system failed: {0}")]
     System(#[from] io::Error),
@@ -102,6 +113,8 @@ pub enum ServeError {
 pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(stop_on_signal(signals()?, stop));
+    let hangup = signal(SignalKind::hangup())?;
+    let tls = settings.tls.as_ref().map(TlsFiles::read).transpose()?;
     // First the address: a start that fails on it must not have changed the database's schema.
     let listener = listen(settings.listen).await?;
     let store = Store::open(&settings.database).await?;
@@ -132,8 +145,12 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         write_whole(path, &format!("{address}\n"))
             .map_err(|cause| ServeError::AddressFile { path: path.clone(), cause })?;
     }
-    tracing::info!(%address, database = %settings.database, "listening");
-    run(listener, app, stopping).await?;
+    tracing::info!(%address, database = %settings.database, tls = tls.is_some(), "listening");
+    let (certificates, tls) = watch::channel(tls);
+    let reloading = tokio::spawn(reload_on_signal(hangup, settings.tls, certificates));
+    let terms = Terms { tls, most: settings.most_connections, head: settings.head };
+    run(listener, terms, app, stopping).await;
+    reloading.abort();
     housekeeping.abort();
     noting.abort();
     fleet::write_down(&store, &nodes).await;
@@ -163,20 +180,11 @@ async fn prepare_tokens(store: &Store, mint: &Arc<Mint>) -> Result<(), ServeErro
     Ok(())
 }
 
-async fn run(listener: TcpListener, app: App, stopping: watch::Receiver<bool>) -> io::Result<()> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection cannot be told not to wait");
-        }
-    });
-    let service = api::router(Arc::new(app)).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(asked(stopping.clone()));
+async fn run(listener: TcpListener, terms: Terms, app: App, stopping: watch::Receiver<bool>) {
+    let router = api::router(Arc::new(app));
     tokio::select! {
-        served = server => served,
-        () = asked_long_ago(stopping) => {
-            tracing::warn!(seconds = GRACE.as_secs(), "requests under way were cut off");
-            Ok(())
-        }
+        () = connections::serve(listener, terms, router, stopping.clone()) => {}
+        () = asked_long_ago(stopping) => tracing::warn!(seconds = GRACE.as_secs(), "requests under way were cut off"),
     }
 }
 
@@ -205,6 +213,24 @@ async fn stop_on_signal([mut interrupt, mut terminate]: Signals, stop: watch::Se
     stop.send_replace(true);
     // The sender must outlive the wait of everybody who listens.
     stop.closed().await;
+}
+
+/// Reads what may be renewed while running, each time that the program is told to (SIGHUP). What cannot be read changes
+/// nothing.
+async fn reload_on_signal(
+    mut hangup: tokio::signal::unix::Signal,
+    files: Option<TlsFiles>,
+    certificates: watch::Sender<Option<Arc<ServerConfig>>>,
+) {
+    while hangup.recv().await.is_some() {
+        match files.as_ref().map(TlsFiles::read).transpose() {
+            Ok(renewed) => {
+                certificates.send_replace(renewed);
+                tracing::info!("certificates were read again; new connections get them");
+            }
+            Err(error) => tracing::error!(%error, "certificates stay as they were"),
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

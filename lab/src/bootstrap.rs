@@ -75,15 +75,28 @@ impl Bootstrap {
     /// # Errors
     /// See [`Self::listener`].
     pub fn cluster(&mut self, name: &str, address: SocketAddr) -> Result<()> {
-        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters is no list")?;
-        let cluster = clusters
-            .iter_mut()
-            .find(|cluster| cluster["name"] == name)
-            .with_context(|| format!("the file has no cluster {name}"))?;
+        let cluster = self.cluster_at(name)?;
         let place = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
         set_address(at(cluster, place)?, address);
         // On a machine that is busy with other tests, connections that wait for their turn are no failures.
         cluster["connect_timeout"] = json!("20s");
+        Ok(())
+    }
+
+    /// Takes the cluster `name` from another file of the folder `envoy/`, a list of clusters, but for its place, and edits it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has no such cluster.
+    pub fn cluster_of_file(&mut self, name: &str, file: &str, edit: impl FnOnce(&mut Value)) -> Result<()> {
+        let Self(clusters) = Self::of_file(file)?;
+        let found = clusters.as_array().and_then(|clusters| clusters.iter().find(|cluster| cluster["name"] == name));
+        let mut found = found.with_context(|| format!("{file} has no cluster {name}"))?.clone();
+        edit(&mut found);
+        let cluster = self.cluster_at(name)?;
+        for kept in ["load_assignment", "connect_timeout"] {
+            found[kept] = cluster[kept].take();
+        }
+        *cluster = found;
         Ok(())
     }
 
@@ -178,6 +191,12 @@ impl Bootstrap {
         });
         let listeners = json!({ "version_info": version.to_string(), "resources": [listener] });
         Ok(DynamicBootstrap { bootstrap, listeners })
+    }
+
+    fn cluster_at(&mut self, name: &str) -> Result<&mut Value> {
+        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters is no list")?;
+        let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == name);
+        cluster.with_context(|| format!("the file has no cluster {name}"))
     }
 
     fn filter_at(&mut self, place: &str) -> Result<&mut Value> {

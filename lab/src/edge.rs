@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 use crate::bootstrap::Bootstrap;
 use crate::envoy::Envoy;
+use crate::http;
 use crate::key_service::KeyService;
 use crate::keyservice_process::KeyServiceProcess;
 use crate::poll::wait_until;
@@ -128,7 +129,7 @@ fn kept(directory: TempDir) -> String {
 
 fn client() -> Result<reqwest::ClientBuilder> {
     let none = reqwest::redirect::Policy::none();
-    Ok(reqwest::Client::builder().no_proxy().redirect(none).timeout(Duration::from_secs(30)))
+    Ok(http::client()?.redirect(none).timeout(Duration::from_secs(30)))
 }
 
 #[expect(clippy::panic, reason = "a harness ends the test where it stands, with everything that went wrong")]

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::access;
 use crate::bootstrap::Bootstrap;
+use crate::http;
 use crate::poll::wait_until;
 use crate::process::Process;
 
@@ -100,7 +101,7 @@ impl Envoy {
         let _ = fs::remove_file(&admin_file);
         let mut process =
             Process::start("Envoy", &mut command(launch, &file, &admin_file), &directory.join("envoy.log"))?;
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+        let client = http::client()?.timeout(Duration::from_secs(10)).build()?;
         let admin = wait_for_admin(&mut process, &admin_file).await?;
         let mut envoy = Self { process, admin, watched_file, version: AtomicU64::new(0), client };
         envoy.wait_for_ready().await?;

@@ -8,6 +8,8 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::http;
+use crate::keyservice_process::Launch;
 use crate::secret::Secret;
 
 /// A client of the admin API.
@@ -35,8 +37,16 @@ impl KeyService {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(address: SocketAddr, token: Secret) -> Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        let client = http::client()?.timeout(Duration::from_secs(30)).build()?;
         Ok(Self { base: format!("http://{address}"), token, client })
+    }
+
+    /// A client of the key service that is started like this.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub fn of(launch: &Launch) -> Result<Self> {
+        Ok(Self { base: launch.url(), ..Self::new(launch.address, launch.tokens.admin.clone())? })
     }
 
     /// Makes a team. One that exists is left as it is.

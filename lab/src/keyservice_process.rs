@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+use crate::authority::Certificate;
 use crate::envoy::ProcessGroup;
+use crate::http;
 use crate::poll::wait_until;
 use crate::process::Process;
 use crate::secret::Tokens;
@@ -28,10 +30,20 @@ pub struct Launch {
     pub address: SocketAddr,
     /// What its callers must present.
     pub tokens: Tokens,
+    /// What it shows to its callers; without it, it speaks plain HTTP.
+    pub certificate: Option<Certificate>,
     /// More of its environment.
     pub environment: Vec<(String, String)>,
     /// Whose signals it gets.
     pub group: ProcessGroup,
+}
+
+impl Launch {
+    /// Where it is, for its callers.
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
 }
 
 /// A key service that may be running or not. Dropping it kills it.
@@ -71,6 +83,9 @@ impl KeyServiceProcess {
             return Ok(());
         }
         let log = self.launch.directory.join("keyservice.log");
+        if let Some(certificate) = &self.launch.certificate {
+            certificate.write_to(&self.launch.directory)?;
+        }
         let mut process = Process::start("the key service", &mut self.command(), &log)?;
         let outcome = self.wait_for_ready(&mut process).await;
         self.process = Some(process);
@@ -86,6 +101,16 @@ impl KeyServiceProcess {
             None => Ok(()),
             Some(mut process) => process.kill().map(drop),
         }
+    }
+
+    /// Gives it another certificate, which it shows to new connections.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the service does not run.
+    pub fn renew(&mut self, certificate: Certificate) -> Result<()> {
+        certificate.write_to(&self.launch.directory)?;
+        self.launch.certificate = Some(certificate);
+        self.process.as_mut().context("the key service does not run")?.reload()
     }
 
     /// Sets a variable in its environment, from the next start on.
@@ -136,13 +161,18 @@ impl KeyServiceProcess {
             .env("TOLLKEEPER_NODE_TOKEN", launch.tokens.node.expose())
             .env("TOLLKEEPER_SIGNING_SECRET", launch.tokens.signing.expose())
             .envs(launch.environment.iter().map(|(name, value)| (name, value)));
+        if launch.certificate.is_some() {
+            command
+                .env("TOLLKEEPER_TLS_CERTIFICATE", launch.directory.join("tls.crt"))
+                .env("TOLLKEEPER_TLS_KEY", launch.directory.join("tls.key"));
+        }
         launch.group.apply(&mut command);
         command
     }
 
     async fn wait_for_ready(&self, process: &mut Process) -> Result<()> {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        let url = format!("http://{}/readyz", self.launch.address);
+        let client = http::client()?.timeout(Duration::from_secs(5)).build()?;
+        let url = format!("{}/readyz", self.launch.url());
         let outcome = wait_until("the key service says that it is ready", READY_LIMIT, async || {
             if let Err(ended) = process.ensure_running() {
                 return Some(Err(ended));

@@ -7,9 +7,11 @@
 
 pub mod access;
 pub mod artifacts;
+pub mod authority;
 pub mod bootstrap;
 pub mod edge;
 pub mod envoy;
+pub mod http;
 pub mod key_service;
 pub mod keyservice_process;
 pub mod pack;

@@ -112,6 +112,14 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Tells it to read again what may have changed (SIGHUP).
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn reload(&mut self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// The end of its log, with the file's name in front.
     pub fn log_tail(&self) -> String {
         let text = read_lossy(&self.log);

@@ -84,6 +84,7 @@ fn key_service_launch(places: &Places, state: &State) -> Result<keyservice_proce
         address: places.key_service,
         tokens: state.tokens.clone(),
         environment: Vec::new(),
+        certificate: None,
         group: ProcessGroup::Own,
     })
 }

@@ -86,7 +86,7 @@ fn curl_lines(text: &str) -> Vec<String> {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    lab::http::client().unwrap().build().unwrap()
 }
 
 /// What the printed line `curl -i URL -H 'NAME: VALUE'`, perhaps with `-d 'BODY'`, is answered with.

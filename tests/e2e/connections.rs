@@ -29,7 +29,7 @@ impl Connections {
     }
 
     async fn open(&mut self) {
-        let builder = Client::builder().no_proxy().http1_only().pool_max_idle_per_host(1);
+        let builder = lab::http::client().unwrap().http1_only().pool_max_idle_per_host(1);
         let client = builder.timeout(Duration::from_secs(20)).build().unwrap();
         client.get(format!("{}/healthz", self.base)).send().await.unwrap().bytes().await.unwrap();
         self.clients.push(client);

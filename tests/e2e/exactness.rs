@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use lab::edge::Edge;
-use reqwest::Client;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -14,7 +13,7 @@ async fn burst(edge: &Edge, path: &str, key: &str, count: u32) -> (u32, u32) {
     let mut requests = JoinSet::new();
     for _ in 0..count {
         // A client of its own is a connection of its own, so the kernel spreads them over the workers.
-        let client = Client::builder().no_proxy().http1_only().timeout(Duration::from_secs(60)).build().unwrap();
+        let client = lab::http::client().unwrap().http1_only().timeout(Duration::from_secs(60)).build().unwrap();
         let request = client.get(format!("http://{}{path}", edge.address())).header("x-api-key", key);
         requests.spawn(async move { request.send().await.unwrap().status().as_u16() });
     }

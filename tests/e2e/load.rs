@@ -10,7 +10,6 @@ use std::{
 };
 
 use lab::edge::Edge;
-use reqwest::Client;
 use tokio::task::JoinSet;
 
 /// Requests from several clients, one after the other, until it is told to stop.
@@ -58,7 +57,7 @@ impl Load {
 }
 
 async fn client(url: String, key: String, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>) -> Outcomes {
-    let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+    let client = lab::http::client().unwrap().timeout(Duration::from_secs(20)).build().unwrap();
     let mut outcomes = Outcomes::new();
     while !stop.load(Ordering::Relaxed) {
         let request = || client.get(&url).header("x-api-key", &key).send();

@@ -14,6 +14,7 @@ mod fleet;
 mod hostile;
 mod identity_headers;
 mod imposter;
+mod key_service_tls;
 mod limits;
 mod live_changes;
 mod load;

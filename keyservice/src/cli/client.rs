@@ -1,8 +1,9 @@
 //! The admin API as the commands call it.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use reqwest::{Method, StatusCode, header::HeaderValue};
+use rustls::{ClientConfig, crypto::ring};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME};
@@ -11,6 +12,7 @@ use super::output;
 use crate::{
     api::ACTOR_HEADER,
     domain::{self, AdminToken, Name},
+    tls::{self, TlsError},
 };
 
 /// The variable that says where the key service is.
@@ -19,14 +21,21 @@ pub(crate) const URL: &str = "TOLLKEEPER_URL";
 /// The variable that says who types.
 pub(crate) const ACTOR: &str = "TOLLKEEPER_ACTOR";
 
+/// The variable that names the file with the authority of the key service's certificate.
+pub(crate) const CA: &str = "TOLLKEEPER_CA_FILE";
+
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a call did not succeed: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    #[error("{url:?} is no address of a key service; write {URL} or --url as http://HOST:PORT")]
+    #[error("{url:?} is no address of a key service; write {URL} or --url as http://HOST:PORT or https://HOST:PORT")]
     BadUrl { url: String },
+    #[error("{0}")]
+    Tls(#[from] Box<TlsError>),
+    #[error("there can be no TLS here: {0}")]
+    NoTls(reqwest::Error),
     #[error("cannot reach the key service at {url} ({cause}); is it running, and is {URL} or --url right?")]
     Unreachable { url: String, cause: String },
     #[error("{url} answered, but not as a key service (status {status}); is {URL} or --url right?")]
@@ -39,7 +48,7 @@ impl CallError {
     /// The code to exit with.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::BadUrl { .. } => 2,
+            Self::BadUrl { .. } | Self::Tls(_) | Self::NoTls(_) => 2,
             Self::Unreachable { .. } | Self::Foreign { .. } => 3,
             Self::Refused { .. } => 1,
         }
@@ -48,7 +57,7 @@ impl CallError {
     /// The error as a problem (RFC 9457); the service's own is passed on.
     pub(crate) fn problem(&self) -> Value {
         let reason = match self {
-            Self::BadUrl { .. } => "wrong_setting",
+            Self::BadUrl { .. } | Self::Tls(_) | Self::NoTls(_) => "wrong_setting",
             Self::Unreachable { .. } => "unreachable",
             Self::Foreign { .. } => "no_key_service",
             // A struct of texts and a number can always be written.
@@ -81,6 +90,15 @@ impl Actor {
     }
 }
 
+/// TLS that trusts the authorities in this file and no others.
+fn trusting(path: &Path) -> Result<ClientConfig, Box<TlsError>> {
+    let provider = Arc::new(ring::default_provider());
+    let refused =
+        |error: rustls::Error| Box::new(TlsError::Authorities { path: path.to_owned(), cause: error.to_string() });
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(versions.map_err(refused)?.with_root_certificates(tls::roots(CA, path).map_err(Box::new)?).with_no_client_auth())
+}
+
 /// A client of one key service.
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -92,21 +110,34 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(url: &str, token: AdminToken, actor: Option<Actor>) -> Result<Self, CallError> {
+    pub(crate) fn new(
+        url: &str,
+        ca_file: Option<&Path>,
+        token: AdminToken,
+        actor: Option<Actor>,
+    ) -> Result<Self, CallError> {
         let shown = without_userinfo(url);
         let bad = || CallError::BadUrl { url: shown.clone() };
         let parsed = reqwest::Url::parse(url).map_err(|_| bad())?;
         let has_userinfo = !parsed.username().is_empty() || parsed.password().is_some();
-        if parsed.scheme() != "http" || !parsed.has_host() || parsed.query().is_some() || has_userinfo {
+        if !["http", "https"].contains(&parsed.scheme())
+            || !parsed.has_host()
+            || parsed.query().is_some()
+            || has_userinfo
+        {
             return Err(bad());
         }
         // A proxy would see the token, and a redirect could send it elsewhere.
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|_| bad())?;
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
+        let http = match ca_file {
+            Some(path) => http.tls_backend_preconfigured(trusting(path)?),
+            None => {
+                // Somebody may have chosen it before; it is the same one.
+                let _ = ring::default_provider().install_default();
+                http
+            }
+        };
+        let http = http.build().map_err(CallError::NoTls)?;
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), shown, token, actor })
     }
 

@@ -1,17 +1,19 @@
 //! `keyservice serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 use tollkeeper_contract::Algorithm;
 
 use super::CommandError;
 use crate::{
+    connections,
     domain::{TokenRules, TrustedProxies},
     logs,
     serve::{ServeSettings, serve},
     settings::{self, LogFormat, from_environment},
     store::Database,
+    tls::TlsFiles,
 };
 
 #[derive(Args)]
@@ -50,6 +52,8 @@ pub(super) struct ServeFlags {
     #[arg(long, env = "TOLLKEEPER_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1", value_name = "RANGES")]
     trusted_proxies: TrustedProxies,
     #[command(flatten)]
+    connections: ConnectionFlags,
+    #[command(flatten)]
     tokens: TokenFlags,
     /// How log lines look.
     #[arg(long, env = "TOLLKEEPER_LOG_FORMAT", value_enum, default_value = "json")]
@@ -57,6 +61,36 @@ pub(super) struct ServeFlags {
     /// Which log lines are written: a level, or a filter such as `info,keyservice=debug`.
     #[arg(long, env = "TOLLKEEPER_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+}
+
+/// How connections are accepted.
+#[derive(Args)]
+struct ConnectionFlags {
+    /// The service's certificate in PEM, with those behind it that lead to the authority; with --tls-key, it speaks TLS
+    /// and no plain HTTP. SIGHUP reads both again.
+    #[arg(long, env = "TOLLKEEPER_TLS_CERTIFICATE", value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key of that certificate, in PEM.
+    #[arg(long, env = "TOLLKEEPER_TLS_KEY", value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// Authorities, in PEM, of which every caller must show a certificate; whoever comes may connect if there is none.
+    #[arg(long, env = "TOLLKEEPER_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_certificate")]
+    tls_client_ca: Option<PathBuf>,
+    /// How many connections there are at a time; others wait. Each takes an open file.
+    #[arg(long, env = "TOLLKEEPER_MAX_CONNECTIONS", default_value_t = 900, value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+    /// How long the head of a request may take to arrive, and how long a connection may be idle, in seconds.
+    #[arg(long, env = "TOLLKEEPER_HEAD_SECONDS", default_value_t = connections::HEAD.as_secs(), value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
+    head_seconds: u64,
+}
+
+impl ConnectionFlags {
+    fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
+        Some(TlsFiles { certificate, key, client_ca: self.tls_client_ca.clone() })
+    }
 }
 
 /// What stands in tokens.
@@ -110,13 +144,25 @@ pub(super) async fn start(flags: ServeFlags) -> Result<(), CommandError> {
     logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
     let rules = flags.tokens.rules();
     let mint = settings::mint(&tokens, rules, from_environment)?;
-    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, quota_store, .. } = flags;
+    let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, quota_store, connections, .. } =
+        flags;
     let database = Database::parse(&database)
         .map_err(|error| CommandError::Usage(format!("--database or TOLLKEEPER_DATABASE: {error}")))?;
     let quota_store = quota_store
         .parse()
         .map_err(|error| CommandError::Usage(format!("--quota-store or TOLLKEEPER_QUOTA_STORE: {error}")))?;
-    let settings =
-        ServeSettings { listen, database, address_file, tokens, trusted_proxies, mint, audit_days, quota_store };
+    let settings = ServeSettings {
+        listen,
+        database,
+        address_file,
+        tokens,
+        trusted_proxies,
+        mint,
+        audit_days,
+        quota_store,
+        tls: connections.tls(),
+        most_connections: connections.max_connections.try_into().unwrap_or(usize::MAX),
+        head: Duration::from_secs(connections.head_seconds),
+    };
     Ok(serve(settings).await?)
 }

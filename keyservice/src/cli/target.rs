@@ -1,5 +1,7 @@
 //! Where commands go, how they answer, and what they wait for.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::Value;
@@ -46,6 +48,9 @@ pub(crate) struct Place {
         value_name = "URL"
     )]
     url: String,
+    /// The authority of a key service with TLS, in PEM; those of the system unless told.
+    #[arg(long, global = true, env = client::CA, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Answer in JSON, as the admin API does; errors are JSON too.
     #[arg(long, global = true)]
     json: bool,
@@ -64,7 +69,7 @@ impl Target {
 impl Place {
     /// A client that acts for somebody, or for the holder of the admin token.
     pub(crate) fn client(&self, actor: Option<client::Actor>) -> Result<Client, CommandError> {
-        Ok(Client::new(&self.url, settings::admin_token(from_environment)?, actor)?)
+        Ok(Client::new(&self.url, self.ca_file.as_deref(), settings::admin_token(from_environment)?, actor)?)
     }
 
     pub(crate) fn output(&self) -> Output {

@@ -17,7 +17,7 @@ async fn poll(service: &Service, name: &str, revision: u64, wait: u64) -> Status
     // A header that is set again replaces the one of the harness only when it is built.
     let mut request = request.build().unwrap();
     request.headers_mut().insert("x-tollkeeper-node", name.parse().unwrap());
-    reqwest::Client::builder().no_proxy().build().unwrap().execute(request).await.unwrap().status()
+    lab::http::client().unwrap().build().unwrap().execute(request).await.unwrap().status()
 }
 
 /// A service to which a node called an hour ago, when nothing had been changed, and not since.
@@ -208,7 +208,7 @@ async fn a_node_says_how_long_it_serves_without_the_service() {
             .build()
             .unwrap();
         request.headers_mut().insert("x-tollkeeper-node", name.parse().unwrap());
-        reqwest::Client::builder().no_proxy().build().unwrap().execute(request).await.unwrap();
+        lab::http::client().unwrap().build().unwrap().execute(request).await.unwrap();
         let nodes = fleet(&service).await;
         let node = nodes.iter().find(|node| node["name"] == name).unwrap();
         let at = |field| Moment::parse(text(node, field)).unwrap().unix();

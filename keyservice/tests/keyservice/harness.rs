@@ -113,7 +113,7 @@ impl Service {
             std::fs::read_to_string(&address).ok()
         })
         .await;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = lab::http::client().unwrap().build().unwrap();
         Self { folder, url: format!("http://{}", address.trim()), child, http }
     }
 

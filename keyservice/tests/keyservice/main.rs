@@ -4,6 +4,7 @@
 
 #[path = "behaviours.rs"]
 mod behaviours;
+mod connections;
 mod database;
 mod described;
 mod harness;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Edge, SYNC_LIMIT, or_end};
+use crate::authority::Certificate;
 use crate::key_service::{KeyService, NewKey};
 use crate::poll::wait_until;
 use crate::port::reserve;
@@ -63,7 +64,7 @@ impl Edge {
     pub async fn out_of_reach<T>(&self, change: impl AsyncFnOnce(&KeyService) -> T) -> T {
         let mut elsewhere = self.key_service_process.elsewhere(or_end(reserve()));
         or_end(elsewhere.start().await);
-        let admin = or_end(KeyService::new(elsewhere.address(), elsewhere.tokens().admin.clone()));
+        let admin = or_end(KeyService::of(elsewhere.launch()));
         let changed = change(&admin).await;
         or_end(elsewhere.kill());
         changed
@@ -80,6 +81,11 @@ impl Edge {
         self.kill_key_service();
         self.key_service_process.set(name, value);
         self.start_key_service().await;
+    }
+
+    /// Lets the key service show another certificate to whoever connects from now on.
+    pub fn renew_key_service_certificate(&mut self, certificate: Certificate) {
+        or_end(self.key_service_process.renew(certificate));
     }
 
     /// The tokens of this installation: to look for them where they must not be.

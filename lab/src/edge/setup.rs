@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{Edge, SYNC_LIMIT, client, kept, or_end};
 use crate::artifacts;
+use crate::authority::Certificate;
 use crate::bootstrap::Bootstrap;
 use crate::envoy::{self, Envoy, Listeners, ProcessGroup, Pushed};
 use crate::key_service::KeyService;
@@ -30,6 +31,7 @@ pub struct Setup {
     file: &'static str,
     key_service_environment: Vec<(String, String)>,
     drain: Duration,
+    certificate: Option<Certificate>,
 }
 
 /// What each edge of a fleet wants to be different.
@@ -101,6 +103,13 @@ impl Setup {
         self
     }
 
+    /// Lets the key service speak TLS, with this certificate. Envoy has to be told: its cluster is as the file has it.
+    #[must_use]
+    pub fn key_service_certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
     /// Sets a variable in the key service's environment, after the lab's own.
     #[must_use]
     pub fn key_service_environment(mut self, name: &str, value: &str) -> Self {
@@ -121,6 +130,7 @@ impl Edge {
             file: "edge.yaml",
             key_service_environment: Vec::new(),
             drain: envoy::DEFAULT_DRAIN,
+            certificate: None,
         });
         let directory = or_end(tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(Into::into));
         let mut edge = match Self::try_start(setup, directory.path()).await {
@@ -163,7 +173,8 @@ impl Edge {
     }
 
     async fn try_start(setup: Setup, directory: &Path) -> Result<Self> {
-        let own = key_service_launch(directory, setup.key_service_environment);
+        let own = key_service_launch(directory, setup.key_service_environment)
+            .map(|launch| keyservice_process::Launch { certificate: setup.certificate, ..launch });
         let service = match setup.key_service {
             AtStart::Elsewhere(launch) => KeyServiceProcess::stopped(*launch),
             AtStart::Absent => KeyServiceProcess::stopped(own?),
@@ -194,7 +205,7 @@ impl Edge {
             http1: client()?.http1_only().build()?,
             http2: client()?.http2_prior_knowledge().build()?,
             upstream,
-            key_service: KeyService::new(service.address(), service.tokens().admin.clone())?,
+            key_service: KeyService::of(service.launch())?,
             key_service_process: service,
             directory: None,
         })
@@ -211,6 +222,7 @@ pub(super) fn key_service_launch(
         database: directory.join("tollkeeper.db"),
         address: reserve()?,
         tokens: Tokens::random()?,
+        certificate: None,
         environment,
         group: ProcessGroup::Shared,
     })

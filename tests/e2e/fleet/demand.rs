@@ -147,7 +147,7 @@ impl Demand {
 impl ClientOfNode {
     /// Ends early when the node is gone.
     async fn send_all(self, node: usize, address: String) {
-        let client = Client::builder().no_proxy().http1_only().timeout(Duration::from_secs(20)).build().unwrap();
+        let client = lab::http::client().unwrap().http1_only().timeout(Duration::from_secs(20)).build().unwrap();
         let url = format!("http://{address}{}", self.path);
         let mut pace = (!self.pace.is_zero()).then(|| interval(self.pace));
         if let Some(pace) = &mut pace {

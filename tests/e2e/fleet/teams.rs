@@ -88,7 +88,7 @@ async fn everything_at_once(fleet: &Fleet, keys: &[String]) -> BTreeMap<usize, V
 }
 
 fn client() -> Client {
-    Client::builder().no_proxy().http1_only().timeout(Duration::from_secs(60)).build().unwrap()
+    lab::http::client().unwrap().http1_only().timeout(Duration::from_secs(60)).build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

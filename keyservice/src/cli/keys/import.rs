@@ -124,7 +124,11 @@ fn broken_off(error: CommandError, imported: u64) -> CommandError {
     }
     let so_far = match error {
         CallError::Refused { .. } => format!("{imported} keys before are imported; mend it and"),
-        CallError::BadUrl { .. } | CallError::Unreachable { .. } | CallError::Foreign { .. } => {
+        CallError::BadUrl { .. }
+        | CallError::Tls(_)
+        | CallError::NoTls(_)
+        | CallError::Unreachable { .. }
+        | CallError::Foreign { .. } => {
             format!("{imported} keys are imported, and perhaps those that were sent last;")
         }
     };
