@@ -9,7 +9,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     thread::available_parallelism,
     time::Duration,
 };
@@ -43,7 +43,7 @@ const MOST_HASHED: usize = 8;
 
 /// Where clients log in.
 pub struct Desk {
-    mint: Option<Arc<Mint>>,
+    mint: RwLock<Option<Arc<Mint>>>,
     attempts: Mutex<Attempts>,
     everybody: Lane,
     strangers: Lane,
@@ -152,7 +152,7 @@ impl Desk {
         PasswordHash::matches_nobody(b"", &mut memory);
         let hashed = available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_HASHED);
         Self {
-            mint,
+            mint: RwLock::new(mint),
             attempts: Mutex::new(Attempts::none()),
             everybody: Lane::new(QUEUE, hashed),
             strangers: Lane::new(STRANGERS, hashed.saturating_sub(1).max(1)),
@@ -166,8 +166,13 @@ impl Desk {
     ///
     /// # Errors
     /// When the service has no signing secret.
-    pub fn mint(&self) -> Result<&Arc<Mint>, LoginFailure> {
-        self.mint.as_ref().ok_or(LoginFailure::NotConfigured)
+    pub fn mint(&self) -> Result<Arc<Mint>, LoginFailure> {
+        self.mint.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(LoginFailure::NotConfigured)
+    }
+
+    /// From now on tokens are made with this.
+    pub fn make_with(&self, mint: Option<Arc<Mint>>) {
+        *self.mint.write().unwrap_or_else(PoisonError::into_inner) = mint;
     }
 
     /// Lets a client in.
@@ -206,7 +211,7 @@ impl Desk {
             id: edge::session_id()?,
             serving_since: self.serving_since,
         };
-        let entered = store.log_in(mint, entrance, edge::now()).await;
+        let entered = store.log_in(&mint, entrance, edge::now()).await;
         if let Err(LoginError::Refused(LoginRefusal::WrongCredentials)) = &entered {
             let admitted = self.admit(suspect);
             self.failed(suspect);

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use rustls::ServerConfig;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,14 +16,17 @@ use tokio::{
 };
 
 use crate::{
-    api::{self, App, Tokens},
+    api::{self, App},
     connections::{self, Terms},
-    domain::{Mint, TrustedProxies},
+    domain::{Mint, TokenRules, TrustedProxies},
     edge, fleet,
+    guesses::Guesses,
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
     quota::{Place, Quotas},
+    renewal::Renewal,
+    settings::Secrets,
     store::{ActError, Database, OpenError, Retention, Store, TokenKeys},
     tls::{TlsError, TlsFiles},
 };
@@ -44,10 +46,10 @@ pub struct ServeSettings {
     pub database: Database,
     /// Where to write the address that was bound.
     pub address_file: Option<PathBuf>,
-    /// Who may call.
-    pub tokens: Tokens,
-    /// What tokens are made with; without it nobody can log in.
-    pub mint: Option<Mint>,
+    /// Who may call, and what tokens are made with; both are read again when the program is told to.
+    pub secrets: Secrets,
+    /// What all tokens say alike.
+    pub rules: TokenRules,
     /// How long the audit log is kept, in days.
     pub audit_days: u64,
     /// Whose word on where a request comes from is taken.
@@ -119,7 +121,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let listener = listen(settings.listen).await?;
     let store = Store::open(&settings.database).await?;
     let address = listener.local_addr()?;
-    let mint = settings.mint.map(Arc::new);
+    let Secrets { tokens, mint } = settings.secrets;
+    let mint = mint.map(Arc::new);
+    let (tokens_now, tokens) = watch::channel(Arc::new(tokens));
     if let Some(mint) = &mint {
         prepare_tokens(&store, mint).await?;
     }
@@ -129,11 +133,13 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         let quotas = Arc::clone(&quotas);
         async move { quotas.check().await }
     });
+    let desk = Arc::new(Desk::new(mint));
     let app = App {
         store: store.clone(),
-        tokens: settings.tokens,
+        tokens,
+        guesses: Guesses::none(),
         trusted_proxies: settings.trusted_proxies,
-        desk: Arc::new(Desk::new(mint)),
+        desk: Arc::clone(&desk),
         metrics: Metrics::new(),
         nodes: Arc::clone(&nodes),
         quotas: Arc::clone(&quotas),
@@ -147,7 +153,9 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     }
     tracing::info!(%address, database = %settings.database, tls = tls.is_some(), "listening");
     let (certificates, tls) = watch::channel(tls);
-    let reloading = tokio::spawn(reload_on_signal(hangup, settings.tls, certificates));
+    let (store_again, rules) = (store.clone(), settings.rules);
+    let renewal = Renewal { tls: settings.tls, certificates, rules, tokens: tokens_now, desk, store: store_again };
+    let reloading = tokio::spawn(renewal.on_signal(hangup));
     let terms = Terms { tls, most: settings.most_connections, head: settings.head };
     run(listener, terms, app, stopping).await;
     reloading.abort();
@@ -166,7 +174,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
 
 /// Sees to it that there is a key that signs tokens. One that was made from other secrets is replaced, which harms no
 /// token and no other service, and is told about: whether the secrets are new or wrong is for people to say.
-async fn prepare_tokens(store: &Store, mint: &Arc<Mint>) -> Result<(), ServeError> {
+pub(crate) async fn prepare_tokens(store: &Store, mint: &Arc<Mint>) -> Result<(), ServeError> {
     let entropy = edge::token_key_entropy().map_err(|error| io::Error::other(error.to_string()))?;
     match store.prepare_token_keys(mint, entropy, edge::now()).await {
         Ok(TokenKeys::Found(key) | TokenKeys::Made(key)) => {
@@ -213,24 +221,6 @@ async fn stop_on_signal([mut interrupt, mut terminate]: Signals, stop: watch::Se
     stop.send_replace(true);
     // The sender must outlive the wait of everybody who listens.
     stop.closed().await;
-}
-
-/// Reads what may be renewed while running, each time that the program is told to (SIGHUP). What cannot be read changes
-/// nothing.
-async fn reload_on_signal(
-    mut hangup: tokio::signal::unix::Signal,
-    files: Option<TlsFiles>,
-    certificates: watch::Sender<Option<Arc<ServerConfig>>>,
-) {
-    while hangup.recv().await.is_some() {
-        match files.as_ref().map(TlsFiles::read).transpose() {
-            Ok(renewed) => {
-                certificates.send_replace(renewed);
-                tracing::info!("certificates were read again; new connections get them");
-            }
-            Err(error) => tracing::error!(%error, "certificates stay as they were"),
-        }
-    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

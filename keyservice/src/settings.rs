@@ -2,14 +2,11 @@
 
 use std::fs;
 
-use tollkeeper_contract::{
-    Algorithm,
-    page::{NodeToken, token_text},
-};
+use tollkeeper_contract::{Algorithm, page::NodeTokens};
 
 use crate::{
     api::Tokens,
-    domain::{AdminToken, Mint, SigningSecret, TokenRules},
+    domain::{AdminToken, AdminTokens, Badge, Mint, Role, SigningSecret, TokenName, TokenRules},
 };
 
 /// Why a setting is refused: names the variable and says what to do.
@@ -31,7 +28,7 @@ pub enum SettingError {
         /// What the system says.
         cause: String,
     },
-    /// The token is too short, or has characters that a header cannot carry.
+    /// A token is too short, or has characters that a header cannot carry.
     #[error("{0}: a token is at least 16 visible ASCII characters; make one with `openssl rand -hex 32`")]
     Weak(&'static str),
     /// The signing secret is too short, or has other characters than the visible ones of ASCII.
@@ -51,16 +48,25 @@ pub enum SettingError {
         "{SIGNING_SECRET} and {0} are the same; whoever has the one must not have the other, so make another secret"
     )]
     SigningSecretIsToken(&'static str),
-    /// Both tokens are the same.
-    #[error("{ADMIN_TOKEN} and {NODE_TOKEN} are the same; nodes must not be able to make keys, so give each its own")]
-    Same,
+    /// Two tokens are the same.
+    #[error(
+        "{0} and {1} are the same, or have a token in common; whoever has the one must not have the other, so give each \
+         its own"
+    )]
+    Same(&'static str, &'static str),
 }
 
 /// The variable that holds the secret that tokens are signed with.
 pub const SIGNING_SECRET: &str = "TOLLKEEPER_SIGNING_SECRET";
 
-/// The variable that holds the admin token.
+/// The variable that holds tokens of role admin; commands show the first one in it, whatever its role is.
 pub const ADMIN_TOKEN: &str = "TOLLKEEPER_ADMIN_TOKEN";
+
+/// The variable that holds tokens of role operator.
+pub const OPERATOR_TOKEN: &str = "TOLLKEEPER_OPERATOR_TOKEN";
+
+/// The variable that holds tokens of role viewer.
+pub const VIEWER_TOKEN: &str = "TOLLKEEPER_VIEWER_TOKEN";
 
 /// The variable that holds the node token.
 pub const NODE_TOKEN: &str = "TOLLKEEPER_NODE_TOKEN";
@@ -75,57 +81,80 @@ pub enum LogFormat {
     Text,
 }
 
-/// Reads both tokens, looking variables up with `variable`. Where there is a signing secret too, the node token has to
-/// be as long as that.
-///
-/// # Errors
-/// When one is missing, weak or unreadable, or both are the same.
-pub fn tokens(variable: impl Fn(&str) -> Option<String>) -> Result<Tokens, SettingError> {
-    let admin = admin_token(&variable)?;
-    let node = secret(NODE_TOKEN, &variable)?;
-    // The texts are compared: what follows from them differs even if they are the same.
-    if token_text(&node) == Some(admin.expose()) {
-        return Err(SettingError::Same);
-    }
-    let is_short = node.trim().len() < SigningSecret::MIN_LENGTH;
-    let node = NodeToken::parse(&node).ok_or(SettingError::Weak(NODE_TOKEN))?;
-    if is_short && is_set(SIGNING_SECRET, &variable) {
-        return Err(SettingError::WeakNodeToken);
-    }
-    Ok(Tokens { admin, node })
+/// Everything secret that the service is given, as it is now: files may be replaced while it runs.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// Who may call.
+    pub tokens: Tokens,
+    /// What tokens of sessions are made with; `None` when there is no signing secret.
+    pub mint: Option<Mint>,
 }
 
-/// Reads the admin token, looking variables up with `variable`.
+/// Reads all secrets, looking variables up with `variable`. Where there is a signing secret, node tokens have to be as
+/// long as that.
+///
+/// # Errors
+/// When one is missing, weak or unreadable, or two are the same.
+pub fn secrets(rules: TokenRules, variable: impl Fn(&str) -> Option<String>) -> Result<Secrets, SettingError> {
+    let mut used = Used(Vec::new());
+    let mut admin = Vec::new();
+    for (role, name) in [(Role::Admin, ADMIN_TOKEN), (Role::Operator, OPERATOR_TOKEN), (Role::Viewer, VIEWER_TOKEN)] {
+        if role != Role::Admin && !is_set(name, &variable) {
+            continue;
+        }
+        for (token_name, token) in named_tokens(name, &secret(name, &variable)?)? {
+            used.add(name, token.expose())?;
+            admin.push((token, Badge { role, name: token_name }));
+        }
+    }
+    let text = secret(NODE_TOKEN, &variable)?;
+    for token in text.split_whitespace() {
+        used.add(NODE_TOKEN, token)?;
+    }
+    let node = NodeTokens::parse(&text).ok_or(SettingError::Weak(NODE_TOKEN))?;
+    let signs = is_set(SIGNING_SECRET, &variable);
+    if signs && text.split_whitespace().any(|token| token.len() < SigningSecret::MIN_LENGTH) {
+        return Err(SettingError::WeakNodeToken);
+    }
+    let signing = signs.then(|| secret(SIGNING_SECRET, &variable)).transpose()?;
+    let mint = signing.map(|signing| {
+        let secret = SigningSecret::parse(&signing).ok_or(SettingError::WeakSigningSecret)?;
+        used.by(signing.trim()).map_or(Ok(()), |name| Err(SettingError::SigningSecretIsToken(name)))?;
+        Ok(Mint::new(secret, node.first().clone(), rules))
+    });
+    Ok(Secrets { tokens: Tokens { admin: AdminTokens::new(admin), node }, mint: mint.transpose()? })
+}
+
+/// The token that commands show: the first one of the variable.
 ///
 /// # Errors
 /// When it is missing, weak or unreadable.
 pub fn admin_token(variable: impl Fn(&str) -> Option<String>) -> Result<AdminToken, SettingError> {
-    AdminToken::parse(&secret(ADMIN_TOKEN, variable)?).ok_or(SettingError::Weak(ADMIN_TOKEN))
+    let tokens = named_tokens(ADMIN_TOKEN, &secret(ADMIN_TOKEN, variable)?)?;
+    tokens.into_iter().next().map(|(_, token)| token).ok_or(SettingError::Weak(ADMIN_TOKEN))
 }
 
-/// Reads the signing secret, looking variables up with `variable`, and gives what tokens are made with; `None` when there
-/// is no secret: then nobody can log in.
-///
-/// # Errors
-/// When it is weak or unreadable, or is one of the tokens.
-pub fn mint(
-    tokens: &Tokens,
-    rules: TokenRules,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Mint>, SettingError> {
-    let text = match secret(SIGNING_SECRET, &variable) {
-        Err(SettingError::Missing(_)) => return Ok(None),
-        text => text?,
-    };
-    let secret = SigningSecret::parse(&text).ok_or(SettingError::WeakSigningSecret)?;
-    if text.trim() == tokens.admin.expose() {
-        return Err(SettingError::SigningSecretIsToken(ADMIN_TOKEN));
+/// Tokens, parted by white space, each perhaps with its name in front; at least one.
+fn named_tokens(setting: &'static str, text: &str) -> Result<Vec<(Option<TokenName>, AdminToken)>, SettingError> {
+    let tokens: Option<Vec<_>> = text.split_whitespace().map(AdminToken::parse_named).collect();
+    tokens.filter(|tokens| !tokens.is_empty()).ok_or(SettingError::Weak(setting))
+}
+
+/// The texts of tokens, each with the variable that holds it: what follows from a text may differ even if it is the same.
+struct Used(Vec<(&'static str, String)>);
+
+impl Used {
+    fn add(&mut self, name: &'static str, text: &str) -> Result<(), SettingError> {
+        if let Some(other) = self.by(text) {
+            return Err(SettingError::Same(other, name));
+        }
+        self.0.push((name, text.to_owned()));
+        Ok(())
     }
-    // The node token is not kept, but what a node shows follows from it.
-    if NodeToken::parse(&text).is_some_and(|token| token.shown() == tokens.node.shown()) {
-        return Err(SettingError::SigningSecretIsToken(NODE_TOKEN));
+
+    fn by(&self, text: &str) -> Option<&'static str> {
+        self.0.iter().find(|(_, known)| known == text).map(|(name, _)| *name)
     }
-    Ok(Some(Mint::new(secret, tokens.node.clone(), rules)))
 }
 
 /// Reads a text that stands in every token, as its `iss` or `aud`: 1 to 256 visible ASCII characters.
@@ -180,14 +209,17 @@ pub fn from_environment(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        ADMIN_TOKEN, NODE_TOKEN, SIGNING_SECRET, SettingError, TokenRules, mint, token_algorithm, token_name,
-        token_seconds, tokens,
+        ADMIN_TOKEN, NODE_TOKEN, OPERATOR_TOKEN, Role, SIGNING_SECRET, Secrets, SettingError, TokenRules, VIEWER_TOKEN,
+        admin_token, secrets, token_algorithm, token_name, token_seconds,
     };
 
+    fn read_all(pairs: &[(&str, &str)]) -> Result<Secrets, SettingError> {
+        let rules = TokenRules { issuer: "i".into(), audience: "a".into(), seconds: 60, algorithm: None };
+        secrets(rules, |name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
     fn read(pairs: &[(&str, &str)]) -> Result<(), SettingError> {
-        let variable =
-            |name: &str| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        tokens(variable).map(|_| ())
+        read_all(pairs).map(|_| ())
     }
 
     const ADMIN: (&str, &str) = (ADMIN_TOKEN, "an-admin-token-of-the-greatest-length-xxxxxx");
@@ -203,11 +235,11 @@ mod tests {
         assert_eq!(read(&[NODE]), Err(SettingError::Missing(ADMIN_TOKEN)));
         assert_eq!(read(&[ADMIN]), Err(SettingError::Missing(NODE_TOKEN)));
         assert_eq!(read(&[ADMIN, (NODE_TOKEN, "short")]), Err(SettingError::Weak(NODE_TOKEN)));
-        assert_eq!(read(&[ADMIN, (NODE_TOKEN, ADMIN.1)]), Err(SettingError::Same));
+        assert_eq!(read(&[ADMIN, (NODE_TOKEN, ADMIN.1)]), Err(SettingError::Same(ADMIN_TOKEN, NODE_TOKEN)));
         // White space around a token does not make it another one.
         assert_eq!(
             read(&[ADMIN, (NODE_TOKEN, " an-admin-token-of-the-greatest-length-xxxxxx\n")]),
-            Err(SettingError::Same)
+            Err(SettingError::Same(ADMIN_TOKEN, NODE_TOKEN))
         );
     }
 
@@ -236,12 +268,36 @@ mod tests {
     }
 
     fn read_secret(text: Option<&str>) -> Result<bool, SettingError> {
-        let variable =
-            |name: &str| [ADMIN, NODE].iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
-        let tokens = tokens(variable).unwrap();
-        let rules = TokenRules { issuer: "i".into(), audience: "a".into(), seconds: 60, algorithm: None };
-        mint(&tokens, rules, |name| text.filter(|_| name == SIGNING_SECRET).map(str::to_owned))
-            .map(|mint| mint.is_some())
+        let pairs: Vec<_> = [ADMIN, NODE].into_iter().chain(text.map(|text| (SIGNING_SECRET, text))).collect();
+        read_all(&pairs).map(|secrets| secrets.mint.is_some())
+    }
+
+    #[test]
+    fn several_tokens_of_each_role_and_of_nodes_hold_at_once() {
+        let secrets = read_all(&[
+            (ADMIN_TOKEN, "new:the-new-token-of-admins\nold:the-old-token-of-admins\n"),
+            (OPERATOR_TOKEN, "the-token-of-operators"),
+            (VIEWER_TOKEN, "dashboard:the-token-of-a-dashboard"),
+            (NODE_TOKEN, "the-new-token-of-nodes the-old-token-of-nodes"),
+        ]);
+        let Secrets { tokens, mint } = secrets.unwrap();
+        assert!(mint.is_none());
+        let badge = |text: &str| tokens.admin.opened_by(text.as_bytes()).map(|badge| (badge.role, badge.to_string()));
+        assert_eq!(badge("the-old-token-of-admins"), Some((Role::Admin, "admin/old".into())));
+        assert_eq!(badge("the-token-of-operators"), Some((Role::Operator, "operator".into())));
+        assert_eq!(badge("the-token-of-a-dashboard"), Some((Role::Viewer, "viewer/dashboard".into())));
+        assert_eq!(badge("the-new-token-of-nodes"), None);
+        assert_eq!(tokens.node.iter().count(), 2);
+    }
+
+    #[test]
+    fn no_token_holds_twice_and_commands_show_the_first() {
+        let twice = [ADMIN, NODE, (OPERATOR_TOKEN, "again:an-admin-token-of-the-greatest-length-xxxxxx")];
+        assert_eq!(read(&twice), Err(SettingError::Same(ADMIN_TOKEN, OPERATOR_TOKEN)));
+        assert_eq!(read(&[ADMIN, NODE, (VIEWER_TOKEN, "viewer:short")]), Err(SettingError::Weak(VIEWER_TOKEN)));
+        let shown =
+            admin_token(|name| (name == ADMIN_TOKEN).then(|| "new:the-new-token-of-admins the-old-one-of-them".into()));
+        assert_eq!(shown.unwrap().expose(), "the-new-token-of-admins");
     }
 
     #[test]

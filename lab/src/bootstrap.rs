@@ -119,6 +119,15 @@ impl Bootstrap {
         self.filter_text(&configuration.to_string())
     }
 
+    /// Which variables of Envoy's environment the module can read.
+    ///
+    /// # Errors
+    /// See [`Self::listener`].
+    pub fn environment_of_the_filter(&mut self, names: &[&str]) -> Result<()> {
+        *self.filter_at("/vm_config/environment_variables/host_env_keys")? = json!(names);
+        Ok(())
+    }
+
     /// Replaces the filter's own configuration by any text, also one that it must refuse.
     ///
     /// # Errors

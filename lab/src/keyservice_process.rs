@@ -103,6 +103,14 @@ impl KeyServiceProcess {
         }
     }
 
+    /// Tells it to read its files again.
+    ///
+    /// # Errors
+    /// When the service does not run.
+    pub fn reload(&mut self) -> Result<()> {
+        self.process.as_mut().context("the key service does not run")?.reload()
+    }
+
     /// Gives it another certificate, which it shows to new connections.
     ///
     /// # Errors
@@ -110,7 +118,7 @@ impl KeyServiceProcess {
     pub fn renew(&mut self, certificate: Certificate) -> Result<()> {
         certificate.write_to(&self.launch.directory)?;
         self.launch.certificate = Some(certificate);
-        self.process.as_mut().context("the key service does not run")?.reload()
+        self.reload()
     }
 
     /// Sets a variable in its environment, from the next start on.

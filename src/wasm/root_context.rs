@@ -8,7 +8,8 @@ use proxy_wasm::{
     types::{BufferType, ContextType, MapType},
 };
 use tollkeeper_contract::{
-    Digest, MAX_AGE_HEADER, NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page, page::NodeToken,
+    Digest, MAX_AGE_HEADER, NODE_HEADER, SERVICE_HEADER, SERVICE_NAME, VERSION_HEADER, page,
+    page::{NodeToken, NodeTokens},
 };
 
 use crate::{
@@ -68,7 +69,7 @@ impl HostRootContext for RootContext {
             }
         };
         let variable = config.key_service.node_token_env.as_str();
-        let Some(token) = std::env::var(variable).ok().and_then(|text| NodeToken::parse(&text)) else {
+        let Some(token) = std::env::var(variable).ok().and_then(|text| NodeTokens::parse(&text)) else {
             log::error!(
                 "the configuration of tollkeeper is refused:\nkey_service.node_token_env: the environment variable \
                  {variable} holds no node token ({} visible characters or more); set it for Envoy, and name it in \
@@ -77,7 +78,7 @@ impl HostRootContext for RootContext {
             );
             return false;
         };
-        self.door = Some(Rc::new(Door::new(config, fingerprint(&bytes), token)));
+        self.door = Some(Rc::new(Door::new(config, fingerprint(&bytes), token.of_node())));
         hostcalls::set_tick_period(TICK).is_ok()
     }
 

@@ -18,6 +18,7 @@ mod key_service_tls;
 mod limits;
 mod live_changes;
 mod load;
+mod node_token;
 mod observability;
 mod outage;
 mod propagation;

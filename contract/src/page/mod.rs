@@ -22,7 +22,7 @@ use crate::{
 
 use layout::{put_span, read_entry, read_span};
 
-pub use token::{NodeToken, token_text};
+pub use token::{NodeToken, NodeTokens, token_text};
 
 /// The most bytes in a page, its seal included.
 pub const MAX_LENGTH: usize = 1 << 20;

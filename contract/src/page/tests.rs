@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Cursor, Entry, NodeToken, Page, PageWriter, Rest, ServiceId, Span, Table, open};
+use super::{Cursor, Entry, NodeToken, NodeTokens, Page, PageWriter, Rest, ServiceId, Span, Table, open};
 use crate::{Digest, Hosts, TeamRecord, TenantState};
 
 const SERVICE: ServiceId = ServiceId([7; 16]);
@@ -120,6 +120,24 @@ fn a_token_is_long_enough_and_cannot_be_printed() {
     assert!(NodeToken::parse("short").is_none());
     assert!(NodeToken::parse("with space in between").is_none());
     assert_eq!(format!("{:?}", token()), "NodeToken(…)");
+}
+
+#[test]
+fn of_several_tokens_the_first_asks_and_all_are_taken() {
+    let [old, new] = ["the-old-token-of-nodes", "the-new-token-of-nodes"].map(|text| NodeToken::parse(text).unwrap());
+    let both = NodeTokens::parse("the-new-token-of-nodes\nthe-old-token-of-nodes\n").unwrap();
+    assert_eq!(both.first().shown(), new.shown());
+    for token in [&old, &new] {
+        assert_eq!(both.shown(token.shown().as_bytes()).unwrap().shown(), token.shown());
+    }
+    assert!(both.shown(token().shown().as_bytes()).is_none() && both.shown(b"").is_none());
+    let node = both.of_node();
+    assert_eq!(node.shown(), new.shown());
+    let salt = [7; 32];
+    assert_eq!(node.token_secrets(&salt).collect::<Vec<_>>(), [new.token_secret(&salt), old.token_secret(&salt)]);
+    for nothing in ["", " \n", "the-new-token-of-nodes short"] {
+        assert!(NodeTokens::parse(nothing).is_none(), "{nothing:?}");
+    }
 }
 
 #[test]

@@ -1,47 +1,110 @@
-//! Who may call which API.
+//! Who may call which API, and what they may do there.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, MatchedPath, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tollkeeper_contract::Digest;
+use tollkeeper_contract::page::NodeToken;
 
-use super::{App, problem::Problem};
+use super::{App, problem::Problem, source::Source};
+use crate::domain::{Badge, Role};
 
-/// Lets requests with the admin token pass.
-pub(super) async fn admins_only(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    // Digests are compared, not tokens: it takes the same time wherever they differ, and however long they are.
-    let right = |presented: &[u8]| Digest::of(presented) == app.tokens.admin.digest();
-    match check(request.headers(), "the admin token", right) {
-        Ok(()) => next.run(request).await,
+/// What only the highest role may do: make the keys that sign everybody's tokens, and take over keys of another system.
+const ADMINS_ALONE: [(Method, &str); 2] = [(Method::POST, "/v1/token-keys"), (Method::POST, "/v1/keys/import")];
+
+/// The node token whose holder asks: answers are sealed under that one.
+pub(super) struct Asking(pub(super) NodeToken);
+
+/// The role that a request to the admin API takes.
+pub(super) fn needed(method: &Method, route: &str) -> Role {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Role::Viewer;
+    }
+    let is_admins = ADMINS_ALONE.iter().any(|(known, path)| known == method && *path == route);
+    if is_admins { Role::Admin } else { Role::Operator }
+}
+
+/// Lets requests pass with a token whose role may do what they ask for.
+pub(super) async fn by_role(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match badge(&app, &mut parts).await {
+        Ok(badge) => {
+            parts.extensions.insert(badge);
+            next.run(Request::from_parts(parts, body)).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
 
-/// Lets requests pass that show what is derived from the node token; the token itself opens nothing.
-pub(super) async fn nodes_only(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let right = |presented: &[u8]| app.tokens.node.shows(presented);
-    match check(request.headers(), "what nodes derive from the node token", right) {
-        Ok(()) => next.run(request).await,
+async fn badge(app: &Arc<App>, parts: &mut Parts) -> Result<Badge, Problem> {
+    let Source(source) = Source::from_request_parts(parts, app).await?;
+    let presented = presented(&parts.headers, "a token of the admin API")?;
+    let Some(badge) = app.tokens().admin.opened_by(presented).cloned() else { return Err(wrong(app, source)) };
+    let needed = needed(&parts.method, parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str));
+    if badge.role >= needed {
+        return Ok(badge);
+    }
+    let detail = format!("this takes a token of role {needed}; the one that was sent is of role {}", badge.role);
+    Err(Problem::new(StatusCode::FORBIDDEN, "role_insufficient", detail))
+}
+
+/// What whoever shows a wrong token is told.
+pub(super) fn wrong(app: &App, source: Option<IpAddr>) -> Problem {
+    let Err(wait) = app.guesses.count(source) else {
+        return Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "wrong_token",
+            "this is no token of the admin API of this service",
+        );
+    };
+    tracing::warn!(source = source.map(tracing::field::display), "too many wrong tokens of the admin API");
+    // Whole seconds, rounded up.
+    let seconds = wait.as_secs() + 1;
+    let detail = format!("too many wrong tokens came from this address; try another one in {seconds} seconds");
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(Some(seconds))
+}
+
+/// Lets requests pass that show what is derived from a node token; the token itself opens nothing.
+pub(super) async fn nodes_only(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let name = "what nodes derive from the node token";
+    let token = presented(request.headers(), name).and_then(|presented| {
+        let wrong = || format!("this is not {name} of this service");
+        let token = app.tokens().node.shown(presented).cloned();
+        token.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "wrong_token", wrong()))
+    });
+    match token {
+        Ok(token) => {
+            request.extensions_mut().insert(token);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
 
-fn check(headers: &HeaderMap, name: &str, right: impl Fn(&[u8]) -> bool) -> Result<(), Problem> {
-    let refused = |reason, detail| Err(Problem::new(StatusCode::UNAUTHORIZED, reason, detail));
+impl<S: Send + Sync> FromRequestParts<S> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<NodeToken>().cloned().map(Self).ok_or_else(missing)
+    }
+}
+
+/// Nobody has shown anything, where that was not looked at before.
+pub(super) fn missing() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "missing_token", "send `authorization: Bearer …`")
+}
+
+fn presented<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a [u8], Problem> {
+    let refused = |detail| Err(Problem::new(StatusCode::UNAUTHORIZED, "missing_token", detail));
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
-        return refused("missing_token", format!("send `authorization: Bearer …` with {name}, once"));
+        return refused(format!("send `authorization: Bearer …` with {name}, once"));
     };
-    match bearer(value.as_bytes()) {
-        Some(presented) if right(presented) => Ok(()),
-        Some(_) => refused("wrong_token", format!("this is not {name} of this service")),
-        None => refused("missing_token", format!("send `authorization: Bearer …` with {name}")),
-    }
+    bearer(value.as_bytes()).map_or_else(|| refused(format!("send `authorization: Bearer …` with {name}")), Ok)
 }
 
 pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {

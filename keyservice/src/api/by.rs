@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
-use super::{App, fleet::asked_wait, problem::Problem, source::Source};
-use crate::domain::{Actor, By, Name};
+use super::{App, auth::missing, fleet::asked_wait, problem::Problem, source::Source};
+use crate::domain::{Actor, Badge, By, Name, Role};
 
-/// The header in which the holder of the admin token says for whom it acts.
+/// The header in which the holder of a token says for whom it acts.
 pub const ACTOR_HEADER: &str = "x-tollkeeper-actor";
 
-/// Whoever asks for a change with the admin token; the query has nothing but how long to wait for the fleet.
+/// Whoever asks for a change with a token of the admin API; the query has nothing but how long to wait for the fleet.
 pub(super) struct Asked(pub(super) By);
 
 impl FromRequestParts<Arc<App>> for Asked {
@@ -19,13 +19,14 @@ impl FromRequestParts<Arc<App>> for Asked {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         asked_wait(&parts.uri)?;
         let Source(source) = Source::from_request_parts(parts, app).await?;
-        Ok(Self(By { actor: actor(parts)?, source }))
+        let badge = parts.extensions.get::<Badge>().cloned().ok_or_else(missing)?;
+        Ok(Self(By { actor: actor(parts, badge.role)?, badge: Some(badge), source }))
     }
 }
 
-fn actor(parts: &Parts) -> Result<Actor, Problem> {
+fn actor(parts: &Parts, role: Role) -> Result<Actor, Problem> {
     let mut values = parts.headers.get_all(ACTOR_HEADER).iter();
-    let Some(value) = values.next() else { return Ok(Actor::Admin) };
+    let Some(value) = values.next() else { return Ok(Actor::Role(role)) };
     if values.next().is_some() {
         return Err(Problem::field(ACTOR_HEADER, "stands there twice"));
     }

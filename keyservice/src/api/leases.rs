@@ -7,9 +7,12 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use tollkeeper_contract::lease::{Answer, Ask, MAX_ASKS, MAX_LENGTH, Question};
+use tollkeeper_contract::{
+    lease::{Answer, Ask, MAX_ASKS, MAX_LENGTH, Question},
+    page::NodeToken,
+};
 
-use super::{App, body::Sent, problem::Problem};
+use super::{App, auth::Asking, body::Sent, problem::Problem};
 use crate::{
     domain::{
         NodeName, Standing,
@@ -27,10 +30,11 @@ const MOST_INSTANCE: usize = 64;
 /// `POST /node/v1/leases`
 pub(super) async fn ask(
     State(app): State<Arc<App>>,
+    Asking(token): Asking,
     sent: Result<Sent<Question, MAX_LENGTH>, Problem>,
 ) -> Result<Response, Problem> {
     let answered = match sent {
-        Ok(sent) => answer(&app, sent.value).await,
+        Ok(sent) => answer(&app, sent.value, &token).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = &answered {
@@ -40,7 +44,7 @@ pub(super) async fn ask(
     answered
 }
 
-async fn answer(app: &Arc<App>, question: Question) -> Result<Response, Problem> {
+async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result<Response, Problem> {
     let asker = asker(&question)?;
     let nonce = question.nonce;
     let claims = claims(question.asks)?;
@@ -52,7 +56,7 @@ async fn answer(app: &Arc<App>, question: Question) -> Result<Response, Problem>
     app.metrics.count_leases(if only_settles { LeaseOutcome::Settled } else { LeaseOutcome::Lent { granted } });
     let lent = answered.settled.into_iter().map(|settled| settled.lent).collect();
     let answer = Answer { nodes: app.quotas.live_nodes(count_nodes(app)).await, term_ms: TERM_MS, only_settles, lent };
-    let bytes = answer.seal(nonce, &app.tokens.node).map_err(|error| {
+    let bytes = answer.seal(nonce, token).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "answer_failed", "the answer cannot be written")
     })?;

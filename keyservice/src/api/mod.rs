@@ -43,10 +43,11 @@ use axum::{
     routing::{delete, get, post, put},
 };
 use tokio::sync::watch;
-use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeToken};
+use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeTokens};
 
 use crate::{
-    domain::{AdminToken, Enterprise, ServiceAccount, Team, TrustedProxies, User},
+    domain::{AdminTokens, Enterprise, ServiceAccount, Team, TrustedProxies, User},
+    guesses::Guesses,
     login::Desk,
     metrics::Metrics,
     nodes::Nodes,
@@ -58,21 +59,23 @@ use problem::Problem;
 pub use by::ACTOR_HEADER;
 pub use document::DOCUMENT;
 
-/// The tokens that open the two APIs; they are never the same.
+/// The tokens that open the two APIs; no two are the same.
 #[derive(Debug, Clone)]
 pub struct Tokens {
-    /// Opens `/v1`.
-    pub admin: AdminToken,
-    /// Opens `/node/v1` to those who show what is derived from it, and seals its pages.
-    pub node: NodeToken,
+    /// Open `/v1`, each as far as its role goes.
+    pub admin: AdminTokens,
+    /// Open `/node/v1` to those who show what is derived from one, and seal its pages.
+    pub node: NodeTokens,
 }
 
 /// All that requests share.
 pub struct App {
     /// The database.
     pub store: Store,
-    /// Who may call.
-    pub tokens: Tokens,
+    /// Who may call, at present.
+    pub tokens: watch::Receiver<Arc<Tokens>>,
+    /// Who was wrong about that lately.
+    pub guesses: Guesses,
     /// Whose word on where a request comes from is taken.
     pub trusted_proxies: TrustedProxies,
     /// Where clients log in.
@@ -85,6 +88,13 @@ pub struct App {
     pub quotas: Arc<Quotas>,
     /// Becomes true when the program is asked to end.
     pub stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Who may call.
+    fn tokens(&self) -> Arc<Tokens> {
+        Arc::clone(&self.tokens.borrow())
+    }
 }
 
 /// Every route of the service.
@@ -141,7 +151,7 @@ fn admin_routes(app: &Arc<App>) -> Router<Arc<App>> {
         .fallback(async || Problem::unknown_route())
         .method_not_allowed_fallback(async || Problem::wrong_method())
         .layer(from_fn_with_state(app.clone(), fleet::wait))
-        .layer(from_fn_with_state(app.clone(), auth::admins_only))
+        .layer(from_fn_with_state(app.clone(), auth::by_role))
         .layer(from_fn(no_store))
 }
 

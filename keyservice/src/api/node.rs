@@ -8,9 +8,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::time::{Instant, sleep_until};
-use tollkeeper_contract::{MAX_AGE_HEADER, ledger::Report, page::Cursor};
+use tollkeeper_contract::{
+    MAX_AGE_HEADER,
+    ledger::Report,
+    page::{Cursor, NodeToken},
+};
 
-use super::{App, body::Sent, observe::Caller, problem::Problem, query::Params};
+use super::{App, auth::Asking, body::Sent, observe::Caller, problem::Problem, query::Params};
 use crate::{
     domain::{Batch, NodeSeen, USUAL_MAX_AGE},
     edge,
@@ -27,24 +31,33 @@ const MOST_MAX_AGE: u64 = 31_536_000;
 const LEDGER_LIMIT: usize = 4 << 20;
 
 /// `GET /node/v1/snapshot?after=&nonce=`
-pub(super) async fn snapshot(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn snapshot(
+    State(app): State<Arc<App>>,
+    Asking(token): Asking,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["after", "nonce"])?;
     let rule = "must be 66 hexadecimal digits: the code of a table, 01 to 07, and a digest";
     let after = params.maybe("after", |text| Cursor::from_hex(text).ok_or(rule))?;
     let nonce = params.required("nonce", number)?;
     let page = app.store.snapshot_page(after).await?;
-    Ok(sealed(&app, page, nonce))
+    Ok(sealed(&app, page, nonce, &token))
 }
 
 /// `GET /node/v1/changes?after=&wait=&nonce=`
-pub(super) async fn changes(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn changes(
+    State(app): State<Arc<App>>,
+    Asking(token): Asking,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["after", "wait", "nonce"])?;
     let after = params.required("after", number)?;
     let wait = params.maybe("wait", number)?.unwrap_or(0).min(MAX_WAIT);
     let nonce = params.required("nonce", number)?;
     note(&app, &headers, after, wait);
     let page = next_changes(&app, after, Duration::from_secs(wait)).await?;
-    Ok(sealed(&app, page, nonce))
+    Ok(sealed(&app, page, nonce, &token))
 }
 
 /// What a node asks for says how far it has come.
@@ -92,8 +105,8 @@ pub(super) async fn ledger(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn sealed(app: &App, page: PageContent, nonce: u64) -> Response {
-    let bytes = page.writer.seal(app.store.service(), nonce, page.span, &app.tokens.node);
+fn sealed(app: &App, page: PageContent, nonce: u64, token: &NodeToken) -> Response {
+    let bytes = page.writer.seal(app.store.service(), nonce, page.span, token);
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }
 

@@ -69,6 +69,11 @@ impl Problem {
         Self { retry_after: seconds.or(self.retry_after), ..self }
     }
 
+    /// The time after which to try again, if it was told, in seconds.
+    pub(super) fn wait(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }

@@ -28,7 +28,7 @@ use crate::{
 pub(super) async fn list(State(app): State<Arc<App>>, _: NoParams) -> Result<Json<TokenKeyList>, Problem> {
     let mint = app.desk.mint().ok();
     let (now, keys) = (edge::now(), app.store.token_keys().await?);
-    let view = |key| TokenKeyView::at(now, mint.is_some_and(|mint| mint.made(&key)), key);
+    let view = |key| TokenKeyView::at(now, mint.as_ref().is_some_and(|mint| mint.made(&key)), key);
     Ok(Json(TokenKeyList { token_keys: keys.into_iter().map(view).collect() }))
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn create(
     let mint = app.desk.mint().map_err(|failure| Told::of(failure).problem())?;
     let entropy = edge::token_key_entropy().map_err(|error| Problem::no_randomness(&error))?;
     let now = edge::now();
-    let key = app.store.rotate_token_key(mint, NewTokenKey { algorithm, others, entropy }, by, now).await?;
+    let key = app.store.rotate_token_key(&mint, NewTokenKey { algorithm, others, entropy }, by, now).await?;
     Ok((StatusCode::CREATED, Json(TokenKeyView::at(now, true, key))).into_response())
 }
 

@@ -140,10 +140,9 @@ impl TokenFlags {
 }
 
 pub(super) async fn start(flags: ServeFlags) -> Result<(), CommandError> {
-    let tokens = settings::tokens(from_environment)?;
-    logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
     let rules = flags.tokens.rules();
-    let mint = settings::mint(&tokens, rules, from_environment)?;
+    let secrets = settings::secrets(rules.clone(), from_environment)?;
+    logs::start(flags.log_format, &flags.log).map_err(CommandError::Usage)?;
     let ServeFlags { listen, database, address_file, trusted_proxies, audit_days, quota_store, connections, .. } =
         flags;
     let database = Database::parse(&database)
@@ -155,9 +154,9 @@ pub(super) async fn start(flags: ServeFlags) -> Result<(), CommandError> {
         listen,
         database,
         address_file,
-        tokens,
+        secrets,
+        rules,
         trusted_proxies,
-        mint,
         audit_days,
         quota_store,
         tls: connections.tls(),

@@ -16,6 +16,8 @@ pub struct Audited {
     pub actor: String,
     /// The address from which it was done.
     pub source: Option<String>,
+    /// With what token, as its role and name; none of it is secret.
+    pub token: Option<String>,
     /// What was done, for example `key.revoke`.
     pub action: String,
     /// To what, for example `key:c7tq4m2xkz5r6y3a`.

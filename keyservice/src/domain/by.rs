@@ -4,13 +4,15 @@ use std::{fmt, net::IpAddr};
 
 use tollkeeper_contract::SessionId;
 
-use super::{InvalidText, Name};
+use super::{Badge, InvalidText, Name, Role};
 
 /// Who asks for a change, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct By {
     /// Who.
     pub actor: Actor,
+    /// With what token; none when the service acts by itself, or for the holder of a session's token.
+    pub badge: Option<Badge>,
     /// The address that the request came from; none when the service acts by itself.
     pub source: Option<IpAddr>,
 }
@@ -18,26 +20,27 @@ pub struct By {
 /// Who changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
-    /// Somebody with the admin token who gave no name.
-    Admin,
+    /// Somebody with a token of this role who gave no name.
+    Role(Role),
     /// The key service itself.
     Service,
-    /// Whoever the holder of the admin token says it is; made by [`Actor::named`].
+    /// Whoever the holder of a token of the admin API says it is; made by [`Actor::named`].
     Named(Name),
     /// Whoever holds the token of a session.
     Holder(SessionId),
 }
 
 impl Actor {
-    /// Whoever the holder of the admin token says it is.
+    /// Whoever the holder of a token of the admin API says it is.
     ///
     /// # Errors
     /// When the name is one that this service gives itself: an entry of the audit log must not be mistaken for its own.
     pub fn named(name: Name) -> Result<Self, InvalidText> {
         let text = name.as_str().to_ascii_lowercase();
-        if ["admin", "keyservice"].contains(&text.as_str()) || text.starts_with("session:") {
+        let is_role = Role::ALL.iter().any(|role| role.as_str() == text);
+        if is_role || text == "keyservice" || text.starts_with("session:") {
             return Err(InvalidText::new(
-                "admin, keyservice and names that begin with session: are the key service's own",
+                "admin, operator, viewer, keyservice and names that begin with session: are the key service's own",
             ));
         }
         Ok(Self::Named(name))
@@ -46,13 +49,13 @@ impl Actor {
 
 impl By {
     /// The key service itself, for what it does unasked.
-    pub const SERVICE: Self = Self { actor: Actor::Service, source: None };
+    pub const SERVICE: Self = Self { actor: Actor::Service, badge: None, source: None };
 }
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Admin => f.write_str("admin"),
+            Self::Role(role) => role.fmt(f),
             Self::Service => f.write_str("keyservice"),
             Self::Named(name) => name.fmt(f),
             Self::Holder(session) => write!(f, "session:{session}"),
@@ -66,7 +69,7 @@ mod tests {
 
     #[test]
     fn no_name_is_taken_for_one_of_the_services_own() {
-        for own in ["admin", "ADMIN", "keyservice", "session:", "session:abc", "Session:abc"] {
+        for own in ["admin", "ADMIN", "operator", "Viewer", "keyservice", "session:", "session:abc", "Session:abc"] {
             assert!(Actor::named(Name::parse(own).unwrap()).is_err(), "{own}");
         }
         for free in ["administrator", "ada", "key service", "sessions", "session"] {

@@ -52,9 +52,9 @@ pub use session::{
 };
 pub use signing::{Fingerprint, PublishedKey, SigningKey, SigningSecret, TokenText};
 pub use team::{HostList, NewTeam, Team, TeamChange, TeamFilter, TooManyHosts};
-pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason};
+pub use text::{IdempotencyKey, InvalidText, Name, NodeName, Reason, TokenName};
 pub use thing::Thing;
-pub use token::AdminToken;
+pub use token::{AdminToken, AdminTokens, Badge, Role};
 pub use token_key::{OtherKeys, SETTLING_SECONDS, TokenKey};
 pub use usage::{Batch, Counted, InvalidReport, Tally};
 pub use user::{NewUser, User, UserChange, UserFilter};

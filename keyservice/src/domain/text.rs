@@ -54,6 +54,14 @@ text!(
 );
 
 text!(
+    /// What a token of the admin API is called, to tell it from others.
+    TokenName,
+    |text| (1..=32).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)),
+    "the name of a token is 1 to 32 of a-z 0-9 - _ ."
+);
+
+text!(
     /// Why somebody revoked a key, in their words.
     Reason,
     |text| is_line(text, 256),

@@ -20,8 +20,9 @@ impl Store {
         after: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Audited>, StoreError> {
-        let query =
-            sql("SELECT seq, at, actor, source, action, resource, team, enterprise, detail, revision FROM audit");
+        let query = sql(
+            "SELECT seq, at, actor, source, token, action, resource, team, enterprise, detail, revision FROM audit",
+        );
         let after = after.map(row::integer).transpose()?;
         let (query, order) = match order {
             AuditOrder::Oldest => (query.then_with(" WHERE seq > ", after.unwrap_or(0)), " ORDER BY seq LIMIT "),
@@ -48,6 +49,7 @@ fn audited(from: &Row) -> Result<Audited, StoreError> {
         at: row::moment(from, "at")?,
         actor: from.text("actor")?.to_owned(),
         source: maybe("source")?,
+        token: maybe("token")?,
         action: from.text("action")?.to_owned(),
         resource: from.text("resource")?.to_owned(),
         team: maybe("team")?,

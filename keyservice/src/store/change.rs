@@ -195,11 +195,13 @@ impl Change<'_> {
 }
 
 fn auditing(by: &By, revision: Option<i64>, entries: impl Iterator<Item = (i64, (Entry, Moment))>) -> Statement {
-    let insert =
-        sql("INSERT INTO audit (actor, source, revision, seq, at, action, resource, team, enterprise, detail) VALUES ");
-    let insert = insert.bind(by.actor.to_string()).bind(by.source.map(|source| source.to_string())).bind(revision);
+    let insert = sql(
+        "INSERT INTO audit (actor, source, token, revision, seq, at, action, resource, team, enterprise, detail) VALUES ",
+    );
+    let insert = insert.bind(by.actor.to_string()).bind(by.source.map(|source| source.to_string()));
+    let insert = insert.bind(by.badge.as_ref().map(ToString::to_string)).bind(revision);
     entries.enumerate().fold(insert, |insert, (index, (seq, (entry, now)))| {
-        let insert = insert.then_with(if index == 0 { "($1, $2, $3, " } else { ", ($1, $2, $3, " }, seq);
+        let insert = insert.then_with(if index == 0 { "($1, $2, $3, $4, " } else { ", ($1, $2, $3, $4, " }, seq);
         let insert =
             insert.then_with(", ", now).then_with(", ", entry.action.into_owned()).then_with(", ", entry.resource);
         let insert = insert.then_with(", ", entry.team).then_with(", ", entry.enterprise);

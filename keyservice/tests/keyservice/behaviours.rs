@@ -25,6 +25,7 @@ mod oauth;
 mod operations;
 mod publication;
 mod retention;
+mod roles;
 mod rotation;
 mod secrecy;
 mod service_accounts;

@@ -132,7 +132,7 @@ async fn wrong_usage_ends_with_2() {
         let done = typed("http://127.0.0.1:9", ADMIN_TOKEN, line).await;
         assert_eq!(done.code, 2, "{line:?}: {}", done.err);
     }
-    for url in ["https://127.0.0.1:9", "127.0.0.1:9", "nonsense"] {
+    for url in ["ftp://127.0.0.1:9", "127.0.0.1:9", "nonsense"] {
         let done = typed(url, ADMIN_TOKEN, &["keys", "list"]).await;
         assert_eq!(done.code, 2, "{}", done.err);
         assert!(done.err.contains("TOLLKEEPER_URL"), "{}", done.err);

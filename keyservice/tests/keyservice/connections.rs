@@ -67,8 +67,10 @@ async fn a_renewed_certificate_is_shown_after_a_hangup_and_connections_live_on()
     // What cannot be used changes nothing.
     fs::write(service.folder.path().join("tls.key"), "no key at all").unwrap();
     service.signal(Signal::HUP);
-    eventually("the log says so", async || service.log().contains("certificates stay as they were").then_some(()))
-        .await;
+    eventually("the log says so", async || {
+        service.log().contains("certificates and tokens stay as they were").then_some(())
+    })
+    .await;
     assert!(fresh(&service).await.unwrap_err().contains("UnknownIssuer"));
 
     lab_authority().certificate(&["127.0.0.1"]).unwrap().write_to(service.folder.path()).unwrap();

@@ -83,6 +83,11 @@ impl Edge {
         self.start_key_service().await;
     }
 
+    /// Tells the key service to read its files again.
+    pub fn reload_key_service(&mut self) {
+        or_end(self.key_service_process.reload());
+    }
+
     /// Lets the key service show another certificate to whoever connects from now on.
     pub fn renew_key_service_certificate(&mut self, certificate: Certificate) {
         or_end(self.key_service_process.renew(certificate));

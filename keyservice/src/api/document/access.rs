@@ -34,9 +34,10 @@ pub(super) fn login() -> Vec<Endpoint> {
             .fails::<OauthProblem>(403, "The client may not have one.")
             .fails::<OauthProblem>(429, "Too many logins failed, or there are too many sessions."),
         oauth(Endpoint::post("/oauth/introspect", "introspect", "Ask about a token (RFC 7662)"))
-            .described("Opens with the admin token, or with a token, which is told about itself.")
+            .described("Opens with a token of the admin API, or with a token, which is told about itself.")
             .admin_or_anybody()
             .takes_form::<TokenQuestion>()
+            .fails::<OauthProblem>(429, "Too many wrong tokens came from this address.")
             .answers::<Introspection>(200, "What the token may do, or that it is not taken."),
         oauth(Endpoint::post("/oauth/revoke", "revokeToken", "End the session of a token (RFC 7009)"))
             .described("The token itself proves that its holder may do so.")

@@ -1,5 +1,6 @@
 //! One endpoint, described: its parameters, its body, and what it answers.
 
+use axum::http::Method;
 use utoipa::{
     ToSchema,
     openapi::{
@@ -12,7 +13,10 @@ use utoipa::{
 };
 
 use super::rules;
-use crate::api::wire::FleetView;
+use crate::{
+    api::{auth::needed, wire::FleetView},
+    domain::Role,
+};
 
 /// The media type of bodies and answers.
 pub(super) const JSON: &str = "application/json";
@@ -61,13 +65,20 @@ impl Endpoint {
         self.with(|operation| operation.description(Some(text)))
     }
 
-    /// An endpoint that opens with the admin token, and whose database may be away.
+    /// An endpoint that opens with a token whose role may do that, and whose database may be away.
     pub(super) fn admin(self) -> Self {
-        let open = SecurityRequirement::new(ADMIN, [] as [&str; 0]);
-        self.with(|operation| operation.security(open))
+        let role = needed(&axum_method(&self.method), self.path);
+        let open = SecurityRequirement::new(ADMIN, [role.as_str()]);
+        let this = self
+            .with(|operation| operation.security(open))
             .refuses(400, BROKEN)
-            .refuses(401, "The admin token is missing or wrong.")
-            .stored()
+            .refuses(401, "The token is missing or wrong.")
+            .refuses(429, "Too many wrong tokens came from this address.")
+            .stored();
+        match role {
+            Role::Viewer => this,
+            Role::Operator | Role::Admin => this.refuses(403, &format!("It takes a token of role {role}.")),
+        }
     }
 
     /// An endpoint that opens with what is derived from the node token.
@@ -78,9 +89,9 @@ impl Endpoint {
             .stored()
     }
 
-    /// An endpoint that opens with the admin token or with any other bearer token, or to anybody.
+    /// An endpoint that opens with a token of the admin API or with any other bearer token, or to anybody.
     pub(super) fn admin_or_anybody(self) -> Self {
-        let open = SecurityRequirement::new(ADMIN, [] as [&str; 0]);
+        let open = SecurityRequirement::new(ADMIN, [Role::Viewer.as_str()]);
         self.with(|operation| operation.security(open).security(SecurityRequirement::default()))
     }
 
@@ -91,8 +102,8 @@ impl Endpoint {
 
     /// A change: its actor is told by a header, and it can wait for the nodes.
     pub(super) fn changes(self) -> Self {
-        let about = "For whom the holder of the admin token acts; the audit log names them. `admin`, `keyservice` and what \
-                     begins with `session:` are the service's own names, and refused.";
+        let about = "For whom the holder of the token acts; the audit log names them. `admin`, `operator`, `viewer`, \
+                     `keyservice` and what begins with `session:` are the service's own names, and refused.";
         let wait = "Answer when every live node serves the change, or when so many seconds are over; where no node is \
                     live, but lost ones may still serve, it is the latter. The answer then has a member `fleet` more \
                     (`FleetView`). The change is made either way.";
@@ -236,6 +247,19 @@ impl Endpoint {
 
     pub(super) fn operation(self, tag: &str) -> Operation {
         self.operation.tag(tag).build()
+    }
+}
+
+fn axum_method(method: &HttpMethod) -> Method {
+    match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Options => Method::OPTIONS,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Patch => Method::PATCH,
+        HttpMethod::Trace => Method::TRACE,
     }
 }
 

@@ -107,13 +107,16 @@ fn described() -> OpenApi {
 const ABOUT: &str = "Issues, rotates, revokes and publishes API keys. Unknown fields and parameters are refused; every \
                      refusal is a problem (RFC 9457) with a stable `reason` and the `field` that causes it.";
 
+const ROLES: &str = "A token of the admin API. Each endpoint names the role that it takes: `viewer` looks, `operator` also changes \
+                     what is changed day by day, `admin` may do everything.";
+
 fn security_schemes() -> [(String, utoipa::openapi::RefOr<SecurityScheme>); 2] {
     let bearer = |about: &str| {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
         SecurityScheme::Http(scheme).into()
     };
     [
-        (ADMIN.to_owned(), bearer("The admin token of the service.")),
+        (ADMIN.to_owned(), bearer(ROLES)),
         (NODE.to_owned(), bearer("64 hexadecimal digits that are derived from the node token; not the token itself.")),
     ]
 }

@@ -1,7 +1,7 @@
 //! `POST /oauth/introspect` (RFC 7662) and `POST /oauth/revoke` (RFC 7009): for administrators, and for whoever holds
 //! the token.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json,
@@ -22,19 +22,22 @@ use super::{
 use crate::{
     api::{
         App,
-        auth::bearer,
+        auth::{self, bearer},
         problem::Problem,
         source::Source,
         wire::{ActiveTokenView, InactiveTokenView},
     },
-    domain::{Actor, By, Moment, Reason, SessionState},
+    domain::{Actor, Badge, By, Moment, Reason, Role, SessionState},
     edge,
     store::{ActError, Presented},
 };
 
+const SHOW: &str = "send a token of the admin API, or the token itself, as a bearer token";
+
 /// Who asks.
 enum Asker {
-    Admin,
+    /// Somebody with a token of the admin API.
+    Admin(Badge),
     /// Somebody with a bearer token of another sort.
     Bearer(String),
     Nobody,
@@ -43,20 +46,19 @@ enum Asker {
 /// `POST /oauth/introspect`
 pub(in crate::api) async fn introspect(
     State(app): State<Arc<App>>,
+    Source(source): Source,
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, OauthRefusal> {
     let token = form.required("token")?;
     let now = edge::now();
     let may_know = match asker(&app, &headers)? {
-        Asker::Admin => true,
+        Asker::Admin(_) => true,
         Asker::Bearer(shown) if same(&shown, token) => true,
         // Whoever holds a token may ask, but is told nothing about those of others (RFC 7662 section 2.2).
         Asker::Bearer(shown) if active(&app, &shown, now).await?.is_some() => false,
-        Asker::Bearer(_) | Asker::Nobody => {
-            let detail = "send the admin token, or the token itself, as a bearer token";
-            return Err(OauthRefusal::new(OauthError::InvalidToken, detail));
-        }
+        Asker::Bearer(_) => return Err(wrong(&app, source)),
+        Asker::Nobody => return Err(OauthRefusal::new(OauthError::InvalidToken, SHOW)),
     };
     let found = if may_know { active(&app, token, now).await? } else { None };
     Ok(match found {
@@ -77,15 +79,26 @@ pub(in crate::api) async fn revoke(
     let now = edge::now();
     let done = || (StatusCode::OK, Json(json!({}))).into_response();
     let Some(found) = presented(&app, token, now).await? else { return Ok(done()) };
-    let actor = match asker {
-        Asker::Admin => Actor::Admin,
-        Asker::Bearer(_) | Asker::Nobody => Actor::Holder(found.session.id.clone()),
+    let badge = match asker {
+        Asker::Admin(badge) if badge.role >= Role::Operator => Some(badge),
+        Asker::Admin(_) | Asker::Bearer(_) | Asker::Nobody => None,
     };
+    let holder = || Actor::Holder(found.session.id.clone());
+    let actor = badge.as_ref().map_or_else(holder, |badge| Actor::Role(badge.role));
     let reason = Reason::parse("revoked with its token").ok();
-    match app.store.revoke_session(found.session.id, reason, By { actor, source }, now).await {
+    match app.store.revoke_session(found.session.id, reason, By { actor, badge, source }, now).await {
         Ok(_) | Err(ActError::Refused(_)) => Ok(done()),
         Err(ActError::Failed(error)) => Err(OauthRefusal::of_problem(&Problem::from(error))),
     }
+}
+
+/// What is shown opens nothing, and counts as a wrong token.
+fn wrong(app: &App, source: Option<IpAddr>) -> OauthRefusal {
+    let problem = auth::wrong(app, source);
+    if problem.status() == StatusCode::TOO_MANY_REQUESTS {
+        return OauthRefusal::of_problem(&problem);
+    }
+    OauthRefusal::new(OauthError::InvalidToken, SHOW)
 }
 
 fn asker(app: &App, headers: &HeaderMap) -> Result<Asker, OauthRefusal> {
@@ -95,10 +108,8 @@ fn asker(app: &App, headers: &HeaderMap) -> Result<Asker, OauthRefusal> {
     let shown = shown.and_then(|shown| std::str::from_utf8(shown).ok()).ok_or_else(|| {
         OauthRefusal::new(OauthError::InvalidToken, "Authorization is not one bearer token as in RFC 6750")
     })?;
-    if Digest::of(shown.as_bytes()) == app.tokens.admin.digest() {
-        return Ok(Asker::Admin);
-    }
-    Ok(Asker::Bearer(shown.to_owned()))
+    let badge = app.tokens().admin.opened_by(shown.as_bytes()).cloned();
+    Ok(badge.map_or_else(|| Asker::Bearer(shown.to_owned()), Asker::Admin))
 }
 
 /// The session of a token that filters take now.
@@ -116,7 +127,8 @@ async fn presented(app: &App, token: &str, now: Moment) -> Result<Option<Present
     let found = app.store.presented_session(&session, now).await;
     let found = found.map_err(|error| OauthRefusal::of_problem(&Problem::from(error)))?;
     let is_its = |found: &Presented| {
-        found.session.signed.as_bytes() == parts.claims && found.key.signed(&parts, &app.tokens.node)
+        found.session.signed.as_bytes() == parts.claims
+            && app.tokens().node.iter().any(|node| found.key.signed(&parts, node))
     };
     Ok(found.filter(is_its))
 }

@@ -65,15 +65,15 @@ impl OauthRefusal {
         Self { error, status: error.status(), reason: None, description: description.into(), retry_after: None }
     }
 
-    /// A body that did not arrive.
+    /// What other endpoints would tell as a problem, such as a body that did not arrive.
     pub(super) fn of_problem(problem: &Problem) -> Self {
         let error = match problem.status() {
-            StatusCode::SERVICE_UNAVAILABLE => OauthError::TemporarilyUnavailable,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => OauthError::TemporarilyUnavailable,
             status if status.is_server_error() => OauthError::ServerError,
             _ => OauthError::InvalidRequest,
         };
-        let (status, reason) = (problem.status(), Some(problem.reason()));
-        Self { status, reason, ..Self::new(error, problem.detail()) }
+        let (status, reason, retry_after) = (problem.status(), Some(problem.reason()), problem.wait());
+        Self { status, reason, retry_after, ..Self::new(error, problem.detail()) }
     }
 
     /// A login that led to nothing.

@@ -13,11 +13,15 @@ pub struct AuditView {
     /// When it happened (RFC 3339).
     #[schema(value_type = rules::Time)]
     pub at: String,
-    /// Who did it: what the client said in `x-tollkeeper-actor`, else `admin`.
+    /// Who did it: what the client said in `x-tollkeeper-actor`, else the role of its token.
     pub actor: String,
     /// The address from which it was done, or null.
     #[schema(required)]
     pub source: Option<String>,
+    /// The role of the token that was shown for it, and behind a slash the token's name if it has one; null if the service
+    /// acted by itself or for the holder of a session's token, and in entries of before there were roles.
+    #[schema(required)]
+    pub token: Option<String>,
     /// What was done, for example `key.revoke`.
     #[schema(value_type = rules::ActionText)]
     pub action: String,
@@ -44,6 +48,7 @@ impl From<Audited> for AuditView {
             at: entry.at.to_string(),
             actor: entry.actor,
             source: entry.source,
+            token: entry.token,
             action: entry.action,
             resource: entry.resource,
             team: entry.team,

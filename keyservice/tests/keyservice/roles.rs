@@ -1,0 +1,191 @@
+//! What the holder of each token may do, and how one token takes the place of another.
+
+use std::fs;
+
+use keyservice::api::DOCUMENT;
+use reqwest::{Method, RequestBuilder};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tollkeeper_contract::page::{self, NodeToken};
+
+use crate::harness::{Answer, Folder, Service, answer, eventually, node_token, program, refusal, serve_in, text};
+
+const VIEWER: &str = "viewer-token-of-the-tests";
+const OPERATOR: &str = "operator-token-of-the-tests";
+
+async fn with_roles() -> Service {
+    let folder = Folder::for_logins();
+    let mut command = serve_in(&folder);
+    command.env("TOLLKEEPER_VIEWER_TOKEN", VIEWER).env("TOLLKEEPER_OPERATOR_TOKEN", format!("console:{OPERATOR}"));
+    Service::start_as(command, folder).await
+}
+
+fn with(service: &Service, token: &str, method: Method, path: &str) -> RequestBuilder {
+    service.bare(method, path).bearer_auth(token)
+}
+
+/// Every operation that is described with a role: its method, a path, and the role.
+fn operations() -> Vec<(Method, String, String)> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, methods)| {
+        methods.as_object().unwrap().iter().map(move |(method, operation)| (path, method, operation))
+    });
+    let of_admins = all.filter(|(path, _, _)| path.starts_with("/v1/"));
+    of_admins
+        .map(|(path, method, operation)| {
+            let role = operation["security"][0]["adminToken"][0].as_str().unwrap().to_owned();
+            let path = path.replace("{id}", "nobody").replace("{node}", "nobody");
+            (method.to_uppercase().parse().unwrap(), path, role)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn each_endpoint_takes_the_role_that_the_description_names_and_no_lesser_one() {
+    let service = with_roles().await;
+    let rank = |role: &str| ["viewer", "operator", "admin"].iter().position(|known| *known == role).unwrap();
+    let (mut refused, mut taken) = (0, 0);
+    for (method, path, needed) in operations() {
+        for (role, token) in [("viewer", VIEWER), ("operator", OPERATOR)] {
+            let told = answer(with(&service, token, method.clone(), &path)).await;
+            if rank(role) < rank(&needed) {
+                told.refused(403, "role_insufficient");
+                assert!(text(&told.body, "detail").contains(&format!("role {needed};")), "{}", told.body);
+                refused += 1;
+            } else {
+                assert!(![401, 403].contains(&told.status.as_u16()), "{role} {method} {path}: {}", told.body);
+                taken += 1;
+            }
+        }
+    }
+    println!("roles: {refused} requests were refused for their role, {taken} were not");
+    assert!(refused > 20 && taken > 20);
+}
+
+#[tokio::test]
+async fn no_endpoint_opens_without_a_token_or_with_a_wrong_one() {
+    let service = with_roles().await;
+    for (number, (method, path, _)) in operations().into_iter().enumerate() {
+        answer(service.bare(method.clone(), &path)).await.refused(401, "missing_token");
+        let wrong = with(&service, "a-wrong-token-of-somebody", method, &path);
+        let address = format!("198.51.100.{number}");
+        answer(wrong.header("x-forwarded-for", address)).await.refused(401, "wrong_token");
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_names_the_token_and_never_shows_it() {
+    let service = with_roles().await;
+    let made = |id: &str| json!({ "id": id });
+    answer(with(&service, OPERATOR, Method::POST, "/v1/teams").json(&made("acme"))).await.created();
+    let named = with(&service, OPERATOR, Method::POST, "/v1/teams").header("x-tollkeeper-actor", "Jo");
+    answer(named.json(&made("globex"))).await.created();
+    service.team("initech").await;
+    let list = answer(with(&service, VIEWER, Method::GET, "/v1/audit?action=team.create")).await.ok();
+    let who = |entry: &Value| (text(entry, "actor").to_owned(), text(entry, "token").to_owned());
+    let entries: Vec<_> = list["entries"].as_array().unwrap().iter().map(who).collect();
+    let expected = [("operator", "operator/console"), ("Jo", "operator/console"), ("admin", "admin")]
+        .map(|(a, t)| (a.into(), t.into()));
+    assert_eq!(entries, expected);
+    for own in ["operator", "Viewer", "admin"] {
+        let claimed = with(&service, OPERATOR, Method::POST, "/v1/teams").header("x-tollkeeper-actor", own);
+        answer(claimed.json(&made("umbrella"))).await.refused(400, "invalid_field");
+    }
+    let said = format!("{list}{}", service.log());
+    assert!(!said.contains(OPERATOR) && !said.contains(VIEWER));
+}
+
+#[tokio::test]
+async fn commands_say_that_a_role_does_not_suffice() {
+    let service = with_roles().await;
+    let mut command = program();
+    command.args(["teams", "create", "acme", "--url", &service.url]).env("TOLLKEEPER_ADMIN_TOKEN", VIEWER);
+    let (code, said) = refusal(command);
+    assert_eq!(code, 1);
+    assert!(said.contains("this takes a token of role operator; the one that was sent is of role viewer"), "{said}");
+}
+
+/// Asks about a token with another one, from an address.
+async fn introspected(service: &Service, shown: &str, address: &str) -> reqwest::Response {
+    let request = with(service, shown, Method::POST, "/oauth/introspect").header("x-forwarded-for", address);
+    request.form(&[("token", "whatever")]).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_counted_wherever_they_are_shown_and_right_ones_are_always_taken() {
+    let service = with_roles().await;
+    let wrong = async |address: &str| -> Answer {
+        let request = with(&service, "a-wrong-token-of-somebody", Method::GET, "/v1/teams");
+        answer(request.header("x-forwarded-for", address)).await
+    };
+    for _ in 0..10 {
+        wrong("198.51.100.1").await.refused(401, "wrong_token");
+        assert_eq!(introspected(&service, "a-wrong-token-of-somebody", "198.51.100.1").await.status(), 401);
+    }
+    let refused = wrong("198.51.100.1").await;
+    refused.refused(429, "too_many_attempts");
+    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=17).contains(&wait), "{wait}");
+    let refused = introspected(&service, "a-wrong-token-of-somebody", "198.51.100.1").await;
+    assert_eq!(refused.status(), 429);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(refused.json::<Value>().await.unwrap()["reason"], "too_many_attempts");
+
+    assert_eq!(introspected(&service, VIEWER, "198.51.100.1").await.status(), 200);
+    let right = with(&service, VIEWER, Method::GET, "/v1/teams").header("x-forwarded-for", "198.51.100.1");
+    assert_eq!(answer(right).await.status, 200);
+    wrong("198.51.100.2").await.refused(401, "wrong_token");
+    assert!(!service.log().contains("a-wrong-token-of-somebody"));
+}
+
+/// Replaces the file that holds tokens, and waits until the service has read it.
+async fn told(service: &Service, file: &str, tokens: &str) {
+    let count = || service.log().matches("certificates and tokens were read again").count();
+    let before = count();
+    fs::write(service.folder.path().join(file), tokens).unwrap();
+    service.signal(Signal::HUP);
+    eventually("the tokens are read again", async || (count() > before).then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_admin_token_is_replaced_without_a_moment_in_which_none_is_taken() {
+    const OLD: &str = "the-old-token-of-admins";
+    const NEW: &str = "the-new-token-of-admins";
+    let folder = Folder::new();
+    fs::write(folder.path().join("admin"), OLD).unwrap();
+    let mut command = serve_in(&folder);
+    command.env_remove("TOLLKEEPER_ADMIN_TOKEN").env("TOLLKEEPER_ADMIN_TOKEN_FILE", "admin");
+    let service = Service::start_as(command, folder).await;
+    let taken = async |token: &str| answer(with(&service, token, Method::GET, "/v1/teams")).await.status.as_u16();
+    assert_eq!((taken(OLD).await, taken(NEW).await), (200, 401));
+    told(&service, "admin", &format!("2031:{NEW}\n2030:{OLD}\n")).await;
+    assert_eq!((taken(OLD).await, taken(NEW).await), (200, 200));
+    told(&service, "admin", NEW).await;
+    assert_eq!((taken(OLD).await, taken(NEW).await), (401, 200));
+
+    // What nobody could use changes nothing.
+    fs::write(service.folder.path().join("admin"), "short").unwrap();
+    service.signal(Signal::HUP);
+    eventually("the log says so", async || service.log().contains("tokens stay as they were").then_some(())).await;
+    assert_eq!(taken(NEW).await, 200);
+}
+
+#[tokio::test]
+async fn an_answer_is_sealed_under_the_node_token_that_the_node_has() {
+    let new = NodeToken::parse("the-new-node-token-of-the-tests-0123456789-012345").unwrap();
+    let folder = Folder::new();
+    let mut command = serve_in(&folder);
+    let both = format!("{} the-new-node-token-of-the-tests-0123456789-012345", crate::harness::NODE_TOKEN);
+    command.env("TOLLKEEPER_NODE_TOKEN", both);
+    let service = Service::start_as(command, folder).await;
+    service.team("acme").await;
+    let (old, other) = (node_token(), NodeToken::parse("a-token-that-was-never-given-out").unwrap());
+    for (token, foreign) in [(&old, &new), (&new, &old)] {
+        let request = with(&service, token.shown(), Method::GET, "/node/v1/snapshot?nonce=7");
+        let sealed = request.send().await.unwrap().bytes().await.unwrap();
+        assert_eq!(page::open(&sealed, token).unwrap().nonce, 7);
+        assert!(page::open(&sealed, foreign).is_err());
+    }
+    let refused = answer(with(&service, other.shown(), Method::GET, "/node/v1/snapshot?nonce=7")).await;
+    refused.refused(401, "wrong_token");
+}
