@@ -39,6 +39,7 @@ FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
 	programs=$$(python3 -B tools/postgres.py .tools/postgres); \
 	with_postgres=("$(LAB)" with-postgres --programs "$$programs" --); }
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
+CHECK_BUILT_IN = python3 -B tools/cargo_deny.py .tools/cargo-deny
 SCHEMATHESIS = python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
 TESTED_WITH = $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" VALKEY_SERVER="$$valkey"
 
@@ -57,7 +58,7 @@ export NEXTEST_TEST_THREADS
 SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS),60)
 RUNS ?=
 
-.PHONY: help run test schemathesis figure fuzz bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools
+.PHONY: help run test schemathesis figure fuzz bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools advisories release reproducible
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -69,7 +70,10 @@ help: ## This list
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
 	echo "make bench-quick   the ratios that matter, in about a minute once all is built"
 	echo "make fuzz     libFuzzer on every probe, SECONDS=60 each, or RUNS=10000000; needs a C++ compiler"
-	echo "make check    format, clippy (native and wasm32) and docs; warnings are errors"
+	echo "make check    format, clippy (native and wasm32), docs, and what is built in; warnings are errors"
+	echo "make advisories   known weaknesses of what is built in (ADVISORY_DB=URL names a mirror of the database)"
+	echo "make release  what is given out, into dist/: filter, key service, checksums, bills of materials (ONLY=filter)"
+	echo "make reproducible   the same from two fresh clones in different folders, compared byte by byte (ONLY=filter)"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
 	echo "make tools    fetch all that tests need and that is not built"
@@ -164,7 +168,7 @@ bench-scale: programs filter envoy ## What 1,000, 100,000 and 1,000,000 keys tak
 	@echo "==> Building oha $(OHA_VERSION), the load generator, which takes some minutes once"
 	cargo install --quiet --locked --version $(OHA_VERSION) --root .tools/oha oha
 
-check: rust-tools
+check: rust-tools python-tools
 	@echo "==> Format"
 	cargo fmt --all --check
 	echo "==> Clippy"
@@ -175,6 +179,18 @@ check: rust-tools
 	echo "==> Documentation"
 	# There are no examples, but they would have the features of tests, and so dependencies are as clippy has them.
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --lib --examples
+	echo "==> What is built in: licences, duplicates, sources, known weaknesses"
+	$(CHECK_BUILT_IN) built-in
+	$(CHECK_BUILT_IN) advisories --where-reachable
+
+advisories: rust-tools python-tools ## Known weaknesses of what is built in; fails where their database cannot be reached
+	@$(CHECK_BUILT_IN) advisories
+
+release: rust-tools python-tools ## What is given out, into dist/: the same commit gives the same bytes
+	@python3 -B tools/release.py dist --target "$(CARGO_TARGET_DIR)/given-out" --tools .tools $(if $(ONLY),--only "$(ONLY)")
+
+reproducible: rust-tools python-tools ## Builds two fresh clones of HEAD in different folders, and compares every byte
+	@python3 -B tools/release.py dist --twice --tools .tools $(if $(ONLY),--only "$(ONLY)")
 
 # Cargo leaves both modules in one place. So this one is made before the other, and only when something has changed.
 .NOTPARALLEL:
