@@ -58,7 +58,7 @@ export NEXTEST_TEST_THREADS
 SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS),60)
 RUNS ?=
 
-.PHONY: help run test schemathesis figure fuzz bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools advisories release reproducible
+.PHONY: help run test schemathesis figure fuzz bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools advisories release reproducible timing canaries
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -74,6 +74,8 @@ help: ## This list
 	echo "make advisories   known weaknesses of what is built in (ADVISORY_DB=URL names a mirror of the database)"
 	echo "make release  what is given out, into dist/: filter, key service, checksums, bills of materials (ONLY=filter)"
 	echo "make reproducible   the same from two fresh clones in different folders, compared byte by byte (ONLY=filter)"
+	echo "make timing   whether the time of a refusal tells how near a guess is to a key (Welch's t, 100,000 each)"
+	echo "make canaries   10,000 keys through everything at trace level, and a search for them in all that is left behind"
 	echo "make filter   only the filter: target/tollkeeper.wasm"
 	echo "make envoy    only fetch Envoy into .tools/ (not needed with ENVOY=/path/to/envoy)"
 	echo "make tools    fetch all that tests need and that is not built"
@@ -146,8 +148,17 @@ fuzz: rust-tools programs ## What make test tries with 100,000 inputs each, guid
 		}
 		count=$$(sed -n 's/^stat::number_of_executed_units: *//p' "fuzz/artifacts/$$name.log")
 		echo "fuzz: $$name: $${count:-unknown} inputs, $$status"
-	done
 	[ -z "$$failed" ] || { echo "error: keep what broke a probe as probes/crashes/PROBE-NAME, then mend its cause" >&2; exit 1; }
+canaries: programs filter envoy ## A test of every make test, with 10,000 keys instead of 1,000
+	@$(FIND_ENVOY)
+	export $(COMPONENTS) CANARIES=10000
+	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
+		canaries::of_many_keys_none_is_found_in_logs_answers_metrics_configuration_database_or_shared_data \
+		| grep "^measured\|^test result"
+
+timing: programs filter envoy ## A test of every make test, with 100,000 requests of each sort instead of 3,000
+	export $(COMPONENTS) TIMING_REQUESTS=100000
+		timing::how_long_a_refusal_takes_does_not_tell_how_near_a_guess_is | grep "^measured\|^test result"
 
 bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile
 	@$(FIND_ENVOY)

@@ -31,6 +31,8 @@ pub struct Launch {
     pub workers: u32,
     /// Its environment, in addition to this process's own.
     pub environment: Vec<(String, OsString)>,
+    /// What it logs of the filter: `info` unless somebody looks closely.
+    pub wasm_log_level: &'static str,
     /// Whose signals it gets.
     pub group: ProcessGroup,
     /// Where listeners come from.
@@ -207,7 +209,7 @@ fn command(launch: &Launch, configuration: &Path, admin_file: &Path) -> Command 
         // Hot restart uses shared memory under a fixed number, which two Envoys would fight over.
         .arg("--disable-hot-restart")
         // Its first hundred lines list what is compiled in, which hides what matters.
-        .args(["--component-log-level", "main:warning"])
+        .args(["--component-log-level", &format!("main:warning,wasm:{}", launch.wasm_log_level)])
         .args(["--file-flush-interval-msec", "50"])
         .envs(launch.environment.iter().map(|(name, value)| (name, value)));
     launch.group.apply(&mut command);

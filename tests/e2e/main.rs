@@ -8,6 +8,7 @@
 )]
 
 mod apis;
+mod canaries;
 mod connections;
 mod exactness;
 mod fleet;
@@ -29,6 +30,7 @@ mod scene;
 mod stewardship;
 mod styles;
 mod tenants;
+mod timing;
 mod tokens;
 mod trailers;
 mod traps;

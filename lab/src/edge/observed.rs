@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::Value;
+use std::fs::{self, DirEntry};
 
 use super::setup::ACCESS_LOG;
 use super::{Edge, SYNC_LIMIT, client, or_end};
@@ -58,6 +59,15 @@ impl Edge {
     /// A counter or gauge of Envoy by its full name; `None` while there is no such metric.
     pub async fn stat(&self, name: &str) -> Option<u64> {
         or_end(self.envoy.stat(name).await)
+    }
+
+    /// Every file of this edge, by its name: logs, configurations, the database.
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let directory = self.directory.as_ref().map(|directory| directory.path());
+        let entries = directory.into_iter().flat_map(|directory| or_end(fs::read_dir(directory).map_err(Into::into)));
+        let read =
+            |entry: DirEntry| Some((entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path()).ok()?));
+        entries.filter_map(|entry| read(entry.ok()?)).collect()
     }
 
     /// Envoy's log up to now.
