@@ -58,13 +58,14 @@ export NEXTEST_TEST_THREADS
 SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS),60)
 RUNS ?=
 
-.PHONY: help run test schemathesis figure fuzz bench bench-quick bench-scale check filter programs envoy tools env clean rust-tools python-tools advisories release reproducible timing canaries
+.PHONY: help run test hold schemathesis figure fuzz bench bench-quick bench-scale check advisories release reproducible timing canaries filter programs envoy tools env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
 	echo "              with a file of envoy/apis/ instead of envoy/edge.yaml)"
 	echo "make test     build everything, then every test, on a real Envoy, PostgreSQL and Valkey (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
+	echo "make hold     hostile input, broken parts, concealment: what was tried, how often, and what came of it, in one table"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
@@ -101,7 +102,7 @@ test: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy
 	failed=
 	if cargo nextest --version >/dev/null 2>&1; then
 		echo "==> Tests, with cargo nextest"
-		"$${with_postgres[@]}" cargo nextest run --workspace $(ARGS) || failed=yes
+		"$${with_postgres[@]}" cargo nextest run --workspace $(ARGS) 2>&1 | tee "$(CARGO_TARGET_DIR)/tests.log" || failed=yes
 	else
 		echo "==> Tests, with cargo test"
 		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output || failed=yes
@@ -110,7 +111,22 @@ test: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy
 		echo "==> The key service against its own description, with schemathesis"
 		wait $$! || failed=yes
 		cat "$(CARGO_TARGET_DIR)/schemathesis.log"
+		echo "==> What was tried, and what came of it (make hold: more of it)"
+		[ ! -f "$(CARGO_TARGET_DIR)/tests.log" ] || python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/tests.log" || failed=yes
 	}
+	[ -z "$$failed" ]
+
+# Whatever says "hold:" of itself, and more of it than a test run has the time for.
+HOLD = test(hostile) | test(wycheproof) | test(imposter) | test(outage) | test(traps::) | test(reload) | test(canaries) \
+	| test(timing) | test(load::) | package(tollkeeper-probes)
+
+hold: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## RUNS inputs for each probe
+	@$(FIND_ENVOY)
+	$(FIND_VALKEY)
+	export $(TESTED_WITH) PROBE_INPUTS=$(or $(RUNS),1000000) CANARIES=10000 TIMING_REQUESTS=100000
+	failed=
+	cargo nextest run --workspace --profile hold -E '$(HOLD)' 2>&1 | tee "$(CARGO_TARGET_DIR)/hold.log" || failed=yes
+	python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/hold.log"
 	[ -z "$$failed" ]
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
@@ -148,6 +164,7 @@ fuzz: rust-tools programs ## What make test tries with 100,000 inputs each, guid
 		}
 		count=$$(sed -n 's/^stat::number_of_executed_units: *//p' "fuzz/artifacts/$$name.log")
 		echo "fuzz: $$name: $${count:-unknown} inputs, $$status"
+	done
 	[ -z "$$failed" ] || { echo "error: keep what broke a probe as probes/crashes/PROBE-NAME, then mend its cause" >&2; exit 1; }
 canaries: programs filter envoy ## A test of every make test, with 10,000 keys instead of 1,000
 	@$(FIND_ENVOY)
@@ -157,7 +174,9 @@ canaries: programs filter envoy ## A test of every make test, with 10,000 keys i
 		| grep "^measured\|^test result"
 
 timing: programs filter envoy ## A test of every make test, with 100,000 requests of each sort instead of 3,000
+	@$(FIND_ENVOY)
 	export $(COMPONENTS) TIMING_REQUESTS=100000
+	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
 		timing::how_long_a_refusal_takes_does_not_tell_how_near_a_guess_is | grep "^measured\|^test result"
 
 bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile

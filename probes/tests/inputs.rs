@@ -24,7 +24,7 @@ fn holds(name: &str) {
         let looked = std::panic::catch_unwind(|| (probe.look)(&input));
         assert!(looked.is_ok(), "input {number} from PROBE_FIRST={first}: {}", input.escape_ascii());
     }
-    println!("measured: probe {name}: {count} inputs in {:.1} s, none of them broke it", begin.elapsed().as_secs_f64());
+    println!("hold: probe/{name} {count} broke_it=0 seconds={:.1}", begin.elapsed().as_secs_f64());
 }
 
 macro_rules! each {

@@ -62,8 +62,14 @@ fn part(promise: Promise, limit: u32, window: u32) -> Part {
 
 /// On each of three nodes.
 fn demanding(count: u64, pause: u64) -> Vec<Client> {
-    let client =
-        |node| Client { team: 0, way: Way::To(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1 };
+    let client = |node| Client {
+        team: 0,
+        way: Way::To(node),
+        manner: Manner::Bursts { count, pause },
+        most: 1,
+        least: 1,
+        from: 0,
+    };
     (0..3).map(client).collect()
 }
 
@@ -180,7 +186,7 @@ fn a_lone_client(seed: u64, remaining: Remaining) -> Counts {
     let most = random.pick(&[1, 1, 2, 3, 5, tokens / 2, tokens]).clamp(1, tokens);
     let least = random.pick(&[most, 1]);
     let way = random.pick(&[Way::Any, Way::Stays]);
-    let client = Client { team: 0, way, manner: Manner::AsTold, most, least };
+    let client = Client { team: 0, way, manner: Manner::AsTold, most, least, from: 0 };
     let nodes = random.between(1, 4) as usize;
     let mut plan = plan(limit, nodes, vec![client], 20_000);
     plan.fleet.remaining = remaining;

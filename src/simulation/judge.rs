@@ -69,6 +69,8 @@ pub(super) struct Judge {
     ideal: Vec<Option<Exact>>,
     pub(super) spent: BTreeMap<Part, Spent>,
     alone: BTreeMap<Part, Alone>,
+    /// Whether shares and leases together are no more than was promised: where all nodes are alone at the same time, or none.
+    pub(super) adds_shares: bool,
     pub(super) counts: Counts,
     pub(super) complaints: Vec<String>,
 }
@@ -80,6 +82,7 @@ impl Judge {
             ideal: vec![None; teams],
             spent: BTreeMap::new(),
             alone: BTreeMap::new(),
+            adds_shares: false,
             counts: Counts::default(),
             complaints: Vec::new(),
         }
@@ -102,20 +105,27 @@ impl Judge {
         match basis {
             Basis::Quota => {
                 spent.lent += tokens;
-                let exact = self.exact[part.1].as_mut();
-                let admitted = exact.map_or(Err(Over { tokens }), |exact| exact.admit(tokens, now));
-                if let Err(over) = admitted
-                    && tokens > 0
-                {
-                    let what = format!("{now} ms: {part:?} admitted {} more than was promised", over.tokens);
-                    self.complaints.push(what);
-                }
+                self.add(&part, tokens, now);
             }
             Basis::Share => {
                 spent.overdrawn += tokens;
                 self.counts.overdrawn += tokens;
                 self.overdraw(&part, tokens, now);
+                if self.adds_shares {
+                    self.add(&part, tokens, now);
+                }
             }
+        }
+    }
+
+    /// To what all nodes have admitted.
+    fn add(&mut self, part: &Part, tokens: u64, now: u64) {
+        let exact = self.exact[part.1].as_mut();
+        let admitted = exact.map_or(Err(Over { tokens }), |exact| exact.admit(tokens, now));
+        if let Err(over) = admitted
+            && tokens > 0
+        {
+            self.complaints.push(format!("{now} ms: {part:?} admitted {} more than was promised", over.tokens));
         }
     }
 

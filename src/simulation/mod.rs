@@ -15,6 +15,7 @@ mod fair;
 mod judge;
 mod node;
 mod orders;
+mod outages;
 mod plan;
 mod random;
 mod service;

@@ -36,6 +36,8 @@ pub(super) struct Client {
     /// The most that a request costs; each costs from `least` to that.
     pub(super) most: u32,
     pub(super) least: u32,
+    /// When it begins, or up to a second later.
+    pub(super) from: u64,
 }
 
 /// To which node somebody sends requests.
@@ -84,6 +86,8 @@ pub(super) enum Trouble {
     Stall { node: usize, vm: usize, time: u64 },
     /// The service cannot keep books for a while.
     Fail { time: u64 },
+    /// The service does nothing for a while, and does not notice: what it was asked it answers afterwards.
+    Freeze { time: u64 },
     /// The service starts anew without its memory, after so long.
     Forget { time: u64 },
     /// A team gets another quota; nodes hear of it within so many milliseconds.
@@ -147,7 +151,7 @@ impl Plan {
         (self.fleet.wait_ms, self.drift) = (50, 90);
         let client = |node, count, pause| {
             let manner = Manner::Bursts { count, pause };
-            Client { team: 0, way: Way::To(node), manner, most: 1, least: 1 }
+            Client { team: 0, way: Way::To(node), manner, most: 1, least: 1, from: 0 }
         };
         self.clients = vec![client(0, 8, 5000), client(0, 1, 250), client(1, u64::from(limit) / 4, 200)];
         let cut = random.between(500, 2_000);
@@ -170,6 +174,7 @@ impl Plan {
             manner: if random.chance(15) { Manner::AsTold } else { Manner::Bursts { count, pause } },
             most,
             least: if random.chance(80) { 1 } else { 0 },
+            from: 0,
         }
     }
 

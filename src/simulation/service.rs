@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::engine::{Book, Claim, Lending, Opening, TERM_MS};
+use super::engine::{Book, Claim, Lending, Opening, TERM_MS, Trust};
 use tollkeeper_contract::lease::{Account, Answer, Ask, Lent, Question};
-
-/// For how long the service only settles once it works again, in milliseconds.
-const SETTLING: u64 = 3_000;
 
 /// What one counter has said of one account, and was told.
 #[derive(Debug, Clone)]
@@ -20,7 +17,7 @@ pub(super) struct Told {
 pub(super) struct Service {
     opening: Opening,
     books: BTreeMap<Account, Book>,
-    only_settles_until: u64,
+    trust: Trust,
     /// The last question of each counter and account that was settled.
     settled: BTreeMap<(String, Account), u64>,
     pub(super) told: BTreeMap<(String, Account), Told>,
@@ -38,7 +35,7 @@ impl Service {
         Self {
             opening: Opening::Full,
             books: BTreeMap::new(),
-            only_settles_until: 0,
+            trust: Trust::default(),
             settled: BTreeMap::new(),
             told: BTreeMap::new(),
             has_forgotten: false,
@@ -49,9 +46,9 @@ impl Service {
         }
     }
 
-    /// It works again after an outage.
-    pub(super) fn works_again(&mut self, now: u64) {
-        self.only_settles_until = now + SETTLING;
+    /// It cannot keep books.
+    pub(super) fn fail(&mut self) {
+        self.trust.note_failure();
     }
 
     /// It starts anew, and knows nothing of what was spent.
@@ -59,6 +56,8 @@ impl Service {
         self.books.clear();
         self.settled.clear();
         self.has_forgotten = true;
+        self.trust = Trust::default();
+        self.trust.note_failure();
         self.opening = Opening::EmptySince(now);
     }
 
@@ -66,7 +65,11 @@ impl Service {
     /// since then.
     pub(super) fn hear(&mut self, question: &Question, now: u64) -> (Answer, Vec<(Ask, Option<u64>)>) {
         self.questions += 1;
-        let lending = if now < self.only_settles_until { Lending::OnlySettles } else { Lending::Lends };
+        let _ = self.trust.was_away(question.asks.iter().any(|ask| ask.overdrawn > ask.settled), now);
+        if !question.asks.is_empty() {
+            self.trust.note_success(false, now);
+        }
+        let lending = self.trust.lending(now);
         let (mut lent, mut news) = (Vec::new(), Vec::new());
         for ask in &question.asks {
             self.asks += 1;
@@ -78,7 +81,7 @@ impl Service {
             let granted = book.granted(&counter);
             let mut answer = book.settle(&claim, &counter, now, lending);
             if lending == Lending::OnlySettles {
-                answer.wait_ms = self.only_settles_until - now;
+                answer.wait_ms = self.trust.settles_for(now);
             }
             if self.settled.get(&key).is_none_or(|seq| *seq < ask.seq) {
                 self.settled.insert(key.clone(), ask.seq);

@@ -140,5 +140,5 @@ async fn of_many_keys_none_is_found_in_logs_answers_metrics_configuration_databa
         assert_eq!(found(content, &spellings), 0, "{place} holds a key");
         bytes += content.len();
     }
-    println!("measured: {keys} canary keys, 0 found in {bytes} bytes of {} places", places.len());
+    println!("hold: concealment/canary_keys {keys} found=0 bytes={bytes} places={}", places.len());
 }

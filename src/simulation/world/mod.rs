@@ -71,6 +71,7 @@ pub(super) struct World {
     lives: Vec<u64>,
     cut_until: Vec<u64>,
     down_until: u64,
+    frozen_until: u64,
     quotas: Vec<Option<Quota>>,
     /// The node to which each client sends requests, if it stays.
     stays_at: Vec<usize>,
@@ -92,6 +93,7 @@ impl World {
             lives: vec![0; nodes],
             cut_until: vec![0; nodes],
             down_until: 0,
+            frozen_until: 0,
             quotas: vec![Some(plan.limit.quota); teams],
             stays_at: vec![0; plan.clients.len()],
             service: Service::new(nodes as u32),
@@ -101,7 +103,7 @@ impl World {
         };
         (0..nodes).for_each(|node| world.start(node));
         for client in 0..world.plan.clients.len() {
-            let first = world.random.between(0, 1000);
+            let first = world.plan.clients[client].from + world.random.between(0, 1000);
             world.at(first, Event::Send { client, again: None });
         }
         for (time, trouble) in world.plan.trouble.clone() {

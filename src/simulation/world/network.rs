@@ -41,6 +41,11 @@ impl World {
 
     pub(super) fn hear(&mut self, place: Place, number: u64, errand: Errand, body: &[u8]) {
         let now = self.now;
+        if self.frozen_until > now {
+            let (time, body) = (self.frozen_until + self.delay(), body.to_vec());
+            self.at(time, Event::Question { place, number, errand, body });
+            return;
+        }
         let body = if self.down_until > now {
             Err(503)
         } else {

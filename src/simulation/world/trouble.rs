@@ -23,6 +23,7 @@ impl World {
                 }
             }
             Trouble::Fail { time } => self.fail(time),
+            Trouble::Freeze { time } => self.frozen_until = self.now + time,
             Trouble::Forget { time } => {
                 self.fail(time);
                 self.service.forget(self.down_until);
@@ -63,7 +64,7 @@ impl World {
 
     fn fail(&mut self, time: u64) {
         self.down_until = self.down_until.max(self.now + time);
-        self.service.works_again(self.down_until);
+        self.service.fail();
     }
 
     fn publish(&mut self, team: usize, quota: Option<Quota>, within: u64) {

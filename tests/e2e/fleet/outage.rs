@@ -53,6 +53,14 @@ async fn survives(
     record.assert_decided();
     assert_eq!(fleet.hits(), record.admitted());
     promised(&record);
+    report(&record);
+}
+
+#[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
+fn report(record: &Record) {
+    let thread = std::thread::current();
+    let name = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("quota");
+    println!("hold: quota/{name} {} over=0 admitted={}", record.seen().len(), record.admitted());
 }
 
 /// Once nodes have spent the limit over again, of which the service knows nothing.

@@ -4,6 +4,7 @@
 //! * [`Book`]: settles a claim, and lends
 //! * `allowance`, `bucket`, `runs`: what is left, under either promise
 //! * `loan`: what one node was lent
+//! * [`Trust`]: whether the books say all; if not, nodes only settle
 //!
 //! Times are milliseconds of the engine's clock. It may stand still or go back: then nothing comes back meanwhile.
 //! Tokens are counted as spent when they are lent, so that no node that dies, and no message that is lost, can make more
@@ -17,9 +18,11 @@ mod loan;
 mod runs;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trust;
 
 pub use book::{Book, Lending, Opening};
 pub use claim::{Claim, InvalidClaim, MOST_COUNTED};
+pub use trust::Trust;
 
 /// For how long a node may spend what it was lent, counted from when it asked.
 pub const TERM_MS: u32 = 5_000;

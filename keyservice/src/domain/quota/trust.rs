@@ -4,24 +4,23 @@
 //! hears nothing, as it does of a fleet that is idle. What tells them apart is a debt: a node has one only when it was
 //! not answered for about a second.
 
-use std::time::{Duration, Instant};
+use super::Lending;
 
-use crate::domain::quota::Lending;
+/// For how long nodes first say what they have spent, once books can be kept again, in milliseconds.
+const SETTLING: u64 = 3_000;
 
-/// For how long nodes first say what they have spent, once books can be kept again.
-const SETTLING: Duration = Duration::from_secs(3);
-
-/// So long without a question may have been an absence: with the default of `wait_ms`, no node spends of its share earlier.
-const SILENCE: Duration = Duration::from_secs(1);
+/// So long without a question may have been an absence, in milliseconds: with the default of `wait_ms`, no node spends of its
+/// share earlier.
+const SILENCE: u64 = 1_000;
 
 /// Whether the books say all.
 #[derive(Debug, Default)]
-pub(super) struct Trust {
+pub struct Trust {
     books: Books,
     /// When the latest question arrived.
-    heard: Option<Instant>,
+    heard: Option<u64>,
     /// When the latest silence ended, until it is known to have been an absence.
-    back: Option<Instant>,
+    back: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,41 +31,43 @@ enum Books {
     /// They could not be kept: nodes may have spent what is not written there.
     Broken,
     /// They can again; nodes say what they have spent until then.
-    Settling(Instant),
+    Settling(u64),
 }
 
 impl Trust {
     /// The books could not be kept, or nobody knows what was spent before them.
-    pub(super) fn note_failure(&mut self) {
+    pub fn note_failure(&mut self) {
         self.books = Books::Broken;
     }
 
     /// A question was settled in the books; `begin`: they began with it.
-    pub(super) fn note_success(&mut self, begin: bool, now: Instant) {
+    pub fn note_success(&mut self, begin: bool, now: u64) {
         if begin || self.books == Books::Broken {
-            self.books = Books::Settling(now + SETTLING);
+            self.books = Books::Settling(now.saturating_add(SETTLING));
         }
     }
 
     /// A question arrives. `true`, once for a silence: it was an absence, because a node that asks soon after it has debts,
     /// and from now on nodes only settle for a while. Whoever asks first may have none.
-    pub(super) fn was_away(&mut self, has_debts: bool, now: Instant) -> bool {
-        if self.heard.is_some_and(|heard| now.saturating_duration_since(heard) >= SILENCE) {
+    #[must_use]
+    pub fn was_away(&mut self, has_debts: bool, now: u64) -> bool {
+        if self.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENCE) {
             self.back = Some(now);
         }
         self.heard = Some(now);
-        let lately = |back: &mut Instant| now.saturating_duration_since(*back) < SETTLING;
+        let lately = |back: &mut u64| now.saturating_sub(*back) < SETTLING;
         if !has_debts || self.back.take_if(lately).is_none() {
             return false;
         }
         if self.books != Books::Broken {
-            self.books = Books::Settling(now + SETTLING);
+            self.books = Books::Settling(now.saturating_add(SETTLING));
         }
         true
     }
 
     /// Whether anything can be lent.
-    pub(super) fn lending(&self, now: Instant) -> Lending {
+    #[must_use]
+    pub fn lending(&self, now: u64) -> Lending {
         match self.books {
             Books::Broken => Lending::OnlySettles,
             Books::Settling(until) if now < until => Lending::OnlySettles,
@@ -75,33 +76,28 @@ impl Trust {
     }
 
     /// For how many milliseconds nothing is lent, at least.
-    pub(super) fn settles_for(&self, now: Instant) -> u64 {
-        let left = match self.books {
-            Books::Settling(until) => until.saturating_duration_since(now),
+    #[must_use]
+    pub fn settles_for(&self, now: u64) -> u64 {
+        match self.books {
+            Books::Settling(until) => until.saturating_sub(now),
             // It failed again meanwhile.
             Books::Broken => SETTLING,
-            Books::Sound => Duration::ZERO,
-        };
-        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+            Books::Sound => 0,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::Trust;
-    use crate::domain::quota::Lending;
+    use super::super::{Lending, Trust};
 
     const CALM: bool = false;
     const DEBTS: bool = true;
 
     /// What is found at each question: milliseconds from the beginning, and whether the node has debts.
     fn found<const N: usize>(questions: [(u64, bool); N]) -> [bool; N] {
-        let begin = Instant::now();
         let mut trust = Trust::default();
-        questions.map(|(ms, debts)| {
-            let now = begin + Duration::from_millis(ms);
+        questions.map(|(now, debts)| {
             let away = trust.was_away(debts, now);
             assert!(!away || trust.lending(now) == Lending::OnlySettles);
             away
@@ -136,25 +132,21 @@ mod tests {
 
     #[test]
     fn what_was_away_lends_again_when_nodes_have_had_the_time() {
-        let begin = Instant::now();
-        let at = |ms| begin + Duration::from_millis(ms);
         let mut trust = Trust::default();
-        trust.was_away(CALM, at(0));
-        trust.was_away(DEBTS, at(5_000));
-        assert_eq!((trust.lending(at(7_999)), trust.settles_for(at(5_000))), (Lending::OnlySettles, 3_000));
-        assert_eq!((trust.lending(at(8_000)), trust.settles_for(at(8_000))), (Lending::Lends, 0));
+        assert!(!trust.was_away(CALM, 0));
+        assert!(trust.was_away(DEBTS, 5_000));
+        assert_eq!((trust.lending(7_999), trust.settles_for(5_000)), (Lending::OnlySettles, 3_000));
+        assert_eq!((trust.lending(8_000), trust.settles_for(8_000)), (Lending::Lends, 0));
     }
 
     #[test]
     fn books_that_cannot_be_kept_stay_broken_whoever_asks() {
-        let begin = Instant::now();
-        let at = |ms| begin + Duration::from_millis(ms);
         let mut trust = Trust::default();
-        trust.was_away(CALM, at(0));
+        assert!(!trust.was_away(CALM, 0));
         trust.note_failure();
-        trust.was_away(DEBTS, at(5_000));
-        assert_eq!(trust.lending(at(60_000)), Lending::OnlySettles);
-        trust.note_success(false, at(60_000));
-        assert_eq!((trust.lending(at(62_999)), trust.lending(at(63_000))), (Lending::OnlySettles, Lending::Lends));
+        assert!(trust.was_away(DEBTS, 5_000));
+        assert_eq!(trust.lending(60_000), Lending::OnlySettles);
+        trust.note_success(false, 60_000);
+        assert_eq!((trust.lending(62_999), trust.lending(63_000)), (Lending::OnlySettles, Lending::Lends));
     }
 }

@@ -1,0 +1,83 @@
+//! What all nodes admit together, of leases and of shares, while nobody answers any of them, and afterwards.
+
+use tollkeeper_contract::Quota;
+
+use crate::{
+    config::{Fallback, FleetQuotas, Promise, Remaining},
+    limiter::Limit,
+};
+
+use super::{
+    plan::{Client, Manner, Network, Plan, Trouble, Way},
+    random::Random,
+    world::World,
+};
+
+const QUIET: Network = Network { slowest: 5, lost: 0, doubled: 0, late: 0 };
+const SEEDS: u64 = 150;
+
+#[test]
+fn while_books_cannot_be_kept_and_afterwards_leases_and_shares_are_no_more_than_was_promised() {
+    let admitted: u64 = (0..SEEDS).map(|seed| outage(seed, |time| Trouble::Fail { time })).sum();
+    assert!(admitted > 0, "shares were spent");
+}
+
+#[test]
+fn while_a_service_is_frozen_that_does_not_notice_and_afterwards_they_are_no_more_either() {
+    let admitted: u64 = (0..SEEDS).map(|seed| outage(seed, |time| Trouble::Freeze { time })).sum();
+    assert!(admitted > 0, "shares were spent");
+}
+
+/// How many were spent of shares.
+fn outage(seed: u64, trouble: impl Fn(u64) -> Trouble) -> u64 {
+    let mut random = Random::new(seed);
+    let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
+    let (limit, window) = random.pick(&[(6, 5), (30, 3), (100, 1), (300, 10), (300, 10)]);
+    let quota = Quota::new(limit, window).unwrap();
+    let nodes = random.between(2, 6) as usize;
+    let (begin, time) = (random.between(1_500, 6_000), random.between(6_000, 20_000));
+    let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Share, remaining: Remaining::Fleet };
+    let plan = Plan {
+        limit: Limit { quota, promise },
+        fleet,
+        nodes,
+        vms: 2,
+        teams: 1,
+        end: begin + time + 15_000,
+        clients: if random.chance(50) {
+            (0..nodes).map(|node| client(&mut random, node, quota)).collect()
+        } else {
+            one_has_a_lease(&mut random, nodes, quota, begin)
+        },
+        network: QUIET,
+        trouble: vec![(begin, trouble(time))],
+        drift: 0,
+    };
+    let case = format!("seed {seed}: {promise:?} {quota:?}, {nodes} nodes, away from {begin} for {time} ms");
+    let mut world = World::new(plan, random);
+    world.judge.adds_shares = true;
+    world.run();
+    assert_eq!(world.judge.complaints.first(), None, "{case}");
+    world.judge.counts.overdrawn
+}
+
+/// Some always want more; others have a lease, and spend it later.
+fn client(random: &mut Random, node: usize, quota: Quota) -> Client {
+    let third = u64::from(quota.limit().get() / 3).max(1);
+    let (count, pause) = random.pick(&[(1, 30), (third, 300), (third, 2500), (third, 2500), (third, 4000)]);
+    Client { team: 0, way: Way::To(node), manner: Manner::Bursts { count, pause }, most: 1, least: 1, from: 0 }
+}
+
+/// One node has a lease when it begins, and spends it later; the others come meanwhile, and want all there is.
+fn one_has_a_lease(random: &mut Random, nodes: usize, quota: Quota, begin: u64) -> Vec<Client> {
+    let half = u64::from(quota.limit().get()).div_ceil(2);
+    let client = |node, from, count, pause| {
+        let manner = Manner::Bursts { count, pause };
+        Client { team: 0, way: Way::To(node), manner, most: 1, least: 1, from }
+    };
+    let once = 1_000_000;
+    let spent = begin + random.between(500, 4_000);
+    let mut clients = vec![client(0, begin - 1_000, half / 4 + 1, once), client(0, spent, half, once)];
+    clients.extend((1..nodes).map(|node| client(node, begin, half / 4 + 1, 200)));
+    clients
+}

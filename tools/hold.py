@@ -1,0 +1,58 @@
+"""Reads what tests say of what they tried ("hold: NAME COUNT key=value ..."), and prints one table of it.
+
+The criterion comes first: what may never happen, and how often it did. It fails when anything of it did, when nothing was tried,
+or when a line cannot be read.
+"""
+
+import pathlib
+import re
+import sys
+
+# What may never happen, by the word in the lines.
+NEVER = {
+    "without_right": "requests that reached the upstream without the right to",
+    "valid_refused": "valid requests refused outside of stated limits and outages",
+    "over": "requests admitted over a quota",
+    "lost": "keys, revocations and audit entries lost",
+    "found": "credentials found in logs, answers, metrics, configuration, database or shared data",
+    "taken": "tokens taken that should not be",
+    "wrong": "signatures judged wrongly",
+    "broke_it": "inputs that broke a probe",
+}
+LINE = re.compile(r"hold: (\S+) (\d+)((?: \w+=-?[\d.]+)*)\s*$")
+
+
+def lines(text):
+    """Each line as name, count, and what came of it; a test that is retried says it once more."""
+    found = {}
+    for line in text.splitlines():
+        at = line.find("hold: ")
+        if at < 0:
+            continue
+        read = LINE.match(line[at:])
+        if read is None:
+            sys.exit(f"error: this line cannot be read: {line.strip()}")
+        name, count, values = read.groups()
+        found[name] = (int(count), dict(value.split("=") for value in values.split()))
+    return found
+
+
+def main():
+    found = lines(pathlib.Path(sys.argv[1]).read_text(errors="replace"))
+    if not found:
+        sys.exit("error: nothing was tried")
+    broken = False
+    for word, what in NEVER.items():
+        told = [(count, float(values[word])) for count, values in found.values() if word in values]
+        times = sum(times for _, times in told)
+        broken |= times > 0
+        print(f"hold: {what}: {times:.0f} ({sum(count for count, _ in told):,} tried)")
+    print("\n| what was tried | how often | what came of it |\n|---|---:|---|")
+    for name, (count, values) in sorted(found.items()):
+        outcome = ", ".join(f"{word.replace('_', ' ')} {value}" for word, value in values.items())
+        print(f"| {name.replace('/', ': ').replace('_', ' ')} | {count:,} | {outcome} |")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
