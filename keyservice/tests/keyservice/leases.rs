@@ -1,6 +1,6 @@
 //! Leases that nodes ask for.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use reqwest::Method;
 use rustix::process::Signal;
@@ -143,6 +143,13 @@ async fn books_that_were_left_are_taken_once() {
 /// Nothing is answered for longer than nodes wait; the question that was asked meanwhile is read afterwards.
 async fn freeze(service: &Service) {
     service.signal(Signal::STOP);
+    let threads = format!("/proc/{}/task", service.pid().as_raw_nonzero());
+    eventually("every thread has stopped", async || {
+        let stats =
+            fs::read_dir(&threads).unwrap().map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")));
+        stats.into_iter().all(|stat| stat.is_ok_and(|stat| stat.contains(") T "))).then_some(())
+    })
+    .await;
     let unheard = service.node(Method::POST, "/node/v1/leases").json(&question(vec![Ask { seq: 2, ..ask("acme") }]));
     assert!(unheard.timeout(Duration::from_millis(1_200)).send().await.unwrap_err().is_timeout());
     service.signal(Signal::CONT);
