@@ -17,6 +17,7 @@ pub mod origin;
 pub mod path;
 pub mod shard;
 pub mod token;
+pub mod window;
 
 /// One probe.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +37,7 @@ macro_rules! probes {
     };
 }
 
-probes!(answers, bodies, bucket, config, credential, gate, key_text, lease, origin, path, shard, token);
+probes!(answers, bodies, bucket, config, credential, gate, key_text, lease, origin, path, shard, token, window);
 
 /// Texts as seeds.
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

@@ -51,4 +51,5 @@ each! {
     no_path_has_two_meanings: path,
     no_shard_says_two_things: shard,
     no_token_is_taken_that_another_library_refuses: token,
+    no_window_holds_more_than_its_limit: window,
 }
