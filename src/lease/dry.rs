@@ -50,7 +50,7 @@ pub(super) enum Heard {
 }
 
 impl Dry {
-    /// Less is there than is wanted, and nothing beyond: who looks ahead need not ask again soon.
+    /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
     pub(super) fn for_looking_ahead(now: Monotonic) -> Self {
         Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now, crowd: false }
     }

@@ -140,9 +140,7 @@ impl Lease {
         }
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
         self.dry = match lent.wait_ms {
-            0 if self.balance(now) < draft.want.into() && (self.granted == granted || lent.left == 0) => {
-                Some(Dry::for_looking_ahead(now))
-            }
+            0 if self.granted == granted && self.balance(now) < draft.want.into() => Some(Dry::for_looking_ahead(now)),
             0 | u64::MAX => None,
             _ => Some(self.told_to_wait(draft, sent, lent, now)),
         };

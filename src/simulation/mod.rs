@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "what it measures, and the seeds that fail, belong into the report")]
 
 // By its path: the filter's tests need the arithmetic, and not the whole service.
+mod election;
 #[path = "../../keyservice/src/domain/quota/mod.rs"]
 #[expect(unused_imports, unreachable_pub, reason = "some of it only the service names, and it names it from outside")]
 mod engine;

@@ -1,4 +1,4 @@
-//! Envoy and the key service over TLS, with the cluster of `envoy/keyservice-tls.yaml`.
+//! Envoy and the key service over TLS, with the cluster of `envoy/clusters/keyservice-tls.yaml`.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn edge_that_trusts(authority: &Authority, shown: Certificate) -> Edge {
     let trusted = Authority::clone(authority);
     Edge::start(|setup| {
         setup.key_service_certificate(shown).bootstrap(move |bootstrap| {
-            bootstrap.cluster_of_file("keyservice", "keyservice-tls.yaml", |cluster| trusting(cluster, &trusted))
+            bootstrap.cluster_of_file("keyservice", "clusters/keyservice-tls.yaml", |cluster| trusting(cluster, &trusted))
         })
     })
     .await

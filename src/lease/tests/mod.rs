@@ -87,18 +87,6 @@ fn more_is_asked_for_before_a_lease_is_used_up() {
 }
 
 #[test]
-fn who_was_lent_the_last_that_there_was_does_not_look_for_more() {
-    let mut lease = cold();
-    assert_eq!(take(&mut lease, 10, 1), (Taking::Wait, Signal::Ask));
-    let (draft, question) = ask(&mut lease, 10);
-    assert!(question.want > 2);
-    answer(&mut lease, draft, &Lent { left: 0, ..lent(&question, 2, 0) }, 10, 12);
-    assert_eq!(take(&mut lease, 12, 1), (TAKEN, Signal::Silent));
-    assert_eq!(take(&mut lease, 12, 1), (TAKEN, Signal::Silent));
-    assert_eq!(take(&mut lease, 12, 1), (Taking::Wait, Signal::Ask), "until somebody needs it");
-}
-
-#[test]
 fn a_lease_ends_a_term_after_it_was_asked_for() {
     let mut lease = holding(8);
     assert_eq!(take(&mut lease, 10 + TERM - 1, 1).0, TAKEN);

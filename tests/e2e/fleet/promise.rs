@@ -25,7 +25,7 @@ async fn hurried(promise: &str) -> (Record, u64) {
     assert_eq!(fleet.hits(), record.admitted(), "what was refused never reached an upstream");
     let calls = calls_for_leases(&fleet).await - before;
     report(&format!("{REQUESTS} requests at once, {promise}"), QUOTA, &record, calls);
-    // Also where nearly all are refused. Mostly 11 to 15 of them; more for what comes back while a slow run lasts.
+    // Also where nearly all are refused: about one in twenty, and more only for what comes back while a slow run lasts.
     assert!(calls * 10 <= record.admitted(), "{calls} calls for {} admitted", record.admitted());
     (record, calls)
 }
