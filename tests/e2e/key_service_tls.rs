@@ -29,7 +29,8 @@ async fn edge_that_trusts(authority: &Authority, shown: Certificate) -> Edge {
     let trusted = Authority::clone(authority);
     Edge::start(|setup| {
         setup.key_service_certificate(shown).bootstrap(move |bootstrap| {
-            bootstrap.cluster_of_file("keyservice", "clusters/keyservice-tls.yaml", |cluster| trusting(cluster, &trusted))
+            bootstrap
+                .cluster_of_file("keyservice", "clusters/keyservice-tls.yaml", |cluster| trusting(cluster, &trusted))
         })
     })
     .await
