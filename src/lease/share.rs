@@ -59,7 +59,8 @@ impl Lease {
     /// From when on its share comes back to it. What other nodes were lent was taken from a bucket before; from a window it is
     /// only when they spend it, which they may do until their leases have ended.
     fn share_begins(&self, now: Monotonic) -> Monotonic {
-        let unheard_since = self.asking.map_or(now, |asking| asking.since);
+        // Who hopes for what others hold was answered since.
+        let unheard_since = self.asking.map_or(now, |asking| asking.since.max(self.answered_at));
         match self.limit.promise {
             Promise::Bucket => now,
             Promise::Strict => unheard_since.after(ENDED).max(now),

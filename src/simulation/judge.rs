@@ -111,7 +111,8 @@ impl Judge {
                 spent.overdrawn += tokens;
                 self.counts.overdrawn += tokens;
                 self.overdraw(&part, tokens, now);
-                if self.adds_shares {
+                // Before the first question, nobody has spent anything else.
+                if self.adds_shares && self.exact[part.1].is_some() {
                     self.add(&part, tokens, now);
                 }
             }
