@@ -25,17 +25,18 @@ pub fn look(data: &[u8]) {
 fn is_the_same_place(registered: &str, presented: &[u8]) -> bool {
     let presented = String::from_utf8(presented.to_vec()).expect("text");
     let lower = presented.to_ascii_lowercase();
-    let (length, default_port) = match lower {
-        _ if lower.starts_with("http://") => (7, ":80"),
-        _ if lower.starts_with("https://") => (8, ":443"),
-        _ => (0, ""),
+    // Without its scheme, either port is a default.
+    let (length, default_ports): (_, &[&str]) = match lower {
+        _ if lower.starts_with("http://") => (7, &[":80"]),
+        _ if lower.starts_with("https://") => (8, &[":443"]),
+        _ => (0, &[":80", ":443"]),
     };
     let rest = &presented[length..];
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     // A slash at its end is no part of a place.
     let path = path.strip_suffix('/').unwrap_or(path);
     let authority = authority.to_ascii_lowercase();
-    let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+    let authority = default_ports.iter().find_map(|port| authority.strip_suffix(port)).unwrap_or(&authority);
     let (host, place) = registered.split_at(registered.find('/').unwrap_or(registered.len()));
     authority == host && (path == place || (length > 0 && path.is_empty()))
 }
