@@ -12,6 +12,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    task::JoinSet,
     time::{interval, timeout},
 };
 
@@ -129,10 +130,8 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     }
     let nodes = Arc::new(Nodes::default());
     let quotas = Arc::new(Quotas::new(settings.quota_store));
-    tokio::spawn({
-        let quotas = Arc::clone(&quotas);
-        async move { quotas.check().await }
-    });
+    let mut background = JoinSet::new();
+    background.spawn(look_after(Arc::clone(&quotas)));
     let desk = Arc::new(Desk::new(mint));
     let app = App {
         store: store.clone(),
@@ -145,8 +144,8 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         quotas: Arc::clone(&quotas),
         stopping: stopping.clone(),
     };
-    let housekeeping = tokio::spawn(keep_house(store.clone(), settings.audit_days));
-    let noting = tokio::spawn(fleet::keep_writing(store.clone(), Arc::clone(&nodes)));
+    background.spawn(keep_house(store.clone(), settings.audit_days));
+    background.spawn(fleet::keep_writing(store.clone(), Arc::clone(&nodes)));
     if let Some(path) = &settings.address_file {
         write_whole(path, &format!("{address}\n"))
             .map_err(|cause| ServeError::AddressFile { path: path.clone(), cause })?;
@@ -155,12 +154,10 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     let (certificates, tls) = watch::channel(tls);
     let (store_again, rules) = (store.clone(), settings.rules);
     let renewal = Renewal { tls: settings.tls, certificates, rules, tokens: tokens_now, desk, store: store_again };
-    let reloading = tokio::spawn(renewal.on_signal(hangup));
+    background.spawn(renewal.on_signal(hangup));
     let terms = Terms { tls, most: settings.most_connections, head: settings.head };
     run(listener, terms, app, stopping).await;
-    reloading.abort();
-    housekeeping.abort();
-    noting.abort();
+    background.shutdown().await;
     fleet::write_down(&store, &nodes).await;
     if let Err(error) = quotas.end(&store).await {
         tracing::warn!(%error, "the books of quotas could not be saved; everybody begins with none");
@@ -170,6 +167,11 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// Checks where quotas are kept, and from then on that nothing is lent after an absence before nodes have said what they spent.
+async fn look_after(quotas: Arc<Quotas>) {
+    tokio::join!(quotas.check(), quotas.keep_beating());
 }
 
 /// Sees to it that there is a key that signs tokens. One that was made from other secrets is replaced, which harms no

@@ -86,7 +86,7 @@ pub(super) enum Trouble {
     Stall { node: usize, vm: usize, time: u64 },
     /// The service cannot keep books for a while.
     Fail { time: u64 },
-    /// The service does nothing for a while, and does not notice: what it was asked it answers afterwards.
+    /// The service does nothing for a while: what it was asked it answers afterwards.
     Freeze { time: u64 },
     /// The service starts anew without its memory, after so long.
     Forget { time: u64 },

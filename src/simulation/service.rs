@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::engine::{Book, Claim, Lending, Opening, TERM_MS, Trust};
+use super::engine::{Book, Claim, Lending, Opening, Past, TERM_MS, Trust};
 use tollkeeper_contract::lease::{Account, Answer, Ask, Lent, Question};
 
 /// What one counter has said of one account, and was told.
@@ -51,6 +51,11 @@ impl Service {
         self.trust.note_failure();
     }
 
+    /// It beats for the last time before it is frozen, or for the first time afterwards.
+    pub(super) fn beat(&mut self, now: u64) {
+        let _ = self.trust.was_frozen(now);
+    }
+
     /// It starts anew, and knows nothing of what was spent.
     pub(super) fn forget(&mut self, now: u64) {
         self.books.clear();
@@ -65,7 +70,7 @@ impl Service {
     /// since then.
     pub(super) fn hear(&mut self, question: &Question, now: u64) -> (Answer, Vec<(Ask, Option<u64>)>) {
         self.questions += 1;
-        let _ = self.trust.was_away(question.asks.iter().any(|ask| ask.overdrawn > ask.settled), now);
+        let _ = self.trust.was_away(Past::shown_by(question.asks.iter(), question.unanswered_ms), now);
         if !question.asks.is_empty() {
             self.trust.note_success(false, now);
         }

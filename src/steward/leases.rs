@@ -44,6 +44,8 @@ pub(super) struct Leases {
     under_way: Option<UnderWay>,
     last_nonce: u64,
     heard: Option<Monotonic>,
+    /// When the first question was put that was not answered since the last answer.
+    unanswered: Option<Monotonic>,
     /// Nothing is asked before.
     not_before: Monotonic,
     patience: Patience,
@@ -84,6 +86,7 @@ impl Leases {
             under_way: None,
             last_nonce: holder.0,
             heard: None,
+            unanswered: None,
             not_before: Monotonic(0),
             patience: Patience::default(),
             mood: Mood::Well,
@@ -100,6 +103,7 @@ impl Leases {
     /// asks next is told the same sums.
     pub(super) fn give_up(&mut self) -> BTreeSet<Account> {
         self.take_back();
+        self.unanswered = None;
         std::mem::replace(&mut self.agenda, Agenda::new()).into_accounts()
     }
 
@@ -125,7 +129,8 @@ impl Leases {
         let lost = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(1000);
         self.under_way = Some(UnderWay { nonce, sent: now, until: now.after(lost), drafts });
         let Settings { node, instance, .. } = &self.settings;
-        let question = Question { node: node.clone(), instance: instance.clone(), nonce, asks };
+        let unanswered_ms = now.since(*self.unanswered.get_or_insert(now));
+        let question = Question { node: node.clone(), instance: instance.clone(), nonce, unanswered_ms, asks };
         Some(Call {
             errand: Errand::Lend { nonce },
             method: "POST",
@@ -195,6 +200,7 @@ impl Leases {
         }
         self.not_before = table.now;
         self.heard = Some(table.now);
+        self.unanswered = None;
         if let Some(question) = self.under_way.take() {
             self.take_in(table, question, &opened);
         }

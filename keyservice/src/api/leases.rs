@@ -46,10 +46,10 @@ pub(super) async fn ask(
 
 async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result<Response, Problem> {
     let asker = asker(&question)?;
-    let nonce = question.nonce;
+    let Question { nonce, unanswered_ms, .. } = question;
     let claims = claims(question.asks)?;
     // Also if the node does not stay to hear of it: when it gave up because the books cannot be kept, that must be noted.
-    let settled = tokio::spawn(settle(Arc::clone(app), asker, claims)).await;
+    let settled = tokio::spawn(settle(Arc::clone(app), asker, claims, unanswered_ms)).await;
     let answered = settled.map_err(|_| QuotaError::Database(StoreError::Interrupted))??;
     let granted = answered.settled.iter().map(|settled| settled.grant).fold(0, u64::saturating_add);
     let only_settles = answered.lending == Lending::OnlySettles;
@@ -63,10 +63,10 @@ async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response())
 }
 
-async fn settle(app: Arc<App>, asker: Asker, claims: Vec<Claim>) -> Result<Answered, QuotaError> {
+async fn settle(app: Arc<App>, asker: Asker, claims: Vec<Claim>, unanswered_ms: u64) -> Result<Answered, QuotaError> {
     let began = Instant::now();
     let accounts = claims.len();
-    let answered = app.quotas.answer(&asker, claims, &app.store).await;
+    let answered = app.quotas.answer(&asker, claims, unanswered_ms, &app.store).await;
     let outcome = if answered.is_ok() { QuotaOutcome::Answered } else { QuotaOutcome::Failed };
     app.metrics.count_quota_calls(accounts, outcome, began.elapsed());
     answered

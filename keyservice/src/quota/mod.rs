@@ -17,13 +17,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::OnceCell,
+    time::{MissedTickBehavior, interval},
+};
 use tollkeeper_contract::lease::{Account, Lent};
 
 use crate::{
     domain::{
         NodeName,
-        quota::{Claim, Lending, Trust},
+        quota::{Claim, Lending, Past, Trust},
     },
     edge,
     store::{Store, StoreError},
@@ -35,6 +38,9 @@ pub use place::{InvalidPlace, Place};
 
 /// How old the number of live nodes may be.
 const FLEET_AGE: Duration = Duration::from_secs(1);
+
+/// How often the heart beats: a fraction of the absence that it is to tell of.
+const BEAT: Duration = Duration::from_millis(100);
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -133,13 +139,31 @@ impl Quotas {
         }
     }
 
-    /// Settles what a node says, and lends what can be lent. What is said of accounts that do not exist is left out.
+    /// Notices when this service was frozen, for as long as it is polled.
+    pub async fn keep_beating(&self) {
+        let mut pace = interval(BEAT);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            pace.tick().await;
+            self.beat();
+        }
+    }
+
+    /// Settles what a node says, which has asked without an answer for so many milliseconds, and lends what can be lent. What is
+    /// said of accounts that do not exist is left out.
     ///
     /// # Errors
     /// When the database or the place where books are kept fails; a part may be settled then, which a later question
     /// finds out.
-    pub async fn answer(&self, asker: &Asker, claims: Vec<Claim>, database: &Store) -> Result<Answered, QuotaError> {
-        self.note_presence(&claims);
+    pub async fn answer(
+        &self,
+        asker: &Asker,
+        claims: Vec<Claim>,
+        unanswered_ms: u64,
+        database: &Store,
+    ) -> Result<Answered, QuotaError> {
+        self.beat();
+        self.note_presence(&claims, unanswered_ms);
         let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
             return Ok(Answered { settled: Vec::new(), lending: self.lending() });
@@ -234,12 +258,22 @@ impl Quotas {
         Ok(())
     }
 
-    fn note_presence(&self, claims: &[Claim]) {
-        let has_debts = claims.iter().any(|claim| claim.ask().overdrawn > claim.ask().settled);
-        if self.trust().was_away(has_debts, self.now()) {
+    /// Also before each question: at a thaw, one may be read before the time is looked at.
+    fn beat(&self) {
+        if self.trust().was_frozen(self.now()) {
             tracing::warn!(
-                "nodes were not answered, and nobody asked for a second or more: this service was frozen, or cut off from \
-                 them; until they have said what they spent meanwhile, nothing is lent"
+                "this service could do nothing for a second or more; until nodes have said what they spent meanwhile, nothing \
+                 is lent"
+            );
+        }
+    }
+
+    fn note_presence(&self, claims: &[Claim], unanswered_ms: u64) {
+        let past = Past::shown_by(claims.iter().map(Claim::ask), unanswered_ms);
+        if self.trust().was_away(past, self.now()) {
+            tracing::warn!(
+                "nodes were not answered, and nobody asked for a second or more: this service was cut off from them; until they \
+                 have said what they spent meanwhile, nothing is lent"
             );
         }
     }

@@ -5,6 +5,7 @@ use std::{fs, time::Duration};
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tollkeeper_contract::lease::{Account, Answer as Leases, Ask, Lent, MAX_ASKS, Promise, Question};
 
 use crate::harness::{Service, answer, eventually, metric, node_token};
@@ -32,11 +33,15 @@ fn ask(team: &str) -> Ask {
 }
 
 fn question(asks: Vec<Ask>) -> Question {
-    Question { node: "edge-1".into(), instance: "default".into(), nonce: NONCE, asks }
+    Question { node: "edge-1".into(), instance: "default".into(), nonce: NONCE, unanswered_ms: 0, asks }
 }
 
 async fn lent(service: &Service, asks: Vec<Ask>) -> Leases {
-    let sent = service.node(Method::POST, "/node/v1/leases").json(&question(asks)).send().await.unwrap();
+    answered(service, &question(asks)).await
+}
+
+async fn answered(service: &Service, question: &Question) -> Leases {
+    let sent = service.node(Method::POST, "/node/v1/leases").json(question).send().await.unwrap();
     assert_eq!(sent.status(), 200);
     Leases::open(&sent.bytes().await.unwrap(), NONCE, &node_token()).unwrap()
 }
@@ -160,10 +165,10 @@ async fn a_service_that_was_frozen_lends_nothing_until_nodes_have_said_what_they
     let service = with_teams().await;
     lent(&service, vec![ask("acme")]).await;
     freeze(&service).await;
+    assert!(lent(&service, vec![ask("other")]).await.only_settles, "whoever asks first");
     let in_debt = Ask { seq: 3, granted: 10, spent: 10, overdrawn: 5, ..ask("acme") };
     assert!(lent(&service, vec![in_debt.clone()]).await.only_settles);
-    assert!(lent(&service, vec![ask("other")]).await.only_settles);
-    assert!(service.log().contains("this service was frozen, or cut off from them"), "{}", service.log());
+    assert!(service.log().contains("this service could do nothing for a second or more"), "{}", service.log());
     // It is noticed once: who is in debt later is settled like everybody.
     let settled = Ask { settled: 5, ..in_debt };
     assert!(lent_again(&service, settled.clone()).await.left < 90);
@@ -171,12 +176,29 @@ async fn a_service_that_was_frozen_lends_nothing_until_nodes_have_said_what_they
     assert!(!lent(&service, vec![later]).await.only_settles);
 }
 
+/// That nobody asks for a while is what this is about.
+async fn silence() {
+    sleep(Duration::from_millis(1_100)).await;
+}
+
 #[tokio::test]
-async fn a_service_that_nobody_missed_while_it_was_frozen_lends_at_once() {
+async fn a_service_that_was_cut_off_lends_nothing_until_nodes_have_said_what_they_spent_meanwhile() {
     let service = with_teams().await;
     lent(&service, vec![ask("acme")]).await;
-    freeze(&service).await;
-    assert!(!lent(&service, vec![Ask { seq: 3, ..ask("acme") }]).await.only_settles);
+    silence().await;
+    let in_vain = Question { unanswered_ms: 1_000, ..question(vec![ask("other")]) };
+    assert!(answered(&service, &in_vain).await.only_settles);
+    assert!(lent(&service, vec![Ask { seq: 2, ..ask("acme") }]).await.only_settles);
+    assert!(service.log().contains("this service was cut off from them"), "{}", service.log());
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_asked_for_a_while_lends_at_once() {
+    let service = with_teams().await;
+    lent(&service, vec![ask("acme")]).await;
+    silence().await;
+    let soon_answered = Question { unanswered_ms: 999, ..question(vec![Ask { seq: 2, ..ask("acme") }]) };
+    assert!(!answered(&service, &soon_answered).await.only_settles);
 }
 
 #[tokio::test]

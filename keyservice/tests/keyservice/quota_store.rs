@@ -23,7 +23,7 @@ fn question(node: &str, seq: u64, granted: u64, need: u32) -> Value {
         "account": {"team": "acme"}, "since": 7, "seq": seq, "granted": granted, "void": 0, "spent": 0, "returned": 0, "overdrawn": 0,
         "settled": 0, "need": need, "want": need, "least": 1, "limit": 100, "window": 1000, "promise": "bucket",
     });
-    json!({ "node": node, "instance": "default", "nonce": 7, "asks": [ask] })
+    json!({ "node": node, "instance": "default", "nonce": 7, "unanswered_ms": 0, "asks": [ask] })
 }
 
 async fn ask(service: &Service, question: &Value) -> Option<Leases> {
@@ -65,7 +65,8 @@ async fn without_its_valkey_a_service_is_ready_and_lends_nothing_until_it_is_bac
     assert_eq!(ask(&service, &question("a", 2, 0, 60)).await.unwrap().lent[0].granted, 60);
     valkey.kill().unwrap();
     refused(&service, &question("a", 3, 60, 1)).await.refused(503, "quota_store_unavailable");
-    let counted = ask(&service, &json!({ "node": "a", "instance": "default", "nonce": 7, "asks": [] })).await;
+    let counted =
+        ask(&service, &json!({ "node": "a", "instance": "default", "nonce": 7, "unanswered_ms": 0, "asks": [] })).await;
     assert_eq!(counted.map(|leases| leases.nodes), Some(1), "how many nodes there are is told all the same");
     valkey.restart().await.unwrap();
     let asked = Instant::now();

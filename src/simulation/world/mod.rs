@@ -48,17 +48,44 @@ struct Place {
 
 #[derive(Debug)]
 enum Event {
-    Send { client: usize, again: Option<u32> },
+    Send {
+        client: usize,
+        again: Option<u32>,
+    },
     Tick(Place),
     Message(Place),
-    LookAfter { node: usize, life: u64 },
-    Question { place: Place, number: u64, errand: Errand, body: Vec<u8> },
-    Answer { place: Place, number: u64, errand: Errand, body: Result<Vec<u8>, u16> },
+    LookAfter {
+        node: usize,
+        life: u64,
+    },
+    Question {
+        place: Place,
+        number: u64,
+        errand: Errand,
+        body: Vec<u8>,
+    },
+    Answer {
+        place: Place,
+        number: u64,
+        errand: Errand,
+        body: Result<Vec<u8>, u16>,
+    },
     Trouble(Trouble),
-    Record { node: usize, team: usize, quota: Option<Quota> },
-    Promise { node: usize, promise: Promise },
-    Start { node: usize },
+    Record {
+        node: usize,
+        team: usize,
+        quota: Option<Quota>,
+    },
+    Promise {
+        node: usize,
+        promise: Promise,
+    },
+    Start {
+        node: usize,
+    },
     StartVm(Place),
+    /// The service goes on.
+    Thaw,
 }
 
 pub(super) struct World {
@@ -174,6 +201,7 @@ impl World {
             Event::Promise { node, promise } => self.nodes[node].iter_mut().for_each(|node| node.set_promise(promise)),
             Event::Start { node } => self.start(node),
             Event::StartVm(place) => self.start_vm(place),
+            Event::Thaw => self.service.beat(self.now),
         }
     }
 

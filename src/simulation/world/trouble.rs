@@ -23,7 +23,11 @@ impl World {
                 }
             }
             Trouble::Fail { time } => self.fail(time),
-            Trouble::Freeze { time } => self.frozen_until = self.now + time,
+            Trouble::Freeze { time } => {
+                self.service.beat(now);
+                self.frozen_until = now + time;
+                self.at(self.frozen_until, Event::Thaw);
+            }
             Trouble::Forget { time } => {
                 self.fail(time);
                 self.service.forget(self.down_until);

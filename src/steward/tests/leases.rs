@@ -182,6 +182,25 @@ fn a_question_that_is_refused_or_lost_is_put_again_and_tells_the_sums_of_then() 
 }
 
 #[test]
+fn a_question_tells_for_how_long_none_was_answered() {
+    let mut node = Node::new();
+    node.want(&["a"]);
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let question = node.question();
+        told.push(question.unanswered_ms);
+        node.tell(question.nonce, Answer::Service { status: 503, body: b"" });
+        node.now += 1_000;
+    }
+    let question = node.question();
+    told.push(question.unanswered_ms);
+    node.lend(&question, 2);
+    node.want(&["b"]);
+    told.push(node.question().unanswered_ms);
+    assert_eq!(told, [0, 1_000, 2_000, 3_000, 0]);
+}
+
+#[test]
 fn an_answer_counts_only_under_the_node_token_and_for_this_very_question() {
     let mut node = Node::new();
     node.want(&["a"]);

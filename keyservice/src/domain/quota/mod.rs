@@ -22,7 +22,7 @@ mod trust;
 
 pub use book::{Book, Lending, Opening};
 pub use claim::{Claim, InvalidClaim, MOST_COUNTED};
-pub use trust::Trust;
+pub use trust::{Past, Trust};
 
 /// For how long a node may spend what it was lent, counted from when it asked.
 pub const TERM_MS: u32 = 5_000;

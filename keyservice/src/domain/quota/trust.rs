@@ -1,8 +1,10 @@
 //! Whether the books say all that nodes have spent; while they do not, nodes only settle.
 //!
-//! A store that fails is noticed by whoever asks it. A service that was away itself, frozen or cut off from every node,
-//! hears nothing, as it does of a fleet that is idle. What tells them apart is a debt: a node has one only when it was
-//! not answered for about a second.
+//! A store that fails is noticed by whoever asks it. A service that was frozen finds its own heart late. One that was cut off
+//! from every node hears nothing, as it does of a fleet that is idle. What tells them apart is what nodes say of it: that
+//! they asked for about a second without an answer, or have debts, which they have only then.
+
+use tollkeeper_contract::lease::Ask;
 
 use super::Lending;
 
@@ -17,6 +19,8 @@ const SILENCE: u64 = 1_000;
 #[derive(Debug, Default)]
 pub struct Trust {
     books: Books,
+    /// When the heart beat last.
+    beat: Option<u64>,
     /// When the latest question arrived.
     heard: Option<u64>,
     /// When the latest silence ended, until it is known to have been an absence.
@@ -34,6 +38,23 @@ enum Books {
     Settling(u64),
 }
 
+/// What a question shows of the time before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing was missed.
+    Answered,
+    /// The node asked in vain for so long that it, or others, may have spent of their shares.
+    Unanswered,
+}
+
+impl Past {
+    /// What is shown by a question of a node that has asked without an answer for so many milliseconds.
+    pub fn shown_by<'a>(mut asks: impl Iterator<Item = &'a Ask>, unanswered_ms: u64) -> Self {
+        let has_debts = asks.any(|ask| ask.overdrawn > ask.settled);
+        if has_debts || unanswered_ms >= SILENCE { Self::Unanswered } else { Self::Answered }
+    }
+}
+
 impl Trust {
     /// The books could not be kept, or nobody knows what was spent before them.
     pub fn note_failure(&mut self) {
@@ -47,22 +68,38 @@ impl Trust {
         }
     }
 
-    /// A question arrives. `true`, once for a silence: it was an absence, because a node that asks soon after it has debts,
-    /// and from now on nodes only settle for a while. Whoever asks first may have none.
+    /// The heart beats, as it does many times a second and before each question. `true`: it could not for so long that nodes may
+    /// have spent of their shares, and from now on they only settle for a while.
     #[must_use]
-    pub fn was_away(&mut self, has_debts: bool, now: u64) -> bool {
+    pub fn was_frozen(&mut self, now: u64) -> bool {
+        let before = self.beat.replace(now);
+        let was_frozen = before.is_some_and(|before| now.saturating_sub(before) >= SILENCE);
+        if was_frozen {
+            self.begin_to_settle(now);
+        }
+        was_frozen
+    }
+
+    /// A question arrives. `true`, once for a silence: it was an absence, because a node that asks soon after it was not
+    /// answered, and from now on nodes only settle for a while. Whoever asks first may have had no question meanwhile.
+    #[must_use]
+    pub fn was_away(&mut self, past: Past, now: u64) -> bool {
         if self.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENCE) {
             self.back = Some(now);
         }
         self.heard = Some(now);
         let lately = |back: &mut u64| now.saturating_sub(*back) < SETTLING;
-        if !has_debts || self.back.take_if(lately).is_none() {
+        if past == Past::Answered || self.back.take_if(lately).is_none() {
             return false;
         }
+        self.begin_to_settle(now);
+        true
+    }
+
+    fn begin_to_settle(&mut self, now: u64) {
         if self.books != Books::Broken {
             self.books = Books::Settling(now.saturating_add(SETTLING));
         }
-        true
     }
 
     /// Whether anything can be lent.
@@ -89,19 +126,27 @@ impl Trust {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Lending, Trust};
+    use super::super::{Lending, Past, Trust};
 
-    const CALM: bool = false;
-    const DEBTS: bool = true;
+    const CALM: Past = Past::Answered;
+    const DEBTS: Past = Past::Unanswered;
 
-    /// What is found at each question: milliseconds from the beginning, and whether the node has debts.
-    fn found<const N: usize>(questions: [(u64, bool); N]) -> [bool; N] {
+    /// What is found at each question: milliseconds from the beginning, and what it shows.
+    fn found<const N: usize>(questions: [(u64, Past); N]) -> [bool; N] {
         let mut trust = Trust::default();
-        questions.map(|(now, debts)| {
-            let away = trust.was_away(debts, now);
+        questions.map(|(now, past)| {
+            let away = trust.was_away(past, now);
             assert!(!away || trust.lending(now) == Lending::OnlySettles);
             away
         })
+    }
+
+    #[test]
+    fn a_heart_that_is_late_shows_a_freeze_whoever_asks_first() {
+        let mut trust = Trust::default();
+        let beats = [0, 100, 1_099, 2_098, 3_098, 3_198].map(|now| trust.was_frozen(now));
+        assert_eq!(beats, [false, false, false, false, true, false]);
+        assert_eq!((trust.lending(6_097), trust.lending(6_098)), (Lending::OnlySettles, Lending::Lends));
     }
 
     #[test]
