@@ -150,11 +150,16 @@ impl Lease {
         }
     }
 
+    /// How many tokens a crowd asks for again.
+    pub(super) fn worth_a_question(&self) -> u32 {
+        (self.limit.quota.limit().get() / CROWD_PART).max(1)
+    }
+
     /// How much longer it takes, in milliseconds, until there is enough for a crowd and not only for one request: so that
     /// a question is worth it, and not each token takes one.
     fn time_for_crowd(&self, least: u32) -> u64 {
         let limit = self.limit.quota.limit().get();
-        let crowd = u64::from((limit / CROWD_PART).saturating_sub(least));
+        let crowd = u64::from(self.worth_a_question().saturating_sub(least));
         let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
         crowd.saturating_mul(window).checked_div(limit.into()).unwrap_or(0).min(LONGEST_FOR_CROWD)
     }

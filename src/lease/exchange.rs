@@ -156,6 +156,10 @@ impl Lease {
             }
             return;
         }
+        if self.hopes() && self.granted.saturating_sub(granted) >= self.worth_a_question().into() {
+            // It was not in vain, and there may be more where that came from.
+            self.hoped_at = Monotonic(0);
+        }
         self.asking = None;
         (self.missed, self.need, self.least) = (0, 0, 0);
     }

@@ -82,6 +82,25 @@ fn requests_wait_for_what_others_may_give_back_if_that_suffices_for_all_of_them(
 }
 
 #[test]
+fn a_crowd_that_was_given_much_waits_again_for_what_others_may_still_hold() {
+    for (given, taking) in [(17, Taking::Refused { wait: 5000, basis: Basis::Quota }), (18, Taking::Wait)] {
+        let mut lease = cold();
+        assert_eq!((take(&mut lease, 10, 1).0, take(&mut lease, 10, 1).0), (Taking::Wait, Taking::Wait));
+        let (draft, question) = ask(&mut lease, 10);
+        answer(&mut lease, draft, &nothing_yet(&question), 10, 20);
+        let (draft, question) = ask(&mut lease, 320);
+        answer(&mut lease, draft, &lent(&question, given, 0), 320, 325);
+        for _ in 0..given {
+            assert_eq!(last_chance(&mut lease, 326), TAKEN);
+        }
+        assert_eq!((take(&mut lease, 400, 1).0, take(&mut lease, 400, 1).0), (Taking::Wait, Taking::Wait));
+        let (draft, question) = ask(&mut lease, 400);
+        answer(&mut lease, draft, &Lent { granted: given, ..nothing_yet(&question) }, 400, 400);
+        assert_eq!(take(&mut lease, 400, 1).0, taking, "after {given} of 300");
+    }
+}
+
+#[test]
 fn a_greater_crowd_does_not_wait_for_that_and_is_told_to_come_soon() {
     let mut lease = cold();
     for _ in 0..4 {
