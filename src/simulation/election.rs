@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use crate::{
     limiter::Limit,
-    shared::{Expected, HostFailure, SharedData, Swap, Value, memory::Memory},
+    shared::memory::Memory,
     steward::{Generation, Holder, Settings, Standing, Steward},
     table::Names,
     time::Monotonic,
@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     node::token,
-    orders::{self, Access, Stepped, Turns},
+    orders::{self, Actor, Stepped, Turns},
 };
 
 /// When the lease of the beginning has ended, for everybody.
@@ -30,24 +30,13 @@ impl Stepped for Scene {
     fn turns(&self) -> &Turns {
         &self.turns
     }
-}
 
-struct Seen<'a> {
-    scene: &'a Scene,
-    actor: usize,
-}
-
-impl SharedData for Seen<'_> {
-    fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
-        self.scene.turns.wait(self.actor, Access::Get(name.to_owned()));
-        self.scene.memory.lock().unwrap().get(name)
-    }
-
-    fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
-        self.scene.turns.wait(self.actor, Access::Swap(name.to_owned()));
-        self.scene.memory.lock().unwrap().swap(name, value, expected)
+    fn memory(&self) -> &Mutex<Memory> {
+        &self.memory
     }
 }
+
+type Seen<'a> = orders::Seen<'a, Scene>;
 
 fn vm(holder: u64) -> Steward {
     let settings = Settings {
@@ -88,16 +77,9 @@ fn held() -> Scene {
     scene
 }
 
-type Actor = fn(&Seen<'_>);
-
 /// Lets these act in every order; gives how many there are.
-fn explore(prepared: fn() -> Scene, actors: &[Actor], check: impl Fn(&[u64], &Scene)) -> u64 {
-    let act = |act: &Actor| {
-        let act = *act;
-        move |scene: &Scene, actor| act(&Seen { scene, actor })
-    };
-    let actors: Vec<_> = actors.iter().map(act).collect();
-    orders::explore(prepared, &actors, |scene, _| check(&scene.told.lock().unwrap(), scene))
+fn explore(prepared: fn() -> Scene, actors: &[Actor<Scene>], check: impl Fn(&[u64], &Scene)) -> u64 {
+    orders::explore(prepared, actors, |scene, _| check(&scene.told.lock().unwrap(), scene))
 }
 
 /// Whoever was told so last is; before it only the one that serves requests, from which others take over at once.
@@ -140,7 +122,7 @@ fn where_the_stewards_lease_has_ended_it_or_another_has_it_in_any_order() {
 
 #[test]
 fn a_steward_that_hands_over_while_two_others_come_leaves_one_or_a_free_lease_in_any_order() {
-    let hands_over: Actor = |seen| vm(1).note_request(seen).unwrap();
+    let hands_over: Actor<Scene> = |seen| vm(1).note_request(seen).unwrap();
     let orders = explore(
         held,
         &[hands_over, |seen| stand(seen, vm(2), 2, 5), |seen| stand(seen, vm(3), 3, 5)],

@@ -14,14 +14,14 @@ use crate::{
     limiter::Limit,
     principal::Account,
     purse::Scope,
-    shared::{Expected, HostFailure, SharedData, Swap, Value, memory::Memory},
+    shared::{SharedData, memory::Memory},
     table::{KeyTable, Limits, Names, Order},
     time::Monotonic,
 };
 
 use super::{
     node::TERMS,
-    orders::{self, Access, Stepped, Turns},
+    orders::{self, Access, Actor, Stepped, Turns},
     service::Service,
 };
 
@@ -55,31 +55,13 @@ impl Scene {
     }
 }
 
-/// Shared data as one actor sees it.
-struct Seen<'a> {
-    scene: &'a Scene,
-    actor: usize,
-}
-
-impl SharedData for Seen<'_> {
-    fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
-        self.scene.turns.wait(self.actor, Access::Get(name.to_owned()));
-        self.scene.memory.lock().unwrap().get(name)
-    }
-
-    fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
-        self.scene.turns.wait(self.actor, Access::Swap(name.to_owned()));
-        self.scene.memory.lock().unwrap().swap(name, value, expected)
-    }
-}
+type Seen<'a> = orders::Seen<'a, Scene>;
 
 /// How old what is known may become, in milliseconds.
 const FRESH: u64 = 400;
 
 /// When every lease of the beginning has ended.
 const LATER: u64 = 6_000;
-
-type Actor = fn(&Seen<'_>);
 
 fn account() -> Account {
     Account::Team("acme".into())
@@ -125,7 +107,7 @@ fn exchange_at(seen: &Seen<'_>, now: u64) {
 
 fn hear_of(seen: &Seen<'_>, now: u64, (draft, ask): (Draft, Ask)) {
     seen.scene.latest(now);
-    seen.scene.turns.wait(seen.actor, Access::Question);
+    seen.wait(Access::Question);
     let lent = seen.scene.hear(ask, now);
     let table = table(seen.scene, seen, now);
     let reply = Reply { draft, sent: table.now, lent: &lent, term: 5000, only_settles: false };
@@ -144,15 +126,15 @@ impl Stepped for Scene {
     fn turns(&self) -> &Turns {
         &self.turns
     }
+
+    fn memory(&self) -> &Mutex<Memory> {
+        &self.memory
+    }
 }
 
 /// Lets these act in every order; gives how many there are.
-fn explore(actors: &[Actor], check: impl Fn(&Scene, &[usize])) -> u64 {
-    let act = |act: &Actor| {
-        let act = *act;
-        move |scene: &Scene, actor| act(&Seen { scene, actor })
-    };
-    orders::explore(prepared, &actors.iter().map(act).collect::<Vec<_>>(), check)
+fn explore(actors: &[Actor<Scene>], check: impl Fn(&Scene, &[usize])) -> u64 {
+    orders::explore(prepared, actors, check)
 }
 
 /// A team with a lease of some tokens.
@@ -223,7 +205,7 @@ fn two_stewards_and_a_worker_lose_and_mint_nothing_in_any_order() {
 
 #[test]
 fn a_limit_that_changes_under_a_worker_and_a_steward_mints_nothing_in_any_order() {
-    let change: Actor = |seen| write(seen.scene, seen, 5);
+    let change: Actor<Scene> = |seen| write(seen.scene, seen, 5);
     let orders = explore(&[|seen| take(seen, 2), exchange, change], |scene, turns| {
         books_agree(scene, turns);
         let memory = scene.memory.lock().unwrap();
@@ -237,7 +219,7 @@ fn a_limit_that_changes_under_a_worker_and_a_steward_mints_nothing_in_any_order(
 
 #[test]
 fn a_factor_that_only_some_know_yet_mints_nothing_in_any_order() {
-    let halved: Actor = |seen| {
+    let halved: Actor<Scene> = |seen| {
         let factor = Factor::from_thousandths(500).unwrap();
         take_under(Limits { factor, ..Limit::bucket(10, 60).into() }, seen, 1);
     };
@@ -248,7 +230,7 @@ fn a_factor_that_only_some_know_yet_mints_nothing_in_any_order() {
 
 #[test]
 fn a_promise_that_only_some_know_yet_mints_nothing_in_any_order() {
-    let strict: Actor = |seen| {
+    let strict: Actor<Scene> = |seen| {
         let default = Limit { promise: Promise::Strict, ..Limit::bucket(10, 60) };
         take_under(default.into(), seen, 1);
     };
@@ -259,7 +241,7 @@ fn a_promise_that_only_some_know_yet_mints_nothing_in_any_order() {
 
 #[test]
 fn a_record_that_changes_meanwhile_is_in_the_cell_in_the_end_in_any_order() {
-    let change: Actor = |seen| write(seen.scene, seen, 5);
+    let change: Actor<Scene> = |seen| write(seen.scene, seen, 5);
     let orders = explore(&[|seen| take(seen, 2), change], |scene, turns| {
         let memory = scene.memory.lock().unwrap();
         assert_eq!(table(scene, &*memory, 40).lease(&account()).unwrap().limit().quota.limit().get(), 5, "{turns:?}");
@@ -279,7 +261,7 @@ fn a_steward_that_is_replaced_and_goes_on_loses_and_mints_nothing_in_any_order()
 
 #[test]
 fn a_steward_whose_answer_comes_when_its_lease_has_lapsed_gives_the_node_nothing_in_any_order() {
-    let demanding: Actor = |seen| {
+    let demanding: Actor<Scene> = |seen| {
         take(seen, 1);
         exchange(seen);
     };

@@ -6,10 +6,43 @@
 
 use std::sync::{Condvar, Mutex};
 
+use crate::shared::{Expected, HostFailure, SharedData, Swap, Value, memory::Memory};
+
 /// What actors share.
 pub(super) trait Stepped: Sync {
     /// Whose turn it is.
     fn turns(&self) -> &Turns;
+
+    /// What they read and write.
+    fn memory(&self) -> &Mutex<Memory>;
+}
+
+/// What they share, as one of them sees it.
+pub(super) struct Seen<'a, Scene> {
+    pub(super) scene: &'a Scene,
+    actor: usize,
+}
+
+/// What one of them does.
+pub(super) type Actor<Scene> = fn(&Seen<'_, Scene>);
+
+impl<Scene: Stepped> Seen<'_, Scene> {
+    /// Goes on when it is its turn.
+    pub(super) fn wait(&self, access: Access) {
+        self.scene.turns().wait(self.actor, access);
+    }
+}
+
+impl<Scene: Stepped> SharedData for Seen<'_, Scene> {
+    fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
+        self.wait(Access::Get(name.to_owned()));
+        self.scene.memory().lock().unwrap().get(name)
+    }
+
+    fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
+        self.wait(Access::Swap(name.to_owned()));
+        self.scene.memory().lock().unwrap().swap(name, value, expected)
+    }
 }
 
 /// What an actor is about to do.
@@ -58,7 +91,7 @@ impl Turns {
     }
 
     /// The actor goes on when it is its turn.
-    pub(super) fn wait(&self, actor: usize, access: Access) {
+    fn wait(&self, actor: usize, access: Access) {
         self.set(actor, Stage::Waiting(access));
         let stages = self.stages.lock().unwrap();
         drop(self.changed.wait_while(stages, |stages| matches!(stages[actor], Stage::Waiting(_))).unwrap());
@@ -121,7 +154,7 @@ impl Moment {
 }
 
 /// One run: it begins with these moments, and adds those that follow. Whether it came to an end that is new.
-fn run<Scene: Stepped>(scene: &Scene, actors: &[impl Fn(&Scene, usize) + Sync], moments: &mut Vec<Moment>) -> bool {
+fn run<Scene: Stepped>(scene: &Scene, actors: &[Actor<Scene>], moments: &mut Vec<Moment>) -> bool {
     let turns = scene.turns();
     *turns.stages.lock().unwrap() = vec![Stage::Running; actors.len()];
     let (mut at, mut new) = (0, true);
@@ -129,7 +162,7 @@ fn run<Scene: Stepped>(scene: &Scene, actors: &[impl Fn(&Scene, usize) + Sync], 
         for (actor, act) in actors.iter().enumerate() {
             scope.spawn(move || {
                 let _ended = Ended(turns, actor);
-                act(scene, actor);
+                act(&Seen { scene, actor });
             });
         }
         loop {
@@ -149,10 +182,10 @@ fn run<Scene: Stepped>(scene: &Scene, actors: &[impl Fn(&Scene, usize) + Sync], 
     new
 }
 
-/// Tries every order, each in a scene of its own; gives how many there are. An actor is told its number.
+/// Tries every order, each in a scene of its own; gives how many there are.
 pub(super) fn explore<Scene: Stepped>(
     scene: impl Fn() -> Scene,
-    actors: &[impl Fn(&Scene, usize) + Sync],
+    actors: &[Actor<Scene>],
     check: impl Fn(&Scene, &[usize]),
 ) -> u64 {
     let (mut moments, mut count) = (Vec::new(), 0);
