@@ -58,7 +58,8 @@ pub struct Question {
     pub instance: String,
     /// A number that the node chose; the answer is sealed together with it.
     pub nonce: u64,
-    /// For how long the node has asked without an answer, in milliseconds; 0 if the question before was answered.
+    /// For how long the node has asked without an answer, in milliseconds; 0 if the question before was answered, or if nodes
+    /// spend nothing without a lease.
     pub unanswered_ms: u64,
     /// What is asked, each account at most once, at most [`MAX_ASKS`]; may be empty.
     pub asks: Vec<Ask>,

@@ -13,6 +13,7 @@ use std::{
 use tollkeeper_contract::lease::{self, Question};
 
 use crate::{
+    config::Fallback,
     lease::{Draft, Reply},
     principal::Account,
     shared::{HostFailure, SharedData},
@@ -32,7 +33,7 @@ const COUNT_EVERY: u64 = 10_000;
 const COUNT_IN_OUTAGE: u64 = 1_000;
 
 /// How long it is not asked after failures, in milliseconds: soon after an outage it must hear what was spent meanwhile.
-const LONGEST: u64 = 1_000;
+const LONGEST: u64 = 500;
 
 /// How soon it is asked again while it only settles, in milliseconds.
 const SETTLING: u64 = 250;
@@ -128,8 +129,8 @@ impl Leases {
         let timeout = self.settings.timeout.min(TIMEOUT);
         let lost = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(1000);
         self.under_way = Some(UnderWay { nonce, sent: now, until: now.after(lost), drafts });
+        let unanswered_ms = self.unanswered_for(now);
         let Settings { node, instance, .. } = &self.settings;
-        let unanswered_ms = now.since(*self.unanswered.get_or_insert(now));
         let question = Question { node: node.clone(), instance: instance.clone(), nonce, unanswered_ms, asks };
         Some(Call {
             errand: Errand::Lend { nonce },
@@ -138,6 +139,12 @@ impl Leases {
             body: Some(serde_json::to_vec(&question).ok()?),
             timeout,
         })
+    }
+
+    /// For how long nobody has answered, in milliseconds, if nodes may have spent of their shares meanwhile.
+    fn unanswered_for(&mut self, now: Monotonic) -> u64 {
+        let has_share = self.settings.fleet.is_some_and(|fleet| fleet.fallback == Fallback::Share);
+        if has_share { now.since(*self.unanswered.get_or_insert(now)) } else { 0 }
     }
 
     /// Whether it is time to ask how many nodes there are.

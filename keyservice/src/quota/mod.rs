@@ -262,8 +262,8 @@ impl Quotas {
     fn beat(&self) {
         if self.trust().was_frozen(self.now()) {
             tracing::warn!(
-                "this service could do nothing for a second or more; until nodes have said what they spent meanwhile, nothing \
-                 is lent"
+                "this service could do nothing for a second or more; before anything is lent, nodes say whether they spent \
+                 without a lease meanwhile"
             );
         }
     }
@@ -272,8 +272,8 @@ impl Quotas {
         let past = Past::shown_by(claims.iter().map(Claim::ask), unanswered_ms);
         if self.trust().was_away(past, self.now()) {
             tracing::warn!(
-                "nodes were not answered, and nobody asked for a second or more: this service was cut off from them; until they \
-                 have said what they spent meanwhile, nothing is lent"
+                "nodes were not answered for a second or more; until all have said what they spent without a lease meanwhile, \
+                 nothing is lent"
             );
         }
     }

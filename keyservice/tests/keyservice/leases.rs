@@ -169,6 +169,7 @@ async fn a_service_that_was_frozen_lends_nothing_until_nodes_have_said_what_they
     let in_debt = Ask { seq: 3, granted: 10, spent: 10, overdrawn: 5, ..ask("acme") };
     assert!(lent(&service, vec![in_debt.clone()]).await.only_settles);
     assert!(service.log().contains("this service could do nothing for a second or more"), "{}", service.log());
+    assert!(service.log().contains("nodes were not answered for a second or more"), "{}", service.log());
     // It is noticed once: who is in debt later is settled like everybody.
     let settled = Ask { settled: 5, ..in_debt };
     assert!(lent_again(&service, settled.clone()).await.left < 90);
@@ -182,14 +183,15 @@ async fn silence() {
 }
 
 #[tokio::test]
-async fn a_service_that_was_cut_off_lends_nothing_until_nodes_have_said_what_they_spent_meanwhile() {
+async fn a_service_that_was_cut_off_lends_nothing_until_it_has_heard_all_that_asked_in_vain() {
     let service = with_teams().await;
     lent(&service, vec![ask("acme")]).await;
     silence().await;
     let in_vain = Question { unanswered_ms: 1_000, ..question(vec![ask("other")]) };
     assert!(answered(&service, &in_vain).await.only_settles);
     assert!(lent(&service, vec![Ask { seq: 2, ..ask("acme") }]).await.only_settles);
-    assert!(service.log().contains("this service was cut off from them"), "{}", service.log());
+    lent_again(&service, Ask { seq: 2, ..ask("acme") }).await;
+    assert!(service.log().contains("nodes were not answered for a second or more"), "{}", service.log());
 }
 
 #[tokio::test]

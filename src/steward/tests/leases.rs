@@ -38,9 +38,13 @@ fn token(text: &str) -> NodeToken {
 }
 
 fn leases(names: &Names, holder: u64) -> Leases {
+    leases_under(Fallback::Share, names, holder)
+}
+
+fn leases_under(fallback: Fallback, names: &Names, holder: u64) -> Leases {
     let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
     let (token, node, instance) = (token("a-token-for-nodes"), "n".to_owned(), names.meta());
-    let fleet = Some(FleetQuotas { wait_ms: 500, fallback: Fallback::Share, remaining: Remaining::Fleet });
+    let fleet = Some(FleetQuotas { wait_ms: 500, fallback, remaining: Remaining::Fleet });
     let default_limit = Limit::bucket(300, 300);
     Leases::new(Settings { poll, timeout, token, node, instance, default_limit, fleet }, Holder(holder))
 }
@@ -183,21 +187,25 @@ fn a_question_that_is_refused_or_lost_is_put_again_and_tells_the_sums_of_then() 
 
 #[test]
 fn a_question_tells_for_how_long_none_was_answered() {
-    let mut node = Node::new();
-    node.want(&["a"]);
-    let mut told = Vec::new();
-    for _ in 0..3 {
+    // Where nothing is spent without a lease, that is of no interest.
+    for (fallback, expected) in [(Fallback::Share, [0, 1_000, 2_000, 3_000, 0]), (Fallback::Refuse, [0; 5])] {
+        let mut node = Node::new();
+        node.leases = leases_under(fallback, &node.names, 1);
+        node.want(&["a"]);
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            let question = node.question();
+            told.push(question.unanswered_ms);
+            node.tell(question.nonce, Answer::Service { status: 503, body: b"" });
+            node.now += 1_000;
+        }
         let question = node.question();
         told.push(question.unanswered_ms);
-        node.tell(question.nonce, Answer::Service { status: 503, body: b"" });
-        node.now += 1_000;
+        node.lend(&question, 2);
+        node.want(&["b"]);
+        told.push(node.question().unanswered_ms);
+        assert_eq!(told, expected);
     }
-    let question = node.question();
-    told.push(question.unanswered_ms);
-    node.lend(&question, 2);
-    node.want(&["b"]);
-    told.push(node.question().unanswered_ms);
-    assert_eq!(told, [0, 1_000, 2_000, 3_000, 0]);
 }
 
 #[test]

@@ -177,7 +177,8 @@ struct LeaseQuestion {
     instance: String,
     /// A number of the node's choice; the answer is sealed together with it.
     nonce: u64,
-    /// For how long the node has asked without an answer, in milliseconds; 0 if the question before was answered.
+    /// For how long the node has asked without an answer, in milliseconds; 0 if the question before was answered, or if nodes
+    /// spend nothing without a lease.
     unanswered_ms: u64,
     /// What is asked, each account at most once; may be empty.
     #[schema(max_items = 2_000)]

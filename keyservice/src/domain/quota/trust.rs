@@ -1,8 +1,9 @@
 //! Whether the books say all that nodes have spent; while they do not, nodes only settle.
 //!
 //! A store that fails is noticed by whoever asks it. A service that was frozen finds its own heart late. One that was cut off
-//! from every node hears nothing, as it does of a fleet that is idle. What tells them apart is what nodes say of it: that
-//! they asked for about a second without an answer, or have debts, which they have only then.
+//! from every node hears nothing, as it does of a fleet that is idle. What tells them apart is what nodes say of it. That they
+//! asked in vain for a second is a reason to hear all of them before anything is lent. That one has a debt, which it has
+//! only after that, is a reason to let all of them settle.
 
 use tollkeeper_contract::lease::Ask;
 
@@ -10,6 +11,12 @@ use super::Lending;
 
 /// For how long nodes first say what they have spent, once books can be kept again, in milliseconds.
 const SETTLING: u64 = 3_000;
+
+/// For how long it is lent nothing because of a suspicion, in milliseconds. After a freeze, questions that waited are there at once,
+/// nodes that wait to ask again do so after half a second, and a request that waits for a lease waits for longer than this.
+/// After a cut, nodes also find out first that their last question was lost.
+const SUSPECTED: u64 = 750;
+const SUSPECTED_LOSSES: u64 = 1_750;
 
 /// So long without a question may have been an absence, in milliseconds: with the default of `wait_ms`, no node spends of its
 /// share earlier.
@@ -34,7 +41,9 @@ enum Books {
     Sound,
     /// They could not be kept: nodes may have spent what is not written there.
     Broken,
-    /// They can again; nodes say what they have spent until then.
+    /// They may lack something. Until then, nodes may say so.
+    Suspected(u64),
+    /// They lack something. Nodes say what they have spent until then.
     Settling(u64),
 }
 
@@ -43,15 +52,19 @@ enum Books {
 pub enum Past {
     /// Nothing was missed.
     Answered,
-    /// The node asked in vain for so long that it, or others, may have spent of their shares.
+    /// The node asked in vain for so long that others may have spent of their shares.
     Unanswered,
+    /// It has spent of its own, and not settled that.
+    InDebt,
 }
 
 impl Past {
     /// What is shown by a question of a node that has asked without an answer for so many milliseconds.
     pub fn shown_by<'a>(mut asks: impl Iterator<Item = &'a Ask>, unanswered_ms: u64) -> Self {
-        let has_debts = asks.any(|ask| ask.overdrawn > ask.settled);
-        if has_debts || unanswered_ms >= SILENCE { Self::Unanswered } else { Self::Answered }
+        if asks.any(|ask| ask.overdrawn > ask.settled) {
+            return Self::InDebt;
+        }
+        if unanswered_ms >= SILENCE { Self::Unanswered } else { Self::Answered }
     }
 }
 
@@ -69,36 +82,52 @@ impl Trust {
     }
 
     /// The heart beats, as it does many times a second and before each question. `true`: it could not for so long that nodes may
-    /// have spent of their shares, and from now on they only settle for a while.
+    /// have spent of their shares.
     #[must_use]
     pub fn was_frozen(&mut self, now: u64) -> bool {
         let before = self.beat.replace(now);
         let was_frozen = before.is_some_and(|before| now.saturating_sub(before) >= SILENCE);
         if was_frozen {
-            self.begin_to_settle(now);
+            (self.heard, self.back) = (Some(now), None);
+            self.suspect(now.saturating_add(SUSPECTED));
         }
         was_frozen
     }
 
-    /// A question arrives. `true`, once for a silence: it was an absence, because a node that asks soon after it was not
-    /// answered, and from now on nodes only settle for a while. Whoever asks first may have had no question meanwhile.
+    /// A question arrives. `true`, once for an absence: this shows that there was one. Whoever asks first after it may have
+    /// had no question meanwhile.
     #[must_use]
     pub fn was_away(&mut self, past: Past, now: u64) -> bool {
         if self.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENCE) {
             self.back = Some(now);
         }
         self.heard = Some(now);
-        let lately = |back: &mut u64| now.saturating_sub(*back) < SETTLING;
-        if past == Past::Answered || self.back.take_if(lately).is_none() {
+        if past == Past::Answered {
             return false;
         }
-        self.begin_to_settle(now);
-        true
+        let lately = |back: &mut u64| now.saturating_sub(*back) < SETTLING;
+        let is_back = self.back.take_if(lately).is_some();
+        let is_suspected = matches!(self.books, Books::Suspected(until) if now < until);
+        match past {
+            Past::InDebt if is_back || is_suspected => {
+                if self.books != Books::Broken {
+                    self.books = Books::Settling(now.saturating_add(SETTLING));
+                }
+                true
+            }
+            Past::Unanswered if is_back => {
+                self.suspect(now.saturating_add(SUSPECTED_LOSSES));
+                true
+            }
+            Past::Answered | Past::Unanswered | Past::InDebt => false,
+        }
     }
 
-    fn begin_to_settle(&mut self, now: u64) {
-        if self.books != Books::Broken {
-            self.books = Books::Settling(now.saturating_add(SETTLING));
+    fn suspect(&mut self, until: u64) {
+        match &mut self.books {
+            Books::Sound => self.books = Books::Suspected(until),
+            Books::Suspected(before) | Books::Settling(before) => *before = until.max(*before),
+            Books::Broken => {}
         }
     }
 
@@ -107,8 +136,8 @@ impl Trust {
     pub fn lending(&self, now: u64) -> Lending {
         match self.books {
             Books::Broken => Lending::OnlySettles,
-            Books::Settling(until) if now < until => Lending::OnlySettles,
-            Books::Settling(_) | Books::Sound => Lending::Lends,
+            Books::Suspected(until) | Books::Settling(until) if now < until => Lending::OnlySettles,
+            Books::Suspected(_) | Books::Settling(_) | Books::Sound => Lending::Lends,
         }
     }
 
@@ -116,7 +145,7 @@ impl Trust {
     #[must_use]
     pub fn settles_for(&self, now: u64) -> u64 {
         match self.books {
-            Books::Settling(until) => until.saturating_sub(now),
+            Books::Suspected(until) | Books::Settling(until) => until.saturating_sub(now),
             // It failed again meanwhile.
             Books::Broken => SETTLING,
             Books::Sound => 0,
@@ -129,7 +158,8 @@ mod tests {
     use super::super::{Lending, Past, Trust};
 
     const CALM: Past = Past::Answered;
-    const DEBTS: Past = Past::Unanswered;
+    const VAIN: Past = Past::Unanswered;
+    const DEBTS: Past = Past::InDebt;
 
     /// What is found at each question: milliseconds from the beginning, and what it shows.
     fn found<const N: usize>(questions: [(u64, Past); N]) -> [bool; N] {
@@ -141,12 +171,41 @@ mod tests {
         })
     }
 
+    /// Until when nothing is lent.
+    fn lends_from(trust: &Trust, now: u64) -> u64 {
+        let from = now + trust.settles_for(now);
+        assert_eq!(trust.lending(from), Lending::Lends);
+        assert!(from == now || trust.lending(from - 1) == Lending::OnlySettles);
+        from
+    }
+
     #[test]
-    fn a_heart_that_is_late_shows_a_freeze_whoever_asks_first() {
+    fn after_a_freeze_all_are_heard_before_anything_is_lent() {
         let mut trust = Trust::default();
         let beats = [0, 100, 1_099, 2_098, 3_098, 3_198].map(|now| trust.was_frozen(now));
         assert_eq!(beats, [false, false, false, false, true, false]);
-        assert_eq!((trust.lending(6_097), trust.lending(6_098)), (Lending::OnlySettles, Lending::Lends));
+        assert!(!trust.was_away(CALM, 3_100) && !trust.was_away(VAIN, 3_200));
+        assert_eq!(lends_from(&trust, 3_200), 3_848);
+        assert!(!trust.was_away(DEBTS, 3_848), "too late");
+    }
+
+    #[test]
+    fn a_debt_after_a_freeze_lets_all_settle() {
+        let mut trust = Trust::default();
+        assert!(!trust.was_frozen(0) && trust.was_frozen(9_000));
+        assert!(!trust.was_away(CALM, 9_100) && trust.was_away(DEBTS, 9_700) && !trust.was_away(DEBTS, 9_800));
+        assert_eq!(lends_from(&trust, 9_800), 12_700);
+        assert!(trust.was_frozen(12_600), "frozen again");
+        assert_eq!(lends_from(&trust, 12_600), 13_350);
+    }
+
+    #[test]
+    fn who_asked_in_vain_lets_all_be_heard_and_a_debt_then_lets_them_settle() {
+        let mut trust = Trust::default();
+        assert!(!trust.was_away(CALM, 0) && trust.was_away(VAIN, 9_000) && !trust.was_away(VAIN, 9_100));
+        assert_eq!(lends_from(&trust, 9_100), 10_750);
+        assert!(trust.was_away(DEBTS, 10_700));
+        assert_eq!(lends_from(&trust, 10_700), 13_700);
     }
 
     #[test]
