@@ -151,8 +151,7 @@ class Bench:
             processes, targets = self.counted_processes(counting, variants)
 
             def load(name: str):
-                # One at a time: what is done for several at once would be counted once.
-                return self.load_of(variants[name], targets[name], sent[name], 1)
+                return self.load_of(variants[name], targets[name], sent[name])
 
             sent = {name: least(variant, requests) for name, variant in variants.items()}
             busy_with = {"envoy": "bare"} | {SERVERS[name]: name for name in variants if name in SERVERS}
@@ -164,13 +163,13 @@ class Bench:
                 for name, several in working.items()
             }
 
-    def load_of(self, variant: Variant, target: Target, requests: int, connections: int) -> "Callable[[], None]":
-        if variant.credential == "new_tokens":
-            key = self.headers["key"]["authorization"]
-            tokens = [f"Bearer {self.service.token(key, session)}" for session in new_sessions(requests)]
-            return lambda: ask_with_each(target, tokens)
-        command = self.load.command(target, "-n", str(requests), "-c", str(connections))
-        return lambda: self.load.run(command, target)
+    def load_of(self, variant: Variant, target: Target, requests: int) -> "Callable[[], None]":
+        """One request at a time: what is done for several at once would be counted once."""
+        if variant.credential != "new_tokens":
+            return lambda: ask(target, [target.headers] * requests)
+        key = self.headers["key"]["authorization"]
+        tokens = [f"Bearer {self.service.token(key, session)}" for session in new_sessions(requests)]
+        return lambda: ask(target, [{"authorization": token} for token in tokens])
 
     def counted_processes(self, counting: contextlib.ExitStack, variants: dict) -> "tuple[dict, dict]":
         """An Envoy with all variants and the servers that it asks, warm; and what to send to each variant."""
@@ -189,7 +188,7 @@ class Bench:
         for name, target in targets.items():
             until(f"{name} answers", None, None, lambda: answers(target))
             warm_up = instructions.QUICK_WARM_UP if self.arguments.quick else instructions.WARM_UP
-            self.load_of(variants[name], target, least(variants[name], warm_up), 8)()
+            self.load_of(variants[name], target, least(variants[name], warm_up))()
         processes = {"envoy": envoy, "http": http, "grpc": grpc}
         counters = {
             name: instructions.Counter(process.pid, self.folder / f"counts-{name}")
@@ -260,10 +259,10 @@ def new_sessions(count: int) -> "list[str]":
     return [secrets.token_hex(8) for _ in range(count)]
 
 
-def ask_with_each(target: Target, credentials: "list[str]") -> None:
+def ask(target: Target, requests: "list[dict[str, str]]") -> None:
     with Connection(int(target.url.rpartition(":")[2].strip("/"))) as connection:
-        for credential in credentials:
-            if (status := connection.status(credential)) != target.status:
+        for headers in requests:
+            if (status := connection.asked(headers)) != target.status:
                 sys.exit(f"error: {target.url} should answer {target.status}: {status}")
 
 

@@ -26,7 +26,12 @@ class Connection:
         self.socket.close()
 
     def status(self, key: str) -> int:
-        self.socket.sendall(f"GET / HTTP/1.1\r\n{HEADERS}authorization: {key}\r\n\r\n".encode())
+        return self.asked({"authorization": key})
+
+    def asked(self, headers: "dict[str, str]") -> int:
+        """The status of the answer to a request with these headers."""
+        told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.socket.sendall(f"GET / HTTP/1.1\r\n{HEADERS}{told}\r\n".encode())
         head, body = b"", b""
         while b"\r\n\r\n" not in head:
             head += self.received()
