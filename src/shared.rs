@@ -1,6 +1,10 @@
 //! What the filter asks of Envoy's shared data, so that everything built on it can be tested without Envoy.
 
+mod own;
+
 use std::fmt;
+
+pub use own::Own;
 
 /// Envoy's shared data: values under names, seen by all VMs of one process.
 pub trait SharedData {
@@ -15,6 +19,19 @@ pub trait SharedData {
     /// # Errors
     /// When the host fails.
     fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure>;
+
+    /// What may still be under `name`, without a look: only a swap that expects its version can tell. See [`Own`].
+    fn guess(&self, _name: &str) -> Option<Value> {
+        None
+    }
+
+    /// A [`swap`](Self::swap) whose value may be guessed afterwards.
+    ///
+    /// # Errors
+    /// When the host fails.
+    fn swap_own(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
+        self.swap(name, value, expected)
+    }
 }
 
 /// A value as it was read.

@@ -15,7 +15,7 @@ use crate::{
     principal::Account,
     purse::{Purse, Scope, Taken},
     refusal::{Fault, Refusal},
-    shared::{Expected, SharedData, Swap},
+    shared::{Expected, SharedData, Swap, Value},
 };
 
 use super::{KeyTable, WriteError};
@@ -60,6 +60,16 @@ pub struct Charge {
     pub signal: Signal,
 }
 
+/// What became of one attempt to charge a cell.
+enum Attempt {
+    /// The cell was as it was read, and is charged.
+    Confirmed(Charge),
+    /// There was nothing to write, so nothing says that the cell was as it was read.
+    Unchanged(Charge),
+    /// Somebody else was faster.
+    Conflict,
+}
+
 impl<Shared: SharedData> KeyTable<'_, Shared> {
     /// Takes tokens from the purse of `account`, if it is served on these terms.
     ///
@@ -67,35 +77,56 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     /// When the account is gone or not served, too many others were faster, or the host fails. Nothing is taken then.
     pub fn charge(&self, account: &Account, terms: &Terms<'_>, order: Order) -> Result<Charge, Refusal> {
         let name = self.names.cell(account);
-        for _ in 0..ATTEMPTS {
-            let read = self.shared.get(&name)?;
-            if read.as_ref().is_some_and(|value| value.bytes == GONE) {
-                return Err(terms.unknown(account).into());
-            }
-            let expected = Expected::from_read(read.as_ref());
-            let known = read.filter(|value| !value.bytes.is_empty());
-            let is_new = known.is_none();
-            let cell = match known {
-                Some(value) => Cell::decode(&value.bytes).ok_or(Fault::TableUnreadable)?,
-                None => self.first_cell(account, terms, order.scope)?,
-            };
-            let tenant = Tenant::decode(account, &cell.record)?;
-            terms.check(&tenant)?;
-            let limit = self.limit_of(&tenant);
-            let Taken { taking, signal, left, changed } =
-                cell.purse.take(limit, order.scope, self.now, order.cost, order.patience);
-            let charge = Charge { taking, limit, left, signal };
-            let Some(purse) = changed else { return Ok(charge) };
-            let next = Cell { purse, record: cell.record };
-            if self.shared.swap(&name, &next.encode(), expected)? == Swap::Conflict {
-                continue;
-            }
-            if is_new {
-                self.confirm_cell(account, &next.record)?;
-            }
+        // It decides nothing unless it is confirmed, so whatever else comes of it is found out again.
+        if let Some(guess) = self.shared.guess(&name)
+            && let Ok(Attempt::Confirmed(charge)) = self.try_charge(account, terms, order, &name, Some(guess))
+        {
             return Ok(charge);
         }
+        for _ in 0..ATTEMPTS {
+            let read = self.shared.get(&name)?;
+            match self.try_charge(account, terms, order, &name, read)? {
+                Attempt::Confirmed(charge) | Attempt::Unchanged(charge) => return Ok(charge),
+                Attempt::Conflict => {}
+            }
+        }
         Err(Fault::BucketContended.into())
+    }
+
+    /// Charges the cell as it was read.
+    fn try_charge(
+        &self,
+        account: &Account,
+        terms: &Terms<'_>,
+        order: Order,
+        name: &str,
+        read: Option<Value>,
+    ) -> Result<Attempt, Refusal> {
+        if read.as_ref().is_some_and(|value| value.bytes == GONE) {
+            return Err(terms.unknown(account).into());
+        }
+        let expected = Expected::from_read(read.as_ref());
+        let known = read.filter(|value| !value.bytes.is_empty());
+        let is_new = known.is_none();
+        let cell = match known {
+            Some(value) => Cell::decode(&value.bytes).ok_or(Fault::TableUnreadable)?,
+            None => self.first_cell(account, terms, order.scope)?,
+        };
+        let tenant = Tenant::decode(account, &cell.record)?;
+        terms.check(&tenant)?;
+        let limit = self.limit_of(&tenant);
+        let Taken { taking, signal, left, changed } =
+            cell.purse.take(limit, order.scope, self.now, order.cost, order.patience);
+        let charge = Charge { taking, limit, left, signal };
+        let Some(purse) = changed else { return Ok(Attempt::Unchanged(charge)) };
+        let next = Cell { purse, record: cell.record };
+        if self.shared.swap_own(name, &next.encode(), expected)? == Swap::Conflict {
+            return Ok(Attempt::Conflict);
+        }
+        if is_new {
+            self.confirm_cell(account, &next.record)?;
+        }
+        Ok(Attempt::Confirmed(charge))
     }
 
     fn first_cell(&self, account: &Account, terms: &Terms<'_>, scope: Scope) -> Result<Cell, Refusal> {

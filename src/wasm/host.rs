@@ -5,7 +5,11 @@
 //! local reply), or are not there (the monotonic clock).
 #![allow(unsafe_code, reason = "calls of the proxy-wasm ABI and WASI have no safe form")]
 
-use std::{cell::Cell, collections::hash_map::RandomState, hash::BuildHasher};
+use std::{
+    cell::{Cell, RefCell},
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+};
 
 use proxy_wasm::{
     hostcalls,
@@ -13,7 +17,7 @@ use proxy_wasm::{
 };
 
 use crate::{
-    shared::{Expected, HostFailure, SharedData, Swap, Value, Version},
+    shared::{Expected, HostFailure, Own, SharedData, Swap, Value, Version},
     time::{Monotonic, Now},
     verdict::{Header, Reply},
 };
@@ -57,6 +61,9 @@ const MONOTONIC: u32 = 1;
 thread_local! {
     /// The date less the monotonic clock, in nanoseconds, when both were last read. A VM is one thread.
     static DATE: Cell<Option<u64>> = const { Cell::new(None) };
+
+    /// What this VM wrote since its last tick.
+    static OWN: RefCell<Own> = RefCell::default();
 }
 
 /// The time, by the monotonic clock alone since [`read_date`]: each clock is a call to the host.
@@ -210,6 +217,28 @@ impl SharedData for HostSharedData {
             Err(_) => Err(HostFailure),
         }
     }
+
+    fn guess(&self, name: &str) -> Option<Value> {
+        own(|own| own.guess(name)).flatten()
+    }
+
+    fn swap_own(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
+        let swap = self.swap(name, value, expected)?;
+        own(|own| match swap {
+            Swap::Done => own.note_written(name, value, expected),
+            Swap::Conflict => own.note_conflict(),
+        });
+        Ok(swap)
+    }
+}
+
+/// Forgets what this VM wrote. With every tick.
+pub(super) fn forget_own() {
+    own(Own::forget);
+}
+
+fn own<T>(act: impl FnOnce(&mut Own) -> T) -> Option<T> {
+    OWN.with(|own| own.try_borrow_mut().ok().map(|mut own| act(&mut own)))
 }
 
 /// Shows a text as filter state `wasm.<name>`.
