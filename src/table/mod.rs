@@ -2,22 +2,23 @@
 //!
 //! | name | value |
 //! |---|---|
-//! | `tk5/<instance>/meta` | which database, which revision, since when: [`Meta`] |
-//! | `tk5/<instance>/stamp` | empty, or that records are being written: [`Recent`] |
-//! | `tk5/<instance>/k/<shard>` | keys by digest |
-//! | `tk5/<instance>/t/<shard>` | teams by the digest of their id |
-//! | `tk5/<instance>/l/<shard>` | what holds for all limits, in one record: [`Limits`] |
-//! | `tk5/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |
-//! | `tk5/<instance>/fleet` | how many nodes there are |
-//! | `tk5/<instance>/steward` | who is steward, until when |
-//! | `tk5/<instance>/process` | this process's random name |
-//! | `tk5/<instance>/ledger` | the shared queue from workers to the steward |
+//! | `tk6/<instance>/meta` | which database, which revision, since when: [`Meta`] |
+//! | `tk6/<instance>/stamp` | empty, or that records are being written: [`Recent`] |
+//! | `tk6/<instance>/k/<shard>` | keys by digest, [packed](self::packed) |
+//! | `tk6/<instance>/t/<shard>` | teams by the digest of their id |
+//! | `tk6/<instance>/l/<shard>` | what holds for all limits, in one record: [`Limits`] |
+//! | `tk6/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |
+//! | `tk6/<instance>/fleet` | how many nodes there are |
+//! | `tk6/<instance>/steward` | who is steward, until when |
+//! | `tk6/<instance>/process` | this process's random name |
+//! | `tk6/<instance>/ledger` | the shared queue from workers to the steward |
 
 mod cell;
 mod lending;
 mod limits;
 mod meta;
 mod names;
+mod packed;
 mod read;
 mod recent;
 mod snapshot;

@@ -17,7 +17,7 @@ impl Names {
     /// must neither misread what an older one wrote nor take it for its own.
     #[must_use]
     pub fn new(instance: &str) -> Self {
-        Self { prefix: format!("tk5/{instance}/") }
+        Self { prefix: format!("tk6/{instance}/") }
     }
 
     /// The shard of `table` that holds `digest`.

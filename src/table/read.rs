@@ -8,7 +8,7 @@ use crate::{
     shared::{SharedData, Value},
 };
 
-use super::KeyTable;
+use super::{KeyTable, packed};
 
 impl<Shared: SharedData> KeyTable<'_, Shared> {
     /// The encoded record of the key with this digest, if there is one.
@@ -49,6 +49,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
 
     fn find(&self, table: Table, digest: &Digest) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(Value { bytes, .. }) = self.shared.get(&self.names.shard_of(table, digest))? else { return Ok(None) };
-        Ok(shard::find(&bytes, digest)?.map(<[u8]>::to_vec))
+        let Some(record) = shard::find(&bytes, digest)? else { return Ok(None) };
+        Ok(Some(if table == Table::Keys { packed::unpack(record)? } else { record.to_vec() }))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     shared::{Expected, HostFailure, SharedData, Swap},
 };
 
-use super::KeyTable;
+use super::{KeyTable, packed};
 
 /// Why records could not be written. What was written before stays, and writing them again does no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
         let read = self.shared.get(&name)?;
         let expected = Expected::from_read(read.as_ref());
         let old = read.map(|value| value.bytes).unwrap_or_default();
-        let new = shard::edit(&old, edits)?;
+        let new = if table == Table::Keys { edit_packed(&old, edits) } else { shard::edit(&old, edits) }?;
         self.mark_removed(table, &old, edits)?;
         // Also where nothing is to be changed: it stops whoever read the shard before, and is late with something older.
         if self.shared.swap(&name, &new, expected)? == Swap::Conflict {
@@ -138,6 +138,16 @@ fn account_of(table: Table, record: &[u8]) -> Result<Option<Account>, Broken> {
             Ok(None)
         }
     }
+}
+
+fn edit_packed(old: &[u8], edits: &[(Digest, Edit<'_>)]) -> Result<Vec<u8>, Broken> {
+    let pack = |(digest, edit): &(Digest, Edit<'_>)| match edit {
+        Edit::Put(record) => packed::pack(record).map(|packed| (*digest, Some(packed))),
+        Edit::Remove => Ok((*digest, None)),
+    };
+    let packed = edits.iter().map(pack).collect::<Result<Vec<_>, _>>()?;
+    let edits = packed.iter().map(|(digest, record)| (*digest, record.as_deref().map_or(Edit::Remove, Edit::Put)));
+    shard::edit(old, &Vec::from_iter(edits))
 }
 
 fn place(entry: &Entry<'_>) -> (Table, u16) {
