@@ -107,7 +107,7 @@ impl<Shared: SharedData> Gate<'_, Shared> {
     ) -> Result<Grant, Stop> {
         self.usable?;
         let (presented, stranger) = self.look(request, protection)?;
-        let records = Records::now(&self.table, self.recent)?;
+        let records = Records::unread(&self.table, self.recent);
         let (mut principal, live) = self.identify(&presented, stranger, &records)?;
         let scopes = protection.scopes.for_method(request.method);
         let demand = policy::Demand { team, delegate: request.delegate, origin: request.origin, scopes };
@@ -157,7 +157,11 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         };
         match presented.credential {
             Credential::Key(digest) => {
-                let record = records.find_key(&digest)?.ok_or(Denial::UnknownKey)?;
+                let record = match stranger {
+                    Some(_) => records.find_strange_key(&digest),
+                    None => records.find_key(&digest),
+                };
+                let record = record?.ok_or(Denial::UnknownKey)?;
                 remember(digest);
                 let key = KeyRecord::decode(&record)?;
                 let mut principal = Principal::of_key(presented.style, &key);

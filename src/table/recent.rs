@@ -14,7 +14,10 @@
 //!   and is a steward that was replaced: of his writes at most the one that he was about to do is still done
 //!   (`steward/fence.rs`), and his successor writes the same records again.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
 use tollkeeper_contract::{Digest, HostName, page::Table};
 
@@ -112,18 +115,42 @@ fn slot((source, name): Place<'_>) -> usize {
 pub struct Records<'a, Shared> {
     table: &'a KeyTable<'a, Shared>,
     recent: &'a RefCell<Recent>,
-    /// None while records are being written, and before any was.
-    stamp: Option<Version>,
+    /// None while records are being written, and before any was; looked at when it is first wanted.
+    stamp: OnceCell<Option<Version>>,
 }
 
 impl<'a, Shared: SharedData> Records<'a, Shared> {
-    /// The records as they are now.
+    /// The records as they are now: what was read before counts as far as it is that still.
     ///
     /// # Errors
     /// When the host fails.
     pub fn now(table: &'a KeyTable<'a, Shared>, recent: &'a RefCell<Recent>) -> Result<Self, Refusal> {
-        let stamp = Recent::look(recent, table.shared, table.names)?;
-        Ok(Self { table, recent, stamp })
+        let records = Self::unread(table, recent);
+        records.stamp()?;
+        Ok(records)
+    }
+
+    /// The same, once anything is read of them.
+    #[must_use]
+    pub fn unread(table: &'a KeyTable<'a, Shared>, recent: &'a RefCell<Recent>) -> Self {
+        Self { table, recent, stamp: OnceCell::new() }
+    }
+
+    fn stamp(&self) -> Result<Option<Version>, Refusal> {
+        if let Some(stamp) = self.stamp.get() {
+            return Ok(*stamp);
+        }
+        let stamp = Recent::look(self.recent, self.table.shared, self.table.names)?;
+        Ok(*self.stamp.get_or_init(|| stamp))
+    }
+
+    /// The encoded record of a key that was not presented here lately: as [`find_key`](Self::find_key), without a look at what
+    /// was read before, which nearly never has it.
+    ///
+    /// # Errors
+    /// When the host fails or the shard cannot be read: never taken for "no such key".
+    pub fn find_strange_key(&self, digest: &Digest) -> Result<Option<Rc<[u8]>>, Refusal> {
+        Ok(self.table.find_key(digest)?.map(Rc::from))
     }
 
     /// The encoded record of the key with this digest, if there is one.
@@ -168,7 +195,8 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
         absence: Absence,
         find: &dyn Fn() -> Result<Option<Vec<u8>>, Refusal>,
     ) -> Result<Option<Rc<[u8]>>, Refusal> {
-        if let Some(known) = self.recent.try_borrow().ok().and_then(|recent| recent.find(place, self.stamp)) {
+        let stamp = self.stamp()?;
+        if let Some(known) = self.recent.try_borrow().ok().and_then(|recent| recent.find(place, stamp)) {
             return Ok(known);
         }
         let record = find()?.map(Rc::from);
@@ -176,7 +204,7 @@ impl<'a, Shared: SharedData> Records<'a, Shared> {
             && let Ok(mut recent) = self.recent.try_borrow_mut()
         {
             let (source, name) = place;
-            recent.keep(Found { source, name: name.into(), record: record.clone() }, self.stamp);
+            recent.keep(Found { source, name: name.into(), record: record.clone() }, stamp);
         }
         Ok(record)
     }
