@@ -4,7 +4,7 @@ mod own;
 
 use std::fmt;
 
-pub use own::Own;
+pub use own::{Next, Own};
 
 /// Envoy's shared data: values under names, seen by all VMs of one process.
 pub trait SharedData {

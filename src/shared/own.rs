@@ -1,13 +1,13 @@
 //! What this VM wrote last, guessed to be there still: a charge then needs no look at the cell before its swap.
 //!
 //! The host numbers all writings of a process in turn, and does not tell a writer its number. If nobody else has written since
-//! the last number that is known here, it is the next one. That is a guess, but never one too high: the writing came after that
+//! the last number that was read here, each writing has the next one. That is a guess, but never one too high: the writing came after that
 //! number was given, so its own is the guess or greater. And a value only ever gets greater numbers. So a swap that expects the
 //! guess finds this very writing, or fails; what another has written since cannot be taken for it.
 //!
-//! Where other workers are busy too, many guesses are wrong, and a swap in vain costs a third of what a look does: after several
-//! in a row, more and more charges look at once. Numbers come round again after 2^32 writings, so all of this is forgotten with
-//! every tick.
+//! Where other workers are busy too, many guesses are wrong, and a swap in vain costs a third of what a look does: where more
+//! than a third are, more and more charges look at once. Numbers come round again after 2^32 writings, which take much longer than it
+//! is until all of this is forgotten.
 
 use super::{Expected, Value, Version};
 
@@ -17,21 +17,25 @@ const SLOTS: usize = 64;
 /// The longest value that is kept: the cell of a busy team under a strict promise may be longer.
 const LONGEST: usize = 1024;
 
-/// After so many wrong guesses in a row, pauses get no longer.
+/// From this on, pauses get no longer.
 const MOST_WRONG: u8 = 5;
 
-/// What one VM wrote since the last tick.
+/// So many ticks, and all is forgotten.
+const TICKS: u8 = 50;
+
+/// What one VM wrote lately.
 #[derive(Debug, Default)]
 pub struct Own {
-    /// No less than this was the last number given.
+    /// No less than this was the last number given, if one was read since it was certainly too low.
     latest: Option<u32>,
     slots: Vec<Option<Written>>,
     /// The last version that was guessed, until it is known whether it is right.
     guessed: Option<Version>,
-    /// How many guesses were wrong since the last that was right.
+    /// Twice how many guesses were wrong, less how many were right since.
     wrong: u8,
     /// For how many charges nothing is guessed.
     pause: u8,
+    ticks: u8,
 }
 
 #[derive(Debug)]
@@ -40,10 +44,22 @@ struct Written {
     value: Value,
 }
 
+/// What is to be done after a writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Rest,
+    /// It is to be read again, so that its number is known: those of the next follow from it.
+    Read,
+}
+
 impl Own {
-    /// Nothing is guessed any more of what was written until now.
-    pub fn forget(&mut self) {
-        *self = Self { wrong: self.wrong, pause: self.pause, ..Self::default() };
+    /// Time goes on.
+    pub fn tick(&mut self) {
+        self.ticks = self.ticks.saturating_add(1);
+        if self.ticks > TICKS {
+            *self = Self::default();
+        }
     }
 
     /// What may be under `name`.
@@ -64,28 +80,45 @@ impl Own {
         if self.guessed.take().is_none() {
             return;
         }
+        // Others have written. Once it is worth a look how far that went; if they go on, it is not.
+        if self.wrong == 0 {
+            self.latest = None;
+        }
         self.pause = (1_u8 << self.wrong).saturating_sub(1);
-        self.wrong = self.wrong.saturating_add(1).min(MOST_WRONG);
+        self.wrong = self.wrong.saturating_add(2).min(MOST_WRONG);
     }
 
     /// This was written over what was `expected`.
-    pub fn note_written(&mut self, name: &str, bytes: &[u8], expected: Expected) {
-        if let Expected::Version(version) = expected {
-            if self.guessed.take() == Some(version) {
-                self.wrong = 0;
-            }
-            self.latest = self.latest.max(Some(version.0));
+    pub fn note_written(&mut self, name: &str, bytes: &[u8], expected: Expected) -> Next {
+        let Some(latest) = self.latest else { return Next::Read };
+        let read = match expected {
+            Expected::Version(version) => version.0,
+            Expected::Absent => 0,
+        };
+        if self.guessed.take() == Some(Version(read)) {
+            self.wrong = self.wrong.saturating_sub(1);
         }
-        let Some(next) = self.latest.and_then(|latest| latest.checked_add(1)) else { return };
-        self.latest = Some(next);
-        if bytes.len() > LONGEST {
+        self.latest = latest.max(read).checked_add(1);
+        if let Some(next) = self.latest {
+            self.keep(name, Value { bytes: bytes.to_vec(), version: Version(next) });
+        }
+        Next::Rest
+    }
+
+    /// This was read.
+    pub fn note_read(&mut self, name: &str, value: Value) {
+        self.latest = Some(value.version.0);
+        self.keep(name, value);
+    }
+
+    fn keep(&mut self, name: &str, value: Value) {
+        if value.bytes.len() > LONGEST {
             return;
         }
         if self.slots.is_empty() {
             self.slots.resize_with(SLOTS, || None);
         }
         if let Some(slot) = self.slots.get_mut(slot(name)) {
-            let value = Value { bytes: bytes.to_vec(), version: Version(next) };
             *slot = Some(Written { name: name.into(), value });
         }
     }
@@ -101,7 +134,7 @@ fn slot(name: &str) -> usize {
 mod tests {
     use std::cell::{Cell, RefCell};
 
-    use super::Own;
+    use super::{Next, Own, TICKS};
     use crate::shared::{Expected, SharedData, Swap, memory::Memory};
     use proptest::prelude::*;
 
@@ -138,7 +171,13 @@ mod tests {
         fn swap(&self, name: &str, value: &[u8], expected: Expected) -> Swap {
             let swap = self.process.swap(name, value, expected).unwrap();
             match swap {
-                Swap::Done => self.own.borrow_mut().note_written(name, value, expected),
+                Swap::Done => {
+                    let next = self.own.borrow_mut().note_written(name, value, expected);
+                    if next == Next::Read {
+                        self.looks.set(self.looks.get() + 1);
+                        self.own.borrow_mut().note_read(name, self.process.get(name).unwrap().unwrap());
+                    }
+                }
                 Swap::Conflict => self.own.borrow_mut().note_conflict(),
             }
             swap
@@ -150,16 +189,29 @@ mod tests {
     }
 
     #[test]
-    fn a_vm_that_writes_alone_looks_once_for_each_name_and_again_after_each_tick() {
+    fn a_vm_that_writes_alone_looks_once_for_each_name_and_its_number_and_some_seconds_later_again() {
         let process = Memory::default();
         let vm = Vm::new(&process);
-        for looks in [3, 6] {
+        for looks in [4, 8] {
             for name in ["a", "b", "c"].repeat(50) {
                 vm.count(name);
             }
             assert_eq!((vm.looks.get(), vm.vain.get()), (looks, 0));
-            vm.own.borrow_mut().forget();
+            (0..=TICKS).for_each(|_| vm.own.borrow_mut().tick());
         }
+    }
+
+    #[test]
+    fn a_vm_is_soon_right_again_after_somebody_else_has_written() {
+        let process = Memory::default();
+        let vm = Vm::new(&process);
+        for round in 0..20 {
+            for name in ["a", "b", "c"].repeat(50) {
+                vm.count(name);
+            }
+            process.put("other", &[round]);
+        }
+        assert!(vm.vain.get() <= 3 * 20 && vm.looks.get() <= 20 * 20, "{} {}", vm.vain.get(), vm.looks.get());
     }
 
     #[test]
@@ -185,7 +237,7 @@ mod tests {
                         vms[vm].count(name);
                         counted[what] += 1;
                     }
-                    None => vms[vm].own.borrow_mut().forget(),
+                    None => (0..=TICKS).for_each(|_| vms[vm].own.borrow_mut().tick()),
                 }
             }
             for (name, counted) in names.iter().zip(counted) {

@@ -17,7 +17,7 @@ use proxy_wasm::{
 };
 
 use crate::{
-    shared::{Expected, HostFailure, Own, SharedData, Swap, Value, Version},
+    shared::{Expected, HostFailure, Next, Own, SharedData, Swap, Value, Version},
     time::{Monotonic, Now},
     verdict::{Header, Reply},
 };
@@ -62,7 +62,7 @@ thread_local! {
     /// The date less the monotonic clock, in nanoseconds, when both were last read. A VM is one thread.
     static DATE: Cell<Option<u64>> = const { Cell::new(None) };
 
-    /// What this VM wrote since its last tick.
+    /// What this VM wrote lately.
     static OWN: RefCell<Own> = RefCell::default();
 }
 
@@ -224,17 +224,25 @@ impl SharedData for HostSharedData {
 
     fn swap_own(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
         let swap = self.swap(name, value, expected)?;
-        own(|own| match swap {
+        let next = own(|own| match swap {
             Swap::Done => own.note_written(name, value, expected),
-            Swap::Conflict => own.note_conflict(),
+            Swap::Conflict => {
+                own.note_conflict();
+                Next::Rest
+            }
         });
+        if next == Some(Next::Read)
+            && let Ok(Some(read)) = self.get(name)
+        {
+            own(|own| own.note_read(name, read));
+        }
         Ok(swap)
     }
 }
 
-/// Forgets what this VM wrote. With every tick.
-pub(super) fn forget_own() {
-    own(Own::forget);
+/// Tells what this VM wrote lately that time goes on. With every usual tick.
+pub(super) fn age_own() {
+    own(Own::tick);
 }
 
 fn own<T>(act: impl FnOnce(&mut Own) -> T) -> Option<T> {

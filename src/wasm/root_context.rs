@@ -86,11 +86,11 @@ impl HostRootContext for RootContext {
         let Some(door) = self.door.clone() else { return };
         // Without it, the one that was read before still holds.
         let _ = host::read_date();
-        host::forget_own();
         door.look_after_waiting();
         // From here on this context speaks again.
         let _ = hostcalls::set_effective_context(self.id);
         if self.is_due() {
+            host::age_own();
             self.serve(&door);
         }
     }
