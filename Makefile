@@ -182,10 +182,12 @@ timing: programs filter envoy ## A test of every make test, with 100,000 request
 bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile
 	@$(FIND_ENVOY)
 	cargo build --quiet --locked --release --target $(WASM_TARGET) --manifest-path bench/empty/Cargo.toml
+	cargo build --quiet --locked --release --target $(WASM_TARGET) --manifest-path bench/calls/Cargo.toml
 	cargo build --quiet --locked --release --manifest-path bench/constant/Cargo.toml
 	python3 -B bench/bench.py $(if $(filter bench-quick,$@),--quick --rounds 3 --requests 3000 --counted 150,--results bench) \
 		--envoy "$$envoy" --keyservice "$(KEYSERVICE_BIN)" --tollkeeper "$(TOLLKEEPER_WASM)" \
 		--empty "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/empty.wasm" \
+		--calls "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/release/calls.wasm" \
 		--constant "$(CARGO_TARGET_DIR)/release/constant" --oha "$(OHA)"
 
 bench-scale: programs filter envoy ## What 1,000, 100,000 and 1,000,000 keys take

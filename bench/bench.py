@@ -43,6 +43,9 @@ FULL = QUICK | {
     "tollkeeper_jwt_first_use": Variant("tollkeeper", "new_tokens", 200),
     "tollkeeper_key_filter_state": Variant("tollkeeper_filter_state", "key", 200),
     "tollkeeper_key_no_headers": Variant("tollkeeper_no_headers", "key", 200),
+    "calls_key": Variant("calls_key", "key", 200),
+    "calls_key_no_headers": Variant("calls_key_no_headers", "key", 200),
+    "calls_refused": Variant("calls_refused", "unknown_key", 401),
     "jwt_authn": Variant("jwt_authn", "foreign_token", 200),
     "lua": Variant("lua", "x_api_key", 200),
     "ext_authz_grpc": Variant("ext_authz_grpc", "x_api_key", 200),
@@ -88,7 +91,7 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for program in ("envoy", "keyservice", "tollkeeper", "empty", "constant", "oha"):
+    for program in ("envoy", "keyservice", "tollkeeper", "empty", "calls", "constant", "oha"):
         parser.add_argument(f"--{program}", type=lambda path: str(Path(path).absolute()), required=True)
     parser.add_argument("--quick", action="store_true", help="fewer variants, and nothing but the cost of a request")
     parser.add_argument("--rounds", type=int, default=7)
@@ -111,6 +114,7 @@ class Bench:
         self.headers = headers(self.service, foreign_key, jwk)
         self.places = {
             "empty": arguments.empty,
+            "calls": arguments.calls,
             "tollkeeper": arguments.tollkeeper,
             "upstream": str(self.upstream.port),
             "keyservice": str(self.service.port),
