@@ -4,7 +4,7 @@ mod own;
 
 use std::fmt;
 
-pub use own::{Next, Own};
+pub use own::{Next, Own, are_in_turn};
 
 /// Envoy's shared data: values under names, seen by all VMs of one process.
 pub trait SharedData {

@@ -5,11 +5,14 @@
 //! number was given, so its own is the guess or greater. And a value only ever gets greater numbers. So a swap that expects the
 //! guess finds this very writing, or fails; what another has written since cannot be taken for it.
 //!
+//! All of that is so with Envoy's numbers (proxy-wasm-cpp-host, `SharedData::nextCas`). Whether this host's are such is found out
+//! first ([`are_in_turn`]): of numbers that began anew with each name, a guess could be too high.
+//!
 //! Where other workers are busy too, many guesses are wrong, and a swap in vain costs a third of what a look does: where more
 //! than a third are, more and more charges look at once. Numbers come round again after 2^32 writings, which take much longer than it
 //! is until all of this is forgotten.
 
-use super::{Expected, Value, Version};
+use super::{Expected, HostFailure, SharedData, Swap, Value, Version};
 
 /// How many values are kept.
 const SLOTS: usize = 64;
@@ -22,6 +25,31 @@ const MOST_WRONG: u8 = 5;
 
 /// So many ticks, and all is forgotten.
 const TICKS: u8 = 50;
+
+/// Names that hold nothing; that they are written is all.
+const TURNS: [&str; 2] = ["tk/turns/1", "tk/turns/2"];
+
+/// Whether the host numbers all writings in turn, and not those of each name by themselves. `false` also if other VMs find
+/// it out at the same moment.
+///
+/// # Errors
+/// When the host fails.
+pub fn are_in_turn(shared: &impl SharedData) -> Result<bool, HostFailure> {
+    let mut before = None;
+    // Numbers of their own: the first name is written twice as often, so the second has the lowest.
+    for name in [TURNS[0], TURNS[1], TURNS[0]] {
+        let expected = Expected::from_read(shared.get(name)?.as_ref());
+        if shared.swap(name, &[], expected)? == Swap::Conflict {
+            return Ok(false);
+        }
+        let number = shared.get(name)?.map(|value| value.version.0);
+        if number <= before {
+            return Ok(false);
+        }
+        before = number;
+    }
+    Ok(true)
+}
 
 /// What one VM wrote lately.
 #[derive(Debug, Default)]
@@ -132,10 +160,13 @@ fn slot(name: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
+    use std::{
+        cell::{Cell, RefCell},
+        collections::BTreeMap,
+    };
 
-    use super::{Next, Own, TICKS};
-    use crate::shared::{Expected, SharedData, Swap, memory::Memory};
+    use super::{Next, Own, TICKS, are_in_turn};
+    use crate::shared::{Expected, HostFailure, SharedData, Swap, Value, Version, memory::Memory};
     use proptest::prelude::*;
 
     /// A VM that counts under names, as charges do.
@@ -182,6 +213,33 @@ mod tests {
             }
             swap
         }
+    }
+
+    /// A host that counts the writings of each name by themselves.
+    #[derive(Default)]
+    struct Apart(RefCell<BTreeMap<String, u32>>);
+
+    impl SharedData for Apart {
+        fn get(&self, name: &str) -> Result<Option<Value>, HostFailure> {
+            let version = self.0.borrow().get(name).copied().map(Version);
+            Ok(version.map(|version| Value { bytes: Vec::new(), version }))
+        }
+
+        fn swap(&self, name: &str, _: &[u8], _: Expected) -> Result<Swap, HostFailure> {
+            *self.0.borrow_mut().entry(name.to_owned()).or_default() += 1;
+            Ok(Swap::Done)
+        }
+    }
+
+    #[test]
+    fn numbers_that_begin_anew_with_each_name_are_told_from_those_in_turn_however_often_it_is_asked() {
+        let (process, apart) = (Memory::default(), Apart::default());
+        for _ in 0..5 {
+            assert_eq!((are_in_turn(&process), are_in_turn(&apart)), (Ok(true), Ok(false)));
+            process.put("other", &[1]);
+        }
+        process.conflict_next(1);
+        assert_eq!(are_in_turn(&process), Ok(false));
     }
 
     fn one_more(bytes: &[u8]) -> Vec<u8> {

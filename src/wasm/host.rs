@@ -17,7 +17,7 @@ use proxy_wasm::{
 };
 
 use crate::{
-    shared::{Expected, HostFailure, Next, Own, SharedData, Swap, Value, Version},
+    shared::{Expected, HostFailure, Next, Own, SharedData, Swap, Value, Version, are_in_turn},
     time::{Monotonic, Now},
     verdict::{Header, Reply},
 };
@@ -64,6 +64,9 @@ thread_local! {
 
     /// What this VM wrote lately.
     static OWN: RefCell<Own> = RefCell::default();
+
+    /// Whether the host's numbers are such that it can be guessed; once that was found out.
+    static IN_TURN: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 /// The time, by the monotonic clock alone since [`read_date`]: each clock is a call to the host.
@@ -224,6 +227,9 @@ impl SharedData for HostSharedData {
 
     fn swap_own(&self, name: &str, value: &[u8], expected: Expected) -> Result<Swap, HostFailure> {
         let swap = self.swap(name, value, expected)?;
+        if !is_in_turn() {
+            return Ok(swap);
+        }
         let next = own(|own| match swap {
             Swap::Done => own.note_written(name, value, expected),
             Swap::Conflict => {
@@ -238,6 +244,13 @@ impl SharedData for HostSharedData {
         }
         Ok(swap)
     }
+}
+
+/// A failure of the host shows itself elsewhere; here it only costs that nothing is guessed.
+fn is_in_turn() -> bool {
+    let is = IN_TURN.get().unwrap_or_else(|| are_in_turn(&HostSharedData).unwrap_or(false));
+    IN_TURN.set(Some(is));
+    is
 }
 
 /// Tells what this VM wrote lately that time goes on. With every usual tick.
