@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sqlx::{
-    Connection,
+    Connection, SqliteConnection,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -33,7 +33,7 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
     let lock = hold::lock(path)?;
     let unusable = |cause| OpenError::Unusable { path: path.to_owned(), cause };
     let options = options(path);
-    let writer = pool(1).connect_with(writing(options.clone())).await.map_err(|error| unusable(error.into()))?;
+    let writer = writer().connect_with(writing(options.clone())).await.map_err(|error| unusable(error.into()))?;
     migrations(&MIGRATIONS).run(&writer).await.map_err(|error| {
         if let MigrateError::VersionMissing(version) = error {
             return OpenError::Newer { database: path.display().to_string(), version };
@@ -62,6 +62,22 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// each again and again.
 fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options.pragma("cache_size", "-65536").pragma("temp_store", "MEMORY")
+}
+
+/// A connection that SQLite opened while the disk was read-only stays so when the disk is well again, and would refuse every
+/// change for ever. Such a connection is replaced, too.
+fn writer() -> SqlitePoolOptions {
+    pool(1).before_acquire(|connection, _| {
+        Box::pin(async move { Ok(!connection.is_in_transaction() && !is_read_only(connection).await) })
+    })
+}
+
+/// `BEGIN IMMEDIATE` would not tell: where it cannot write, it begins to read.
+async fn is_read_only(connection: &mut SqliteConnection) -> bool {
+    let tried = sqlx::query("UPDATE service SET revision = revision WHERE false").execute(connection).await;
+    let code = tried.err().and_then(|error| error.as_database_error()?.code()?.parse::<i32>().ok());
+    // SQLITE_READONLY, with its extensions in the upper bits.
+    code.is_some_and(|code| code & 0xff == 8)
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
