@@ -93,6 +93,9 @@ impl Generation {
 const NOBODY: Holder = Holder(0);
 
 impl Lease {
+    /// How long a steward may be silent before another takes its place, in milliseconds.
+    pub const TERM: u64 = Term::Usual.length();
+
     /// Whether somebody is steward.
     ///
     /// # Errors

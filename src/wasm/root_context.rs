@@ -122,7 +122,12 @@ impl RootContext {
     /// Whether it is time for the duties of a usual tick, also while ticks come faster.
     fn is_due(&mut self) -> bool {
         let Ok(now) = host::now() else { return true };
-        let is_due = now.monotonic.since(self.served).saturating_add(ROUNDING) >= TICK.as_millis() as u64;
+        let silence = now.monotonic.since(self.served);
+        if silence >= Lease::TERM {
+            // Another may have been steward meanwhile, and messages are told to whoever registered last.
+            self.queue = None;
+        }
+        let is_due = silence.saturating_add(ROUNDING) >= TICK.as_millis() as u64;
         if is_due {
             self.served = now.monotonic;
         }
@@ -146,7 +151,7 @@ impl RootContext {
         let before = self.standing.replace(standing);
         match standing {
             // Registering again makes this VM the one that is told of messages.
-            Standing::Steward if before != Some(Standing::Steward) => {
+            Standing::Steward if before != Some(Standing::Steward) || self.queue.is_none() => {
                 log::info!("tollkeeper {}: this VM is steward now", door.names.meta());
                 self.queue = hostcalls::register_shared_queue(&door.names.ledger()).ok();
             }
