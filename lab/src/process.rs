@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const LOG_TAIL_LINES: usize = 30;
 const LOG_LINE_CHARACTERS: usize = 500;
@@ -118,6 +119,33 @@ impl Process {
     /// When the system refuses.
     pub fn reload(&mut self) -> Result<()> {
         self.signal(Signal::HUP)
+    }
+
+    /// Lets all of its threads run on one core only.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn confine_to_one_core(&self) -> Result<()> {
+        let allowed = sched_getaffinity(None)?;
+        let core = (0..CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).context("there is no core")?;
+        let mut one = CpuSet::new();
+        one.set(core);
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let id: i32 = thread?.file_name().to_string_lossy().parse()?;
+            sched_setaffinity(Pid::from_raw(id), &one)?;
+        }
+        Ok(())
+    }
+
+    /// How much memory of the machine it uses now, in KiB.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()).context("it has no memory")?;
+        Ok(number.parse()?)
     }
 
     /// The end of its log, with the file's name in front.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Edge, SYNC_LIMIT, or_end};
 use crate::authority::Certificate;
 use crate::key_service::{KeyService, NewKey};
+use crate::keyservice_process::KeyServiceProcess;
 use crate::poll::wait_until;
 use crate::port::reserve;
 use crate::secret::Tokens;
@@ -52,6 +53,11 @@ impl Edge {
     /// Starts the key service, if it does not run, where it was before.
     pub async fn start_key_service(&mut self) {
         or_end(self.key_service_process.start().await);
+    }
+
+    /// The key service's process.
+    pub fn key_service_process(&mut self) -> &mut KeyServiceProcess {
+        &mut self.key_service_process
     }
 
     /// Ends the key service at once, as a crash would.

@@ -4,11 +4,12 @@ use anyhow::Result;
 use serde_json::Value;
 use std::fs::{self, DirEntry};
 
-use super::setup::ACCESS_LOG;
+use super::setup::{ACCESS_LOG, LISTENER};
 use super::{Edge, SYNC_LIMIT, client, or_end};
 use crate::bootstrap::Bootstrap;
-use crate::envoy::Pushed;
+use crate::envoy::{Envoy, Pushed};
 use crate::poll::wait_until;
+use crate::process::Process;
 
 impl Edge {
     /// Pushes the filter's configuration, edited, to the running Envoy. The edit stays for the next push only if
@@ -39,6 +40,18 @@ impl Edge {
     /// Ends Envoy at once (SIGKILL), as a crash would.
     pub fn kill_envoy(&mut self) {
         or_end(self.envoy.process().kill());
+    }
+
+    /// Starts Envoy, which has been killed, with the configuration that it had last, at the place that [`Setup::comes_back`]
+    /// gave it.
+    pub async fn start_envoy(&mut self) {
+        self.envoy = or_end(Envoy::start(&self.bootstrap, &self.launch).await);
+        assert_eq!(or_end(self.envoy.listener(LISTENER).await), self.address, "it comes back to its place");
+    }
+
+    /// Envoy's process: to look at it, or to confine it.
+    pub fn envoy_process(&mut self) -> &mut Process {
+        self.envoy.process()
     }
 
     /// Freezes Envoy (SIGSTOP): connections are made, and nothing is answered until [`Self::resume_envoy`].

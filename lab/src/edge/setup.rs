@@ -1,7 +1,7 @@
 //! How an edge is started, and what a test wants to be different.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -12,6 +12,7 @@ use crate::artifacts;
 use crate::authority::Certificate;
 use crate::bootstrap::Bootstrap;
 use crate::envoy::{self, Envoy, Listeners, ProcessGroup, Pushed};
+use crate::faults::Faults;
 use crate::key_service::KeyService;
 use crate::keyservice_process::{self, KeyServiceProcess};
 use crate::poll::wait_until;
@@ -19,7 +20,7 @@ use crate::port::{local, reserve};
 use crate::secret::Tokens;
 use crate::upstream::Upstream;
 
-const LISTENER: &str = "edge";
+pub(super) const LISTENER: &str = "edge";
 pub(super) const ACCESS_LOG: &str = "access.log";
 
 /// What a test wants to be different; see [`Edge::start`].
@@ -32,6 +33,7 @@ pub struct Setup {
     key_service_environment: Vec<(String, String)>,
     drain: Duration,
     certificate: Option<Certificate>,
+    database: Option<PathBuf>,
     wasm_log_level: &'static str,
 }
 
@@ -118,6 +120,31 @@ impl Setup {
         self
     }
 
+    /// Lets Envoy run on a machine with these faults.
+    #[must_use]
+    pub fn envoy_faults(self, faults: &Faults) -> Self {
+        faults.environment().fold(self, |setup, (name, value)| setup.environment(name, value))
+    }
+
+    /// Lets the key service run on a machine with these faults.
+    #[must_use]
+    pub fn key_service_faults(self, faults: &Faults) -> Self {
+        faults.environment().fold(self, |setup, (name, value)| setup.key_service_environment(name, value))
+    }
+
+    /// Lets the key service keep its data there: a file, or `postgres://…`.
+    #[must_use]
+    pub fn database(mut self, database: &str) -> Self {
+        self.database = Some(database.into());
+        self
+    }
+
+    /// Lets Envoy listen on a port that it comes back to when it is started again, see [`Edge::start_envoy`].
+    #[must_use]
+    pub fn comes_back(self) -> Self {
+        self.bootstrap(|bootstrap| bootstrap.listener(reserve()?))
+    }
+
     /// Sets a variable in the key service's environment, after the lab's own.
     #[must_use]
     pub fn key_service_environment(mut self, name: &str, value: &str) -> Self {
@@ -139,6 +166,7 @@ impl Edge {
             key_service_environment: Vec::new(),
             drain: envoy::DEFAULT_DRAIN,
             certificate: None,
+            database: None,
             wasm_log_level: "info",
         });
         let directory = or_end(tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(Into::into));
@@ -183,7 +211,8 @@ impl Edge {
 
     async fn try_start(setup: Setup, directory: &Path) -> Result<Self> {
         let own = key_service_launch(directory, setup.key_service_environment)
-            .map(|launch| keyservice_process::Launch { certificate: setup.certificate, ..launch });
+            .map(|launch| keyservice_process::Launch { certificate: setup.certificate, ..launch })
+            .map(|launch| keyservice_process::Launch { database: setup.database.unwrap_or(launch.database), ..launch });
         let service = match setup.key_service {
             AtStart::Elsewhere(launch) => KeyServiceProcess::stopped(*launch),
             AtStart::Absent => KeyServiceProcess::stopped(own?),
@@ -210,6 +239,7 @@ impl Edge {
         let address = envoy.listener(LISTENER).await?;
         Ok(Self {
             envoy,
+            launch,
             address,
             bootstrap,
             http1: client()?.http1_only().build()?,
