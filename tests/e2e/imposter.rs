@@ -4,7 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use lab::edge::Edge;
@@ -16,7 +16,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::load::Load;
+use crate::faults::{Course, sort::Sort, sorts, with_tokens};
 
 /// What becomes of calls.
 #[derive(Debug, Clone)]
@@ -213,8 +213,8 @@ fn lead_to(bootstrap: &mut Value, address: SocketAddr) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_gets_in() {
     let (imposter, address) = Imposter::start().await;
-    let edge = Edge::start(move |setup| {
-        setup.workers(2).bootstrap(move |bootstrap| {
+    let mut edge = Edge::start(move |setup| {
+        with_tokens(setup).workers(2).bootstrap(move |bootstrap| {
             bootstrap.edit(|bootstrap| lead_to(bootstrap, address));
             Ok(())
         })
@@ -223,55 +223,27 @@ async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_ge
     let url = edge.key_service().request(Method::GET, "/").build().unwrap().url().clone();
     imposter.service.set(url.socket_addrs(|| None).unwrap()[0]).unwrap();
     edge.synced().await;
-    let key = edge.key("acme", &["read"]).await;
-    let room = json!({"quota": {"limit": 1_000_000, "window_seconds": 1}});
-    let team = edge.key_service().patch_team("acme", &room).await.unwrap();
-    edge.serves(team["revision"].as_u64().unwrap()).await;
+    let sorts = sorts(&edge).await;
     let everything = manners();
     for (name, manner) in &everything {
-        survives(&edge, &imposter, &key, name, manner).await;
+        survives(&mut edge, &imposter, &sorts, name, manner).await;
     }
     let log = edge.envoy_log();
     assert!(!log.contains("panicked") && !log.contains("trap"), "{log}");
 }
 
-/// Requests before, during and after; a key is revoked meanwhile.
-#[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
-async fn survives(edge: &Edge, imposter: &Imposter, key: &str, name: &str, manner: &Manner) {
+/// Requests and changes before, during and after; a key is revoked meanwhile.
+async fn survives(edge: &mut Edge, imposter: &Imposter, sorts: &[Sort], name: &str, manner: &Manner) {
     let doomed = edge.new_key("acme", json!({"scopes": ["read"]})).await;
-    let before = traffic(edge, key).await;
+    let name = format!("key_service_{}", name.replace(' ', "_"));
+    let mut course = Course::start(edge, &name, sorts.to_vec());
+    course.begins_to_break().await;
     imposter.answers_in(manner, 2).await;
     edge.key_service().revoke_key(&doomed.id).await.unwrap();
-    let during = traffic(edge, key).await;
+    course.is_broken_for(Duration::ZERO).await;
     let seen = crate::scene::get(edge, "/api/acme/x", &doomed.key).await;
     assert_eq!(seen.status(), 200, "{name}: nothing of it can have arrived");
-    imposter.manner.send_replace(Manner::Genuine);
-    let genuine = Instant::now();
-    edge.wait_until("the revocation has arrived", Duration::from_secs(60), async || {
-        let refused = crate::scene::get(edge, "/api/acme/x", &doomed.key).await;
-        (refused.header("x-auth-reason") == "key_revoked").then_some(())
-    })
-    .await;
-    let recovery = genuine.elapsed();
-    let after = traffic(edge, key).await;
-    println!(
-        "hold: fault/key_service_{} {} without_right=0 valid_refused=0 lost=0 before={before} during={during} after={after} \
-         recovery_ms={}",
-        name.replace(' ', "_"),
-        before + during + after,
-        recovery.as_millis()
-    );
-}
-
-/// How many were answered: all of a valid key's with 200, and none of an unknown one's reached the upstream.
-async fn traffic(edge: &Edge, key: &str) -> u64 {
-    const STRANGERS: u64 = 10;
-    let valid = Load::start(edge, 2, "/api/acme/x", key);
-    for _ in 0..STRANGERS {
-        crate::scene::get(edge, "/api/acme/x", "nobody-knows-this-key").await.is_refused(401, "unknown_key");
-    }
-    valid.flows(edge, 100).await;
-    let valid = valid.stop().await;
-    crate::load::assert_only(&valid, "200");
-    valid.values().sum::<u64>() + STRANGERS
+    course.is_mended(edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
+    crate::scene::get(edge, "/api/acme/x", &doomed.key).await.is_refused(401, "key_revoked");
+    course.ends(edge).await;
 }

@@ -86,13 +86,3 @@ async fn client(url: String, key: String, stop: Arc<AtomicBool>, sent: Arc<Atomi
 pub(crate) fn assert_only(outcomes: &Outcomes, expected: &str) {
     assert!(outcomes.len() == 1 && outcomes.contains_key(expected), "expected only {expected}: {outcomes:?}");
 }
-
-/// A line for the report of what was tried: all that should have been let in was, and nobody else.
-#[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
-pub(crate) fn report(fault: &str, outcomes: &[&Outcomes], recovery: Duration) {
-    let requests: u64 = outcomes.iter().flat_map(|outcomes| outcomes.values()).sum();
-    println!(
-        "hold: fault/{fault} {requests} without_right=0 valid_refused=0 lost=0 recovery_ms={}",
-        recovery.as_millis()
-    );
-}

@@ -11,6 +11,7 @@ mod apis;
 mod canaries;
 mod connections;
 mod exactness;
+mod faults;
 mod fleet;
 mod hostile;
 mod identity_headers;

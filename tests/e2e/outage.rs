@@ -1,6 +1,6 @@
 //! The key service is gone, late, or back with news.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::edge::{Edge, Setup};
 use serde_json::json;
@@ -27,7 +27,7 @@ async fn give_room(edge: &Edge) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_key_service_is_dead_valid_keys_work_and_unknown_ones_do_not() {
+async fn what_changed_while_the_key_service_was_dead_arrives_when_it_is_back_and_not_before() {
     let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
     let key = edge.key("acme", &["read"]).await;
     let doomed = edge.new_key("acme", json!({"scopes": ["read"]})).await;
@@ -37,7 +37,7 @@ async fn while_the_key_service_is_dead_valid_keys_work_and_unknown_ones_do_not()
     valid.flows(&edge, 100).await;
 
     edge.kill_key_service();
-    valid.flows(&edge, 1000).await;
+    valid.flows(&edge, 200).await;
     unknown.flows(&edge, 100).await;
 
     let fresh = edge
@@ -50,15 +50,11 @@ async fn while_the_key_service_is_dead_valid_keys_work_and_unknown_ones_do_not()
     assert_eq!(outcome(&edge, &fresh.key).await, "unknown_key");
 
     edge.start_key_service().await;
-    let back = Instant::now();
     becomes(&edge, &fresh.key, "200").await;
     becomes(&edge, &doomed.key, "key_revoked").await;
-    let recovery = back.elapsed();
 
-    let (valid, unknown) = (valid.stop().await, unknown.stop().await);
-    assert_only(&valid, "200");
-    assert_only(&unknown, "401 unknown_key");
-    crate::load::report("key_service_killed", &[&valid, &unknown], recovery);
+    assert_only(&valid.stop().await, "200");
+    assert_only(&unknown.stop().await, "401 unknown_key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,32 +67,6 @@ async fn without_keys_everything_protected_is_503_and_then_200_once_they_are_the
 
     edge.start_key_service().await;
     let key = edge.key("acme", &["read"]).await;
-    becomes(&edge, &key, "200").await;
-}
-
-/// Of a time such as 2030-01-31T12:00:00Z.
-fn second_of_day(time: &serde_json::Value) -> i64 {
-    let clock = time.as_str().unwrap().split(['T', 'Z']).nth(1).unwrap().to_owned();
-    clock.split(':').fold(0, |sum, part| sum * 60 + part.parse::<i64>().unwrap())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_older_than_the_configured_age_are_not_trusted() {
-    let shorten = |filter: &mut serde_json::Value| {
-        filter["key_service"]["poll_seconds"] = json!(1);
-        filter["key_service"]["max_age_seconds"] = json!(10);
-    };
-    let mut edge = Edge::synced_start(|setup| setup.filter(shorten)).await;
-    let key = edge.key("acme", &["read"]).await;
-    assert_eq!(outcome(&edge, &key).await, "200");
-    // The key service knows for how long: it names a node that may still serve when somebody waits for a change.
-    let fleet = edge.key_service().get("/v1/fleet").await.unwrap();
-    let [seen, until] = ["last_seen", "serves_until"].map(|field| second_of_day(&fleet["nodes"][0][field]));
-    // One second of polling, fifteen of grace, ten of age.
-    assert_eq!((until - seen).rem_euclid(86_400), 26, "{fleet}");
-    edge.kill_key_service();
-    becomes(&edge, &key, "table_stale").await;
-    edge.start_key_service().await;
     becomes(&edge, &key, "200").await;
 }
 
