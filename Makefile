@@ -53,6 +53,8 @@ TESTED_WITH = $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" TOL
 OHA_VERSION := 1.16.0
 OHA ?= .tools/oha/bin/oha
 
+MUTANTS_VERSION := 27.1.0
+
 # Passed on to the test runner: make test ARGS=expired_key
 ARGS ?=
 
@@ -67,7 +69,7 @@ RUNS ?=
 # How long make soak takes: make soak MINUTES=20
 MINUTES ?= 5
 
-.PHONY: help run test hold soak schemathesis figure fuzz bench bench-quick bench-scale check advisories release reproducible timing canaries filter programs envoy tools env clean rust-tools python-tools
+.PHONY: help run test hold soak mutants schemathesis figure fuzz bench bench-quick bench-scale check advisories release reproducible timing canaries filter programs envoy tools env clean rust-tools python-tools
 
 help: ## This list
 	@echo "make run      start key service, echo upstream and Envoy with demo keys, until Ctrl-C (API=bearer-login:"
@@ -76,6 +78,7 @@ help: ## This list
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make hold     hostile input, broken parts, concealment: what was tried, how often, and what came of it, in one table"
 	echo "make soak     mixed traffic, ten changes a second, reloads, for MINUTES=5; then every key on every worker against the database"
+	echo "make mutants  changes the code that decides in one place at a time, about 200 of them, to see whether a test notices"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
@@ -149,6 +152,14 @@ soak: programs filter envoy ## A test of every make test, with minutes instead o
 		faults::soak::after_a_long_day_every_worker_makes_of_every_key_what_the_database_has >"$(CARGO_TARGET_DIR)/soak.log" 2>&1 \
 		|| { cat "$(CARGO_TARGET_DIR)/soak.log" >&2; exit 1; }
 	grep "^|" "$(CARGO_TARGET_DIR)/soak.log"
+
+mutants: rust-tools .tools/cargo-mutants/bin/cargo-mutants ## What is changed, and what is left out, is in .cargo/mutants.toml
+	@echo "==> Changing the code in one place at a time: a test must notice each"
+	PATH="$(CURDIR)/.tools/cargo-mutants/bin:$$PATH" cargo mutants --output "$(CARGO_TARGET_DIR)" $(ARGS)
+
+.tools/cargo-mutants/bin/cargo-mutants:
+	@echo "==> Building cargo-mutants $(MUTANTS_VERSION), which takes some minutes once"
+	cargo install --quiet --locked --version $(MUTANTS_VERSION) --root .tools/cargo-mutants cargo-mutants
 
 schemathesis: programs python-tools ## Property-based tests of the key service's API, from what it says of itself
 	@echo "==> The key service against its own description, with schemathesis"

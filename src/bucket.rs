@@ -171,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_told_to_the_millisecond_when_there_is_one_more_and_of_a_full_bucket_nothing() {
+        let quota = quota(7, 10);
+        let mut bucket = Bucket::full(quota, Monotonic(0));
+        assert_eq!(bucket.until_next(), 0);
+        for left in (0..7).rev() {
+            assert!(take(&mut bucket, quota, 3));
+            assert_eq!((bucket.remaining(), bucket.until_next()), (left, 1429), "10 s / 7");
+        }
+        let later = bucket.at(quota, Monotonic(3 + 1428));
+        assert_eq!((later.remaining(), later.until_next()), (0, 1));
+    }
+
+    #[test]
     fn a_cost_above_the_limit_is_never_admitted() {
         let bucket = Bucket::full(quota(2, 1), Monotonic(0));
         assert_eq!(bucket.take(quota(2, 1), Monotonic(0), 3), Outcome::Refused { wait: u64::MAX });

@@ -162,7 +162,7 @@ fn is_jwt(credential: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Credential, Presented, find};
+    use super::{Credential, Engine, Presented, URL_SAFE_NO_PAD, find, token};
     use crate::{
         config::{Style, Styles},
         refusal::Denial,
@@ -231,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_a_jwt_that_is_longer_than_any_token_is_not_read() {
+        let header = |bytes: usize| {
+            let json = format!("{{\"alg\":\"{:x<1$}\"}}", "", bytes - r#"{"alg":""}"#.len());
+            URL_SAFE_NO_PAD.encode(json)
+        };
+        let longest = header(token::MAX_LENGTH / 4 * 3);
+        assert_eq!(longest.len(), token::MAX_LENGTH);
+        let value = format!("Bearer {longest}.e30.c2ln");
+        assert!(
+            matches!(authorization(value.as_bytes()).unwrap().credential, Credential::Token(_)),
+            "and found too long"
+        );
+        let value = format!("Bearer {}.e30.c2ln", header(token::MAX_LENGTH / 4 * 3 + 1));
+        assert_eq!(authorization(value.as_bytes()), Err(Denial::MalformedCredential));
+    }
+
+    #[test]
     fn two_different_credentials_are_refused_and_the_same_twice_is_not() {
         let both = |authorization, api_key| {
             let (authorization, api_key) = (Field::Once(authorization), Field::Once(api_key));
@@ -250,6 +267,21 @@ mod tests {
         };
         assert_eq!(find(&request, styles), presented(Style::XApiKey, b"a"));
         assert_eq!(super::carriers(styles).collect::<Vec<_>>(), ["x-api-key"]);
+    }
+
+    #[test]
+    fn a_key_in_a_header_of_no_enabled_style_is_none() {
+        let request = Request { api_key: Field::Once(b"a"), ..Request::default() };
+        assert_eq!(find(&request, Styles::only(Style::Bearer)), Err(Denial::MissingCredential));
+    }
+
+    #[test]
+    fn a_credential_is_not_printed() {
+        let token = "eyJhbGciOiJIUzI1NiJ9.e30.c2ln";
+        let shown = |value: &str| format!("{:?}", authorization(value.as_bytes()).unwrap().credential);
+        assert_eq!(shown(&format!("Bearer {token}")), "Token(…)");
+        let key = shown("Bearer hunter2");
+        assert!(key.starts_with("Key(") && !key.contains("hunter2"), "{key}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `tk6/<instance>/meta` | which database, which revision, since when: [`Meta`] |
 //! | `tk6/<instance>/stamp` | empty, or that records are being written: [`Recent`] |
-//! | `tk6/<instance>/k/<shard>` | keys by digest, [packed](self::packed) |
+//! | `tk6/<instance>/k/<shard>` | keys by digest, packed |
 //! | `tk6/<instance>/t/<shard>` | teams by the digest of their id |
 //! | `tk6/<instance>/l/<shard>` | what holds for all limits, in one record: [`Limits`] |
 //! | `tk6/<instance>/c/<team>` | the team's [`Cell`]: its purse and a copy of its record, from its first request on |

@@ -42,7 +42,7 @@ impl Edge {
         or_end(self.envoy.process().kill());
     }
 
-    /// Starts Envoy, which has been killed, with the configuration that it had last, at the place that [`Setup::comes_back`]
+    /// Starts Envoy, which has been killed, with the configuration that it had last, at the place that `Setup::comes_back`
     /// gave it.
     pub async fn start_envoy(&mut self) {
         self.envoy = or_end(Envoy::start(&self.bootstrap, &self.launch).await);
