@@ -56,12 +56,14 @@ impl Term {
         }
     }
 
-    /// A lease with no more than this left is renewed, in milliseconds.
-    const fn renewed_below(self) -> u64 {
-        match self {
+    /// Whether a lease until then need not be written anew: it has enough left, and not more than this term allows. One of
+    /// [`Self::OfSnapshot`] is cut short as soon as the snapshot is read.
+    fn leaves(self, until: Monotonic, now: Monotonic) -> bool {
+        let renewed_below = match self {
             Self::Usual => 400,
             Self::OfSnapshot => 9_000,
-        }
+        };
+        now.after(renewed_below) < until && until <= now.after(self.length())
     }
 }
 
@@ -157,7 +159,7 @@ impl Candidate {
         let read = shared.get(&name)?;
         let expected = Expected::from_read(read.as_ref());
         if let Some(lease) = read.and_then(|value| Lease::decode(&value.bytes)) {
-            if lease.holder == self.me && now.after(term.renewed_below()) < lease.until {
+            if lease.holder == self.me && term.leaves(lease.until, now) {
                 return Ok(Standing::Steward);
             }
             if now < self.may_claim_from(lease) {
@@ -247,6 +249,16 @@ mod tests {
         assert_eq!(reads(10_000), Standing::Steward);
         assert_eq!(stand(&one, &shared, 10_100), Standing::Steward);
         assert_eq!(stand(&other, &shared, 20_000), Standing::Steward, "it never came back");
+    }
+
+    #[test]
+    fn a_steward_that_traps_when_the_snapshot_is_read_is_replaced_as_soon_as_any_other() {
+        let (shared, names) = (Memory::default(), Names::new("test"));
+        let (one, other) = (candidate(1, 0), candidate(2, 0));
+        assert_eq!(one.stand(&shared, &names, Term::OfSnapshot, Monotonic(0)).unwrap(), Standing::Steward);
+        assert_eq!(stand(&one, &shared, 100), Standing::Steward, "it has read it");
+        assert_eq!(stand(&other, &shared, 699), Standing::Other);
+        assert_eq!(stand(&other, &shared, 700), Standing::Steward);
     }
 
     #[test]
