@@ -51,7 +51,7 @@ fn outage(seed: u64, trouble: impl Fn(u64, usize) -> Vec<Trouble>) -> Run {
     let (limit, window) = random.pick(&[(6, 5), (30, 3), (100, 1), (300, 10), (300, 10)]);
     let quota = Quota::new(limit, window).unwrap();
     let nodes = random.between(2, 6) as usize;
-    let (begin, time) = (random.between(1_500, 6_000), random.between(6_000, 20_000));
+    let (begin, time) = (random.between(1_500, 6_000), random.between(1_000, 20_000));
     let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Share, remaining: Remaining::Fleet };
     let plan = Plan {
         limit: Limit { quota, promise },
@@ -60,10 +60,10 @@ fn outage(seed: u64, trouble: impl Fn(u64, usize) -> Vec<Trouble>) -> Run {
         vms: 2,
         teams: 1,
         end: begin + time + 15_000,
-        clients: if random.chance(50) {
-            (0..nodes).map(|node| client(&mut random, node, quota)).collect()
-        } else {
-            one_has_a_lease(&mut random, nodes, quota, begin)
+        clients: match random.number() % 3 {
+            0 => (0..nodes).map(|node| client(&mut random, node, quota)).collect(),
+            1 => one_has_a_lease(&mut random, nodes, quota, begin),
+            _ => others_come_in_the_end(&mut random, nodes, quota, begin + time),
         },
         network: QUIET,
         trouble: trouble(time, nodes).into_iter().map(|trouble| (begin, trouble)).collect(),
@@ -95,5 +95,17 @@ fn one_has_a_lease(random: &mut Random, nodes: usize, quota: Quota, begin: u64) 
     let spent = begin + random.between(500, 4_000);
     let mut clients = vec![client(0, begin - 1_000, half / 4 + 1, once), client(0, spent, half, once)];
     clients.extend((1..nodes).map(|node| client(node, begin, half / 4 + 1, 200)));
+    clients
+}
+
+/// One node is in use all the time; the others are idle until about the end of the absence, and then want all there is.
+fn others_come_in_the_end(random: &mut Random, nodes: usize, quota: Quota, end: u64) -> Vec<Client> {
+    let client = |node, from, count, pause| {
+        let manner = Manner::Bursts { count, pause };
+        Client { team: 0, way: Way::To(node), manner, most: 1, least: 1, from }
+    };
+    let from = (end + 100).saturating_sub(random.between(0, 2_000));
+    let mut clients = vec![client(0, 0, 1, 30)];
+    clients.extend((1..nodes).map(|node| client(node, from, u64::from(quota.limit().get()), 500)));
     clients
 }

@@ -29,6 +29,11 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the key service is asked how many nodes there are, if nothing else is asked, in milliseconds.
 const COUNT_EVERY: u64 = 10_000;
 
+/// The same beside others that have shares: so often that no absence of a second, after which they spend of these, goes by
+/// without a question that is lost. For each node as much more, so that a key service is asked a hundred times a second at most.
+const PRESENT_EVERY: u64 = 400;
+const PRESENT_EVERY_PER_NODE: u64 = 10;
+
 /// The same while the books of quotas cannot be kept: shares are right only if all nodes agree on it, and nodes may come.
 const COUNT_IN_OUTAGE: u64 = 1_000;
 
@@ -45,6 +50,8 @@ pub(super) struct Leases {
     under_way: Option<UnderWay>,
     last_nonce: u64,
     heard: Option<Monotonic>,
+    /// How many nodes there are, as far as was told.
+    nodes: u32,
     /// When the first question was put that was not answered since the last answer.
     unanswered: Option<Monotonic>,
     /// Nothing is asked before.
@@ -87,6 +94,7 @@ impl Leases {
             under_way: None,
             last_nonce: holder.0,
             heard: None,
+            nodes: 1,
             unanswered: None,
             not_before: Monotonic(0),
             patience: Patience::default(),
@@ -143,15 +151,22 @@ impl Leases {
 
     /// For how long nobody has answered, in milliseconds, if nodes may have spent of their shares meanwhile.
     fn unanswered_for(&mut self, now: Monotonic) -> u64 {
-        let has_share = self.settings.fleet.is_some_and(|fleet| fleet.fallback == Fallback::Share);
-        if has_share { now.since(*self.unanswered.get_or_insert(now)) } else { 0 }
+        if self.has_share() { now.since(*self.unanswered.get_or_insert(now)) } else { 0 }
+    }
+
+    /// Whether this node spends of a share when nobody answers.
+    fn has_share(&self) -> bool {
+        self.settings.fleet.is_some_and(|fleet| fleet.fallback == Fallback::Share)
     }
 
     /// Whether it is time to ask how many nodes there are.
     fn is_to_count(&self, now: Monotonic) -> bool {
         let every = match self.books {
-            Books::Kept => COUNT_EVERY,
             Books::Failing => COUNT_IN_OUTAGE,
+            Books::Kept if self.nodes > 1 && self.has_share() => {
+                PRESENT_EVERY.max(PRESENT_EVERY_PER_NODE * u64::from(self.nodes)).min(COUNT_EVERY)
+            }
+            Books::Kept => COUNT_EVERY,
         };
         self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= every)
     }
@@ -208,6 +223,7 @@ impl Leases {
         self.not_before = table.now;
         self.heard = Some(table.now);
         self.unanswered = None;
+        self.nodes = opened.nodes;
         if let Some(question) = self.under_way.take() {
             self.take_in(table, question, &opened);
         }

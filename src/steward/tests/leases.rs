@@ -317,10 +317,23 @@ fn how_many_nodes_there_are_is_asked_also_if_nothing_else_is() {
     assert_eq!(teams(&question), Vec::<&str>::new());
     node.lend(&question, 0);
     assert_eq!(table::nodes(&node.shared, &node.names), Ok(NonZeroU32::new(3)));
-    node.now += 9_999;
-    assert_eq!(node.call(), None);
-    node.now += 1;
+    node.now += 10_000;
     node.question();
+}
+
+#[test]
+fn beside_others_that_have_shares_a_node_asks_so_often_that_an_absence_of_a_second_is_noticed() {
+    let share = [(1, 10_000), (2, 400), (40, 400), (41, 410), (100, 1_000), (1_000, 10_000), (5_000, 10_000)];
+    let cases = share.map(|(nodes, every)| (Fallback::Share, nodes, every));
+    for (fallback, nodes, every) in cases.into_iter().chain([(Fallback::Refuse, 2, 10_000)]) {
+        let mut node = Node { nodes, ..Node::new() };
+        node.leases = leases_under(fallback, &node.names, 1);
+        node.counts();
+        node.now += every - 1;
+        assert_eq!(node.call(), None, "{nodes} nodes, {fallback:?}");
+        node.now += 1;
+        node.counts();
+    }
 }
 
 #[test]

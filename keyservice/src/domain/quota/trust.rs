@@ -1,9 +1,9 @@
 //! Whether the books say all that nodes have spent; while they do not, nodes only settle.
 //!
 //! A store that fails is noticed by whoever asks it. A service that was frozen finds its own heart late. One that was cut off
-//! from every node hears nothing, as it does of a fleet that is idle. What tells them apart is what nodes say of it. That they
-//! asked in vain for a second is a reason to hear all of them before anything is lent. That one has a debt, which it has
-//! only after that, is a reason to let all of them settle.
+//! from every node hears nothing. Nodes that have shares ask also when they want nothing, so often that each lost a question
+//! then, and says so with the first that arrives: a reason to hear all of them before anything is lent. That one has a debt,
+//! which it has only after that, is a reason to let all of them settle.
 
 use tollkeeper_contract::lease::Ask;
 
@@ -19,7 +19,7 @@ const SUSPECTED: u64 = 750;
 const SUSPECTED_LOSSES: u64 = 1_750;
 
 /// So long without a question may have been an absence, in milliseconds: with the default of `wait_ms`, no node spends of its
-/// share earlier.
+/// share earlier. It is not for certain: nodes of a large fleet that is idle ask more rarely, and so do those of another service.
 const SILENCE: u64 = 1_000;
 
 /// Whether the books say all.
@@ -52,7 +52,7 @@ enum Books {
 pub enum Past {
     /// Nothing was missed.
     Answered,
-    /// The node asked in vain for so long that others may have spent of their shares.
+    /// The node asked in vain: others may have done so for longer, and have spent of their shares.
     Unanswered,
     /// It has spent of its own, and not settled that.
     InDebt,
@@ -64,7 +64,7 @@ impl Past {
         if asks.any(|ask| ask.overdrawn > ask.settled) {
             return Self::InDebt;
         }
-        if unanswered_ms >= SILENCE { Self::Unanswered } else { Self::Answered }
+        if unanswered_ms > 0 { Self::Unanswered } else { Self::Answered }
     }
 }
 
