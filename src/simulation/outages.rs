@@ -51,8 +51,9 @@ fn outage(seed: u64, trouble: impl Fn(u64, usize) -> Vec<Trouble>) -> Run {
     let (limit, window) = random.pick(&[(6, 5), (30, 3), (100, 1), (300, 10), (300, 10)]);
     let quota = Quota::new(limit, window).unwrap();
     let nodes = random.between(2, 6) as usize;
-    let (begin, time) = (random.between(1_500, 6_000), random.between(1_000, 20_000));
-    let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Share, remaining: Remaining::Fleet };
+    let (begin, time) = (random.between(1_500, 6_000), random.between(200, 20_000));
+    let wait_ms = random.pick(&[50, 300, 1000, 1000, 3000]);
+    let fleet = FleetQuotas { wait_ms, fallback: Fallback::Share, remaining: Remaining::Fleet };
     let plan = Plan {
         limit: Limit { quota, promise },
         fleet,
