@@ -3,7 +3,8 @@
 //! A test starts everything with [`edge::Edge::start`]; `lab run` does the same with data that stays. What they share
 //! is below them: [`envoy`], [`keyservice_process`], [`upstream`], and [`bootstrap`], which edits `envoy/edge.yaml`.
 //! [`postgres`] lends the tests of the key service a server, and a test starts as many as it likes with [`valkey`].
-//! [`faults`] are those of the machine under a program. What ordinary clients and servers would repair is sent with [`raw`] and [`raw_http2`], and seen by [`witness`].
+//! [`faults`] are those of the machine under a program, and [`way`] is a network that breaks. What ordinary clients and servers
+//! would repair is sent with [`raw`] and [`raw_http2`], and seen by [`witness`].
 
 pub mod access;
 pub mod artifacts;
@@ -26,4 +27,5 @@ pub mod run;
 pub mod secret;
 pub mod upstream;
 pub mod valkey;
+pub mod way;
 pub mod witness;

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -11,6 +12,7 @@ use crate::envoy::Pushed;
 use crate::key_service::KeyService;
 use crate::keyservice_process::KeyServiceProcess;
 use crate::valkey::Valkey;
+use crate::way::Way;
 
 /// Everything, running. Dropping it ends everything.
 pub struct Fleet {
@@ -20,6 +22,7 @@ pub struct Fleet {
     key_service_process: KeyServiceProcess,
     key_service: KeyService,
     valkey: Valkey,
+    way: Option<Way>,
     // Last, because fields are dropped in order: the processes first, then their files.
     directory: Option<TempDir>,
 }
@@ -28,11 +31,24 @@ impl Fleet {
     /// Starts `count` nodes, each as `configure` has it and with an upstream of its own, and waits until they have
     /// their keys.
     pub async fn start(count: usize, configure: impl Fn(Setup) -> Setup + 'static) -> Self {
+        Self::start_on(None, count, configure).await
+    }
+
+    /// The same, with nodes that reach the key service on a way that can be cut.
+    pub async fn start_on_a_way(count: usize, configure: impl Fn(Setup) -> Setup + 'static) -> Self {
+        let way = or_end(Way::start().await);
+        Self::start_on(Some(way), count, configure).await
+    }
+
+    async fn start_on(way: Option<Way>, count: usize, configure: impl Fn(Setup) -> Setup + 'static) -> Self {
         let valkey = or_end(Valkey::start().await);
         let directory = or_end(TempDir::with_prefix("tollkeeper-fleet-").map_err(Into::into));
         let environment = vec![("TOLLKEEPER_QUOTA_STORE".to_owned(), valkey.url())];
         let launch = or_end(key_service_launch(directory.path(), environment));
         let process = or_end(KeyServiceProcess::started(launch).await);
+        if let Some(way) = &way {
+            way.leads_to(process.address());
+        }
         let key_service = or_end(KeyService::new(process.address(), process.tokens().admin.clone()));
         let mut fleet = Self {
             nodes: Vec::new(),
@@ -41,6 +57,7 @@ impl Fleet {
             key_service_process: process,
             key_service,
             valkey,
+            way,
             directory: Some(directory),
         };
         for _ in 0..count {
@@ -59,11 +76,13 @@ impl Fleet {
 
     async fn start_node(&mut self) -> &Edge {
         let name = format!("node-{}", self.nodes.len() + self.fallen.len());
+        let reached = self.way.as_ref().map(|way| self.key_service_process.elsewhere(way.address()));
         let setup = |setup: Setup| {
-            let named = setup.joins(&self.key_service_process).bootstrap(move |bootstrap| {
-                bootstrap.node(&name);
-                Ok(())
-            });
+            let named =
+                setup.joins(reached.as_ref().unwrap_or(&self.key_service_process)).bootstrap(move |bootstrap| {
+                    bootstrap.node(&name);
+                    Ok(())
+                });
             (self.configure)(named)
         };
         let node = Edge::start(setup).await;
@@ -113,6 +132,14 @@ impl Fleet {
     /// Its process: to end it and to start it again.
     pub fn key_service_process(&mut self) -> &mut KeyServiceProcess {
         &mut self.key_service_process
+    }
+
+    /// The way on which nodes reach the key service: to cut it.
+    ///
+    /// # Panics
+    /// When this fleet was not started on one.
+    pub fn way(&self) -> &Way {
+        or_end(self.way.as_ref().context("nodes reach the key service as it is"))
     }
 
     /// Where the books of quotas are: to kill it, empty it or freeze it.

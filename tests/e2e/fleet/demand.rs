@@ -67,6 +67,11 @@ struct ClientOfNode {
 impl Demand {
     /// Begins to send GETs for `path` to every node.
     pub(crate) fn start(fleet: &Fleet, path: &str, key: &str, wish: Wish) -> Self {
+        Self::at(fleet.nodes(), path, key, wish)
+    }
+
+    /// Begins to send GETs for `path` to these nodes, which are the first.
+    pub(crate) fn at(nodes: &[Edge], path: &str, key: &str, wish: Wish) -> Self {
         let client = ClientOfNode {
             path: path.to_owned(),
             key: key.to_owned(),
@@ -76,7 +81,7 @@ impl Demand {
             seen: Arc::default(),
         };
         let mut demand = Self { client, wish, running: JoinSet::new() };
-        for (index, node) in fleet.nodes().iter().enumerate() {
+        for (index, node) in nodes.iter().enumerate() {
             demand.reach(index, node);
         }
         demand

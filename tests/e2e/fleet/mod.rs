@@ -11,7 +11,7 @@ mod teams;
 mod terms;
 mod waiting;
 
-use lab::edge::Fleet;
+use lab::edge::{Fleet, Setup};
 use record::Quota;
 use serde_json::{Value, json};
 
@@ -20,17 +20,20 @@ const PATH: &str = "/api/acme/x";
 
 /// Three nodes with these settings of `quota`.
 async fn fleet(quota: Quota, more: Value) -> Fleet {
+    Fleet::start(NODES, configured(quota, more)).await
+}
+
+fn configured(quota: Quota, more: Value) -> impl Fn(Setup) -> Setup {
     let mut settings = json!({
         "scope": "fleet",
         "limit": quota.limit,
         "window_seconds": quota.window.as_secs(),
     });
     crate::scene::adopt(&mut settings, more);
-    Fleet::start(NODES, move |setup| {
+    move |setup| {
         let settings = settings.clone();
         setup.workers(2).filter(move |filter| filter["quota"] = settings)
-    })
-    .await
+    }
 }
 
 /// How often nodes have called the key service for leases.

@@ -6,7 +6,7 @@ use lab::edge::Fleet;
 use serde_json::json;
 
 use super::{
-    NODES, PATH,
+    NODES, PATH, configured,
     demand::{Demand, Wish},
     fleet,
     record::{Quota, Record, Seen},
@@ -52,12 +52,15 @@ async fn survives(
     let record = demand.stop().await;
     record.assert_decided();
     assert_eq!(fleet.hits(), record.admitted());
-    let over = match promise {
+    report(&record, over(promise, &record));
+    promised(&record);
+}
+
+fn over(promise: &str, record: &Record) -> u64 {
+    match promise {
         "strict" => record.over_in_any_window(QUOTA),
         _ => record.over(QUOTA),
-    };
-    report(&record, over);
-    promised(&record);
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
@@ -158,6 +161,50 @@ async fn while_the_key_service_is_frozen_and_afterwards_no_window_has_more_than_
         is_never_over_in_any_window,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_key_service_is_frozen_and_afterwards_nobody_has_more_than_a_bucket() {
+    survives(
+        "bucket",
+        async |fleet| fleet.key_service_process().process().unwrap().pause().unwrap(),
+        thaw_the_key_service,
+        is_never_over,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cut_from_all_nodes_who_was_idle_meanwhile_is_not_lent_what_others_spent_of_a_bucket() {
+    comes_back_to_nodes_that_were_idle("bucket", is_never_over).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_cut_from_all_nodes_who_was_idle_meanwhile_is_not_lent_what_others_spent_of_a_strict_quota() {
+    comes_back_to_nodes_that_were_idle("strict", is_never_over_in_any_window).await;
+}
+
+/// The key service is cut off from all nodes, of which one has spent of its share when others come, just before the end.
+async fn comes_back_to_nodes_that_were_idle(promise: &str, promised: impl FnOnce(&Record)) {
+    let fleet = Fleet::start_on_a_way(NODES, configured(QUOTA, json!({ "promise": promise }))).await;
+    let key = fleet.key("acme").await;
+    let mut demand = Demand::at(&fleet.nodes()[..1], PATH, &key, Wish::without_end());
+    demand.until_each("the first node refuses", 1, Duration::ZERO, 5, |seen| !seen.is_admitted()).await;
+    demand.until_age(COUNTED).await;
+    fleet.way().cut();
+    demand.until_each("it admits its share", 1, demand.now(), 20, admitted_degraded).await;
+    for (index, node) in fleet.nodes().iter().enumerate().skip(1) {
+        demand.reach(index, node);
+    }
+    fleet.way().mend();
+    let mended = demand.now();
+    demand.until_each("every node has leases again", NODES, mended, 10, admitted_as_ever).await;
+    demand.until_age(mended + SETTLED).await;
+    let record = demand.stop().await;
+    record.assert_decided();
+    assert_eq!(fleet.hits(), record.admitted());
+    report(&record, over(promise, &record));
+    promised(&record);
 }
 
 #[tokio::test(flavor = "multi_thread")]
