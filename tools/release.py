@@ -24,6 +24,7 @@ from environment import Environment, output_of  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 WASM = "wasm32-wasip1"
 REQUIREMENTS = Path(__file__).with_name("cyclonedx.txt")
+FLAGS = "CARGO_ENCODED_RUSTFLAGS"
 # What would change the bytes, or could.
 FOREIGN = re.compile(r"^(RUSTFLAGS|CARGO_ENCODED_RUSTFLAGS|RUSTC_.*|CARGO_PROFILE_.*|CARGO_BUILD_.*|CFLAGS.*|SOURCE_DATE_EPOCH)$")
 VALIDATE = """
@@ -65,13 +66,16 @@ def build(output: Path, target: Path, tools: Path, only: "str | None") -> None:
     environment = fixed(target)
     host = re.search(r"^host: (.+)$", output_of(["rustc", "-vV"]), re.MULTILINE).group(1)
 
-    def cargo(*words: str) -> None:
-        subprocess.run(["cargo", "build", "--locked", *words], cwd=ROOT, env=environment, check=True)
+    def cargo(*words: str, flags: "tuple[str, ...]" = ()) -> None:
+        # The environment's flags take the place of those of Cargo's configuration.
+        encoded = {FLAGS: "\x1f".join([environment[FLAGS], *flags])}
+        subprocess.run(["cargo", "build", "--locked", *words], cwd=ROOT, env=environment | encoded, check=True)
 
     given, bills = [], []
     if only != "keyservice":
         say("==> Building the filter")
-        cargo("--package", "tollkeeper", "--lib", "--profile", "filter", "--target", WASM)
+        configured = tomllib.loads((ROOT / ".cargo" / "config.toml").read_text())["target"][WASM]["rustflags"]
+        cargo("--package", "tollkeeper", "--lib", "--profile", "filter", "--target", WASM, flags=tuple(configured))
         # It only takes exports away: it does not matter how it was built.
         cargo("--quiet", "--package", "lab", "--bin", "lab")
         module = output / "tollkeeper.wasm"
@@ -97,7 +101,7 @@ def fixed(target: Path) -> "dict[str, str]":
     environment = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
     environment["CARGO_TARGET_DIR"] = str(target)
     environment["CARGO_INCREMENTAL"] = "0"
-    environment["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(f"--remap-path-prefix={path}={name}" for path, name in paths.items())
+    environment[FLAGS] = "\x1f".join(f"--remap-path-prefix={path}={name}" for path, name in paths.items())
     environment["CFLAGS"] = " ".join(f"-ffile-prefix-map={path}={name}" for path, name in paths.items())
     return environment
 
