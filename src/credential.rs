@@ -7,6 +7,7 @@ use tollkeeper_contract::{Digest, key_text::could_be_key, token};
 
 use crate::{
     config::{Style, Styles},
+    familiar::Fingerprint,
     refusal::Denial,
     request::{Field, Request},
 };
@@ -34,13 +35,13 @@ pub enum Credential<'a> {
 pub struct Token<'a> {
     /// All of it.
     pub text: &'a [u8],
-    /// Its SHA-256, if that is known already.
-    pub digest: Option<Digest>,
+    /// What it is known again by, if it has any.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl<'a> From<&'a [u8]> for Token<'a> {
     fn from(text: &'a [u8]) -> Self {
-        Self { text, digest: None }
+        Self { text, fingerprint: None }
     }
 }
 
@@ -63,10 +64,22 @@ const AUTHORIZATION_STYLES: [Style; 3] = [Style::Raw, Style::Token, Style::Beare
 /// # Errors
 /// When there is none, one that cannot be, or two that differ.
 pub fn find<'a>(request: &Request<'a>, styles: Styles) -> Result<Presented<'a>, Denial> {
+    find_with(request, styles, &|_| false)
+}
+
+/// The same; `is_header` may know the first part of a token as the header of one, which then need not be read.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_with<'a>(
+    request: &Request<'a>,
+    styles: Styles,
+    is_header: &dyn Fn(&[u8]) -> bool,
+) -> Result<Presented<'a>, Denial> {
     let authorization = match request.authorization {
         _ if !reads_authorization(styles) => None,
         Field::Absent => None,
-        Field::Once(value) => Some(from_authorization(value, styles)?),
+        Field::Once(value) => Some(from_authorization(value, styles, is_header)?),
         Field::Repeated => return Err(Denial::DuplicateHeader),
     };
     let api_key = match request.api_key {
@@ -94,7 +107,11 @@ fn reads_authorization(styles: Styles) -> bool {
 }
 
 /// `credentials` of RFC 9110 section 11.4, or a key with no scheme before it.
-fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented<'_>, Denial> {
+fn from_authorization<'a>(
+    value: &'a [u8],
+    styles: Styles,
+    is_header: &dyn Fn(&[u8]) -> bool,
+) -> Result<Presented<'a>, Denial> {
     let Some(space) = value.iter().position(|byte| matches!(byte, b' ' | b'\t')) else {
         return without_scheme(value, styles);
     };
@@ -108,7 +125,7 @@ fn from_authorization(value: &[u8], styles: Styles) -> Result<Presented<'_>, Den
     if rest.iter().take(parted_by_spaces).any(|byte| *byte != b' ') {
         return Err(Denial::MalformedCredential);
     }
-    if style == Style::Bearer && is_jwt(credential) {
+    if style == Style::Bearer && is_jwt(credential, is_header) {
         return Ok(Presented { style, credential: Credential::Token(credential.into()) });
     }
     key(style, credential)
@@ -148,11 +165,14 @@ fn key(style: Style, credential: &[u8]) -> Result<Presented<'static>, Denial> {
 }
 
 /// Whether this is a JWT (RFC 7519): three parts (signed) or five (encrypted), the first a JSON object with `alg`.
-fn is_jwt(credential: &[u8]) -> bool {
+fn is_jwt(credential: &[u8], is_header: &dyn Fn(&[u8]) -> bool) -> bool {
     if !matches!(credential.iter().filter(|byte| **byte == b'.').count(), 2 | 4) {
         return false;
     }
     let header = credential.split(|byte| *byte == b'.').next().unwrap_or_default();
+    if is_header(header) {
+        return true;
+    }
     if header.len() > token::MAX_LENGTH {
         return false;
     }

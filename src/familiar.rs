@@ -5,7 +5,8 @@
 //! are. It is looked up as ever: nothing is kept here but how it was presented, and its digest. Fingerprints are
 //! SipHash-2-4 of 128 bits, under a secret that this VM drew for itself: who does not know it cannot make a credential that
 //! is taken for another but by guessing, once in 2^128 attempts. Only credentials that are in the table, or were verified,
-//! enter, so strangers push out nobody.
+//! enter, so strangers push out nobody. Keys that were not in the table have a few slots of their own: who has a wrong key
+//! most often sends it again.
 
 use std::{cell::RefCell, hash::Hasher};
 
@@ -21,28 +22,42 @@ use crate::{
 /// How many are kept.
 const SLOTS: usize = 2048;
 
+/// How many keys are kept that are not in the table.
+const STRANGERS: usize = 64;
+
 /// What one VM knows again under one configuration.
 pub struct Familiar {
     secret: Option<[u8; 16]>,
     /// Each fingerprint has one slot, which the last that was kept has.
-    slots: RefCell<Vec<Option<Memory>>>,
+    slots: RefCell<Slots>,
+    /// The same for keys that were not in the table when they were presented.
+    strangers: RefCell<Slots>,
 }
 
+type Slots = Vec<Option<Memory>>;
+
 /// What a request presents, without what it presents.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u128);
+
+impl Fingerprint {
+    /// It as bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Memory {
     fingerprint: Fingerprint,
     style: Style,
     kind: Kind,
-    digest: Digest,
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
-    Key,
+    Key(Digest),
     /// It is so many bytes at the end of its header.
     Token(usize),
 }
@@ -51,7 +66,7 @@ impl Familiar {
     /// Knows nothing yet; without a secret, which nobody else may know, it never will.
     #[must_use]
     pub fn new(secret: Option<[u8; 16]>) -> Self {
-        Self { secret, slots: RefCell::default() }
+        Self { secret, slots: RefCell::default(), strangers: RefCell::default() }
     }
 
     /// The fingerprint of what a request presents, unless that is nothing, or in more than one place.
@@ -68,31 +83,53 @@ impl Familiar {
     /// What the request presents, if the same was found good before.
     #[must_use]
     pub fn recognise<'a>(&self, fingerprint: Fingerprint, request: &Request<'a>) -> Option<Presented<'a>> {
-        let slots = self.slots.try_borrow().ok()?;
-        let Memory { style, kind, digest, .. } =
-            (*slots.get(slot(fingerprint))?).filter(|memory| memory.fingerprint == fingerprint)?;
-        let credential = match kind {
-            Kind::Key => Credential::Key(digest),
-            Kind::Token(length) => {
-                let (_, value) = carried(request)?;
-                let (_, text) = value.split_at_checked(value.len().checked_sub(length)?)?;
-                Credential::Token(Token { text, digest: Some(digest) })
-            }
-        };
-        Some(Presented { style, credential })
+        recognise(&self.slots, fingerprint, request)
     }
 
-    /// Keeps what was found good just now; `digest` is that of the whole credential.
-    pub fn keep(&self, fingerprint: Fingerprint, presented: &Presented<'_>, digest: Digest) {
-        let kind = match presented.credential {
-            Credential::Key(_) => Kind::Key,
-            Credential::Token(token) => Kind::Token(token.text.len()),
-        };
-        if let Ok(mut slots) = self.slots.try_borrow_mut() {
-            slots.resize(SLOTS, None);
-            if let Some(slot) = slots.get_mut(slot(fingerprint)) {
-                *slot = Some(Memory { fingerprint, style: presented.style, kind, digest });
-            }
+    /// What the request presents, if it was a key that was not in the table; it may be there now.
+    #[must_use]
+    pub fn recognise_stranger<'a>(&self, fingerprint: Fingerprint, request: &Request<'a>) -> Option<Presented<'a>> {
+        recognise(&self.strangers, fingerprint, request)
+    }
+
+    /// Keeps what was found good just now.
+    pub fn keep(&self, fingerprint: Fingerprint, presented: &Presented<'_>) {
+        keep(&self.slots, SLOTS, fingerprint, presented);
+    }
+
+    /// Keeps a key that is not in the table.
+    pub fn keep_stranger(&self, fingerprint: Fingerprint, presented: &Presented<'_>) {
+        keep(&self.strangers, STRANGERS, fingerprint, presented);
+    }
+}
+
+/// Twice in use, and each as large as it is.
+#[inline(never)]
+fn recognise<'a>(slots: &RefCell<Slots>, fingerprint: Fingerprint, request: &Request<'a>) -> Option<Presented<'a>> {
+    let slots = slots.try_borrow().ok()?;
+    let found = (*slots.get(slot(fingerprint, slots.len()))?).filter(|memory| memory.fingerprint == fingerprint);
+    let Memory { style, kind, .. } = found?;
+    let credential = match kind {
+        Kind::Key(digest) => Credential::Key(digest),
+        Kind::Token(length) => {
+            let (_, value) = carried(request)?;
+            let (_, text) = value.split_at_checked(value.len().checked_sub(length)?)?;
+            Credential::Token(Token { text, fingerprint: Some(fingerprint) })
+        }
+    };
+    Some(Presented { style, credential })
+}
+
+#[inline(never)]
+fn keep(slots: &RefCell<Slots>, most: usize, fingerprint: Fingerprint, presented: &Presented<'_>) {
+    let kind = match presented.credential {
+        Credential::Key(digest) => Kind::Key(digest),
+        Credential::Token(token) => Kind::Token(token.text.len()),
+    };
+    if let Ok(mut slots) = slots.try_borrow_mut() {
+        slots.resize(most, None);
+        if let Some(slot) = slots.get_mut(slot(fingerprint, most)) {
+            *slot = Some(Memory { fingerprint, style: presented.style, kind });
         }
     }
 }
@@ -106,9 +143,9 @@ fn carried<'a>(request: &Request<'a>) -> Option<(u8, &'a [u8])> {
     }
 }
 
-fn slot(fingerprint: Fingerprint) -> usize {
+fn slot(fingerprint: Fingerprint, slots: usize) -> usize {
     // Any bits of it are as good as others.
-    fingerprint.0 as usize % SLOTS
+    (fingerprint.0 as usize).checked_rem(slots).unwrap_or_default()
 }
 
 impl std::fmt::Debug for Familiar {
@@ -138,7 +175,7 @@ mod tests {
         else {
             return false;
         };
-        familiar.keep(fingerprint, &presented, digest_of(&presented));
+        familiar.keep(fingerprint, &presented);
         true
     }
 

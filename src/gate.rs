@@ -137,10 +137,20 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         protection: &Protection,
     ) -> Result<(Presented<'r>, Option<Fingerprint>), Denial> {
         let fingerprint = self.familiar.fingerprint(request, protection.styles);
-        match fingerprint.and_then(|fingerprint| self.familiar.recognise(fingerprint, request)) {
-            Some(presented) => Ok((presented, None)),
-            None => Ok((credential::find(request, protection.styles)?, fingerprint)),
+        if let Some(fingerprint) = fingerprint {
+            if let Some(presented) = self.familiar.recognise(fingerprint, request) {
+                return Ok((presented, None));
+            }
+            if let Some(presented) = self.familiar.recognise_stranger(fingerprint, request) {
+                return Ok((presented, Some(fingerprint)));
+            }
         }
+        let is_header = |written: &[u8]| self.tokens.knows_header(written);
+        let mut presented = credential::find_with(request, protection.styles, &is_header)?;
+        if let Credential::Token(token) = &mut presented.credential {
+            token.fingerprint = fingerprint;
+        }
+        Ok((presented, fingerprint))
     }
 
     /// Who the credential proves to be, and whether it works at this moment.
@@ -150,9 +160,9 @@ impl<Shared: SharedData> Gate<'_, Shared> {
         stranger: Option<Fingerprint>,
         records: &Records<'_, Shared>,
     ) -> Result<(Principal, Result<(), Refusal>), Refusal> {
-        let remember = |digest| {
+        let remember = || {
             if let Some(fingerprint) = stranger {
-                self.familiar.keep(fingerprint, presented, digest);
+                self.familiar.keep(fingerprint, presented);
             }
         };
         match presented.credential {
@@ -161,8 +171,13 @@ impl<Shared: SharedData> Gate<'_, Shared> {
                     Some(_) => records.find_strange_key(&digest),
                     None => records.find_key(&digest),
                 };
-                let record = record?.ok_or(Denial::UnknownKey)?;
-                remember(digest);
+                let Some(record) = record? else {
+                    if let Some(fingerprint) = stranger {
+                        self.familiar.keep_stranger(fingerprint, presented);
+                    }
+                    return Err(Denial::UnknownKey.into());
+                };
+                remember();
                 let key = KeyRecord::decode(&record)?;
                 let mut principal = Principal::of_key(presented.style, &key);
                 let live = policy::is_live(&key, self.now.unix).map_err(Refusal::from);
@@ -171,7 +186,7 @@ impl<Shared: SharedData> Gate<'_, Shared> {
             }
             Credential::Token(token) => {
                 let verified = self.tokens.verify(token, records, self.now.unix)?;
-                remember(verified.digest);
+                remember();
                 let mut principal = Principal::of_session(presented.style, &verified.claims);
                 let live = goes_on(&verified.claims.session, records).and_then(|()| bind(&mut principal, records));
                 Ok((principal, live))

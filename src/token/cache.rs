@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, mem, rc::Rc};
 
 use tollkeeper_contract::{Digest, token::Claims};
 
+use crate::familiar::Fingerprint;
+
+use super::known::Known;
+
 /// How many tokens each of the two generations holds.
 const GENERATION: usize = 2048;
 
 /// A token that was genuine when it was looked at, and what that rests on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The SHA-256 of the whole token.
-    pub digest: Digest,
     /// What it says.
     pub claims: Claims,
     /// Where the key that verified it lies in the table.
@@ -20,19 +22,42 @@ pub struct Verified {
     pub(super) key: Rc<[u8]>,
 }
 
-/// Verified tokens by the SHA-256 of the whole token; at most 4096, about 1 KiB each and never more than 5.
+/// By what a token is known again: the keyed fingerprint of how it was presented, which takes a small part of what a SHA-256
+/// takes; or that, of the whole token, where there is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark([u8; 32]);
+
+impl From<Fingerprint> for Mark {
+    fn from(fingerprint: Fingerprint) -> Self {
+        let mut mark = [0; 32];
+        // The rest stays 0: no SHA-256 that anybody will see ends so.
+        let (first, _) = mark.split_at_mut(16);
+        first.copy_from_slice(&fingerprint.to_bytes());
+        Self(mark)
+    }
+}
+
+impl From<Digest> for Mark {
+    fn from(digest: Digest) -> Self {
+        Self(*digest.as_bytes())
+    }
+}
+
+/// Verified tokens by their marks; at most 4096, about 1 KiB each and never more than 5.
 ///
 /// Only verified tokens enter, so strangers cannot fill it. There are two generations: what is used moves into the
 /// recent one, and when that is full, the earlier one is dropped whole.
 #[derive(Debug, Default)]
 pub struct Cache {
-    recent: BTreeMap<Digest, Rc<Verified>>,
-    earlier: BTreeMap<Digest, Rc<Verified>>,
+    recent: BTreeMap<Mark, Rc<Verified>>,
+    earlier: BTreeMap<Mark, Rc<Verified>>,
+    /// What the next token may have in common with those before.
+    pub(super) known: Known,
 }
 
 impl Cache {
-    /// The token of this digest, if it is still there.
-    pub(super) fn find(&mut self, token: &Digest) -> Option<Rc<Verified>> {
+    /// The token of this mark, if it is still there.
+    pub(super) fn find(&mut self, token: &Mark) -> Option<Rc<Verified>> {
         if let Some(verified) = self.recent.get(token) {
             return Some(Rc::clone(verified));
         }
@@ -42,7 +67,7 @@ impl Cache {
     }
 
     /// Keeps a token that was verified just now.
-    pub(super) fn keep(&mut self, token: Digest, verified: Rc<Verified>) {
+    pub(super) fn keep(&mut self, token: Mark, verified: Rc<Verified>) {
         if self.recent.len() >= GENERATION {
             self.earlier = mem::take(&mut self.recent);
         }
@@ -57,22 +82,17 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cache, GENERATION, Verified};
+    use super::{Cache, GENERATION, Mark, Verified};
     use crate::token::tests::claims;
     use std::rc::Rc;
     use tollkeeper_contract::Digest;
 
-    fn token(number: usize) -> Digest {
-        Digest::of(&number.to_le_bytes())
+    fn token(number: usize) -> Mark {
+        Digest::of(&number.to_le_bytes()).into()
     }
 
     fn verified() -> Rc<Verified> {
-        Rc::new(Verified {
-            digest: Digest::of(b"token"),
-            claims: claims(),
-            kid: Digest::of(b"kid"),
-            key: Rc::default(),
-        })
+        Rc::new(Verified { claims: claims(), kid: Digest::of(b"kid"), key: Rc::default() })
     }
 
     #[test]

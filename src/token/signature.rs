@@ -8,9 +8,11 @@ use jwt_simple::prelude::{
     VerificationOptions,
 };
 use sha2::Sha256;
-use tollkeeper_contract::{TokenMaterial, page::NodeToken, token};
+use tollkeeper_contract::{TokenMaterial, token};
 
 use crate::refusal::Fault;
+
+use super::known::Secrets;
 
 /// Signatures that the host may know how to verify, faster than this module can.
 pub trait Signatures: fmt::Debug {
@@ -40,37 +42,40 @@ pub(super) struct Signed<'a> {
     pub(super) signature: &'a [u8],
 }
 
-/// Whether the token is signed with this key.
+/// Whether the token is signed with this key; `secrets` are those of a salt.
 ///
 /// # Errors
 /// When the key is none: that is not the token's fault.
 pub(super) fn is_genuine(
     signed: Signed<'_>,
     key: TokenMaterial<'_>,
-    secret: &NodeToken,
+    secrets: impl FnOnce(&[u8; 32]) -> Result<Secrets, Fault>,
     host: &dyn Signatures,
 ) -> Result<bool, Fault> {
     match key {
-        TokenMaterial::Hs256(salt) => hs256_of_any(signed, secret.token_secrets(salt)),
+        // There are several while the node token is replaced.
+        TokenMaterial::Hs256(salt) => {
+            Ok(secrets(salt)?.iter().any(|keyed| is_tag(keyed, signed.message, signed.signature)))
+        }
         TokenMaterial::EdDsa(key) => eddsa(signed.message, signed.signature, key),
         TokenMaterial::Es256(key) => es256(signed, key, host),
     }
 }
 
-/// There are several secrets while the node token is replaced.
-fn hs256_of_any(signed: Signed<'_>, secrets: impl Iterator<Item = [u8; 32]>) -> Result<bool, Fault> {
-    for secret in secrets {
-        if hs256(signed.message, signed.signature, &secret)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// RFC 7518 section 3.2.
+#[cfg(test)]
+pub(super) fn hs256(message: &[u8], tag: &[u8], secret: &[u8]) -> Result<bool, Fault> {
+    Ok(is_tag(&keyed(secret)?, message, tag))
 }
 
-/// RFC 7518 section 3.2; compared in a time that tells nothing.
-pub(super) fn hs256(message: &[u8], tag: &[u8], secret: &[u8]) -> Result<bool, Fault> {
-    let mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| Fault::TableUnreadable)?;
-    Ok(mac.chain_update(message).verify_slice(tag).is_ok())
+/// HMAC-SHA256 with a secret, ready for any message.
+pub(super) fn keyed(secret: &[u8]) -> Result<Hmac<Sha256>, Fault> {
+    Hmac::new_from_slice(secret).map_err(|_| Fault::TableUnreadable)
+}
+
+/// Compared in a time that tells nothing.
+fn is_tag(keyed: &Hmac<Sha256>, message: &[u8], tag: &[u8]) -> bool {
+    keyed.clone().chain_update(message).verify_slice(tag).is_ok()
 }
 
 /// RFC 8037 section 3.1. The host verifies with a hash of its own only, which Ed25519 has no use for.

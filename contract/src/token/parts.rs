@@ -44,14 +44,24 @@ impl<'a> Parts<'a> {
     /// `alg`, `kid` and `typ` (so also when it has `crit`, brings a key along, or is encrypted), or its ES256 signature
     /// is the greater of its two spellings.
     pub fn split(token: &'a [u8]) -> Result<Self, Malformed> {
+        Self::split_with(token, Header::read)
+    }
+
+    /// The same; `header` does what [`Header::read`] does, which may have been done before.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn split_with(
+        token: &'a [u8],
+        header: impl FnOnce(&[u8]) -> Result<Header, Malformed>,
+    ) -> Result<Self, Malformed> {
         if token.len() > MAX_LENGTH {
             return Err(Malformed);
         }
         let dot = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'.').ok_or(Malformed);
         let (signed, signature) = token.split_at_checked(dot(token)?).ok_or(Malformed)?;
-        let (header, claims) = signed.split_at_checked(dot(signed)?).ok_or(Malformed)?;
-        let decode = |part: &[u8]| URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed);
-        let header = Header::parse(&decode(header)?)?;
+        let (written, claims) = signed.split_at_checked(dot(signed)?).ok_or(Malformed)?;
+        let header = header(written)?;
         let claims = decode(claims.strip_prefix(b".").ok_or(Malformed)?)?;
         let signature = decode(signature.strip_prefix(b".").ok_or(Malformed)?)?;
         if header.algorithm == Algorithm::Es256 && signature.get(32..).is_some_and(|s| s > ES256_HALF.as_slice()) {
@@ -68,9 +78,17 @@ pub(super) const ES256_HALF: &[u8; 32] = &[
     0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
+fn decode(part: &[u8]) -> Result<Vec<u8>, Malformed> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Malformed)
+}
+
 impl Header {
-    fn parse(json: &[u8]) -> Result<Self, Malformed> {
-        let header: HeaderJson = object(json)?;
+    /// Reads a header as it is written: what stands before the first dot of a token.
+    ///
+    /// # Errors
+    /// When it is not in canonical base64url, or not exactly `alg`, `kid` and `typ`.
+    pub fn read(written: &[u8]) -> Result<Self, Malformed> {
+        let header: HeaderJson = object(&decode(written)?)?;
         if header.typ != "JWT" {
             return Err(Malformed);
         }

@@ -139,6 +139,18 @@ fn only_keys_that_are_there_are_known_again() {
 }
 
 #[test]
+fn a_key_that_was_unknown_again_and_again_is_good_as_soon_as_it_is_there() {
+    let door = Door::new();
+    for _ in 0..3 {
+        let Verdict::Refused(refused) = door.get("/api/acme/x", "strange") else { panic!() };
+        assert_eq!(refused.refusal, Denial::UnknownKey.into());
+    }
+    let good = door.table().find_key(&Digest::of(b"good")).unwrap();
+    door.publish(Table::Keys, "strange", good.as_deref());
+    assert!(matches!(door.get("/api/acme/x", "strange"), Verdict::Granted(_)));
+}
+
+#[test]
 fn a_good_key_is_granted_and_its_header_withheld_from_the_upstream() {
     let Verdict::Granted(grant) = Door::new().get("/api/acme/x?y", "good") else { panic!() };
     assert_eq!((grant.principal.account.team(), grant.allowance.remaining), (Some("acme"), 2));

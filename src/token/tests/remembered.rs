@@ -5,7 +5,7 @@ use std::cell::Cell;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tollkeeper_contract::{TokenMaterial, token::Claims};
 
-use super::{Counting, NOW, SALT, Scene, claims};
+use super::{Counting, HEADER, NOW, SALT, Scene, claims};
 use crate::refusal::Denial;
 
 #[test]
@@ -41,6 +41,26 @@ fn a_token_ends_with_its_key_although_it_is_in_the_cache() {
     assert_eq!(scene.verify_at(&token, NOW), Err(Denial::UnknownToken.into()));
     scene.publish("hs", Some(TokenMaterial::Hs256(&SALT)));
     scene.takes(&token);
+}
+
+#[test]
+fn tokens_of_many_keys_in_turn_are_told_apart() {
+    let scene = Scene::new();
+    let kid = |number: u8| format!("hs{number}");
+    for number in 0..9 {
+        scene.publish(&kid(number), Some(TokenMaterial::Hs256(&[number; 32])));
+    }
+    for round in 0..3 {
+        for number in 0..9 {
+            // Each is another token, with a header that was seen before.
+            let claims = Claims { session: format!("s{round}"), ..claims() }.to_json();
+            let header = HEADER.replace(r#""hs""#, &format!("{:?}", kid(number)));
+            let signed =
+                |salt: u8| super::hs256(header.as_bytes(), claims.as_bytes(), &scene.secret.token_secret(&[salt; 32]));
+            assert!(scene.verify_at(&signed(number), NOW).is_ok(), "{number}");
+            scene.refuses(&signed((number + 1) % 9), Denial::UnknownToken);
+        }
+    }
 }
 
 #[test]
