@@ -26,6 +26,7 @@ use crate::{
 };
 
 use super::{
+    answers::Answers,
     host::{self, HostSharedData},
     metrics::Metrics,
     settlement::Settlement,
@@ -55,6 +56,8 @@ pub(super) struct Door {
     pub(super) recent: RefCell<Recent>,
     /// What was presented lately.
     pub(super) familiar: Familiar,
+    /// What was answered lately.
+    pub(super) answers: Answers,
     /// Tells this configuration from others.
     fingerprint: u64,
     /// The table's state as of the last tick: it is a matter of readiness and age, not of what is in the table.
@@ -81,6 +84,7 @@ impl Door {
             verified: RefCell::default(),
             recent: RefCell::default(),
             familiar: Familiar::new(host::random_bytes()),
+            answers: Answers::default(),
             meta: Cell::new(None),
             factor: Cell::new(Factor::ONE),
             steward: RefCell::new(None),

@@ -17,6 +17,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    request::Wire,
     shared::{Expected, HostFailure, Next, Own, SharedData, Swap, Value, Version, are_in_turn},
     time::{Monotonic, Now},
     verdict::{Header, Reply},
@@ -131,32 +132,48 @@ pub(super) fn call_foreign(name: &str, arguments: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// Answers the request instead of the upstream; `told` are headers besides those of the answer.
-pub(super) fn reply(reply: &Reply, told: &[Header<'_>], wire: crate::request::Wire) -> Result<(), HostFailure> {
-    // Access logs show it as %RESPONSE_CODE_DETAILS%.
-    let details = ["tollkeeper:", reply.reason].concat();
-    let its_own = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let headers: Vec<_> = its_own.chain(told.iter().map(|(name, value)| (*name, value.as_bytes()))).collect();
-    let headers = serialise(&headers)?;
-    // A negative status leaves it to Envoy, which sends none over plain HTTP.
-    let grpc_status = match wire {
-        crate::request::Wire::Http => -1,
-        crate::request::Wire::Grpc => i32::from(reply.grpc_status),
-    };
-    // SAFETY: the host reads the given numbers of bytes before it returns.
-    let status = unsafe {
-        proxy_send_local_response(
-            u32::from(reply.status),
-            details.as_ptr(),
-            details.len(),
-            reply.body.as_ptr(),
-            reply.body.len(),
-            headers.as_ptr(),
-            headers.len(),
-            grpc_status,
-        )
-    };
-    if status == 0 { Ok(()) } else { Err(HostFailure) }
+/// An answer instead of the upstream's, as the host takes it.
+pub(super) struct Answer {
+    status: u16,
+    /// Access logs show it as %RESPONSE_CODE_DETAILS%.
+    details: String,
+    body: String,
+    headers: Vec<u8>,
+    grpc_status: i32,
+}
+
+impl Answer {
+    /// The reply; `told` are headers besides its own.
+    pub(super) fn new(reply: Reply, told: &[Header<'_>], wire: Wire) -> Result<Self, HostFailure> {
+        let its_own = reply.headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let headers: Vec<_> = its_own.chain(told.iter().map(|(name, value)| (*name, value.as_bytes()))).collect();
+        // A negative status leaves it to Envoy, which sends none over plain HTTP.
+        let grpc_status = match wire {
+            Wire::Http => -1,
+            Wire::Grpc => i32::from(reply.grpc_status),
+        };
+        let (headers, details) = (serialise(&headers)?, ["tollkeeper:", reply.reason].concat());
+        Ok(Self { status: reply.status, details, body: reply.body, headers, grpc_status })
+    }
+
+    /// Answers the request.
+    pub(super) fn send(&self) -> Result<(), HostFailure> {
+        let Self { status, details, body, headers, grpc_status } = self;
+        // SAFETY: the host reads the given numbers of bytes before it returns.
+        let status = unsafe {
+            proxy_send_local_response(
+                u32::from(*status),
+                details.as_ptr(),
+                details.len(),
+                body.as_ptr(),
+                body.len(),
+                headers.as_ptr(),
+                headers.len(),
+                *grpc_status,
+            )
+        };
+        if status == 0 { Ok(()) } else { Err(HostFailure) }
+    }
 }
 
 /// The form that [`HeaderMap`] reads.

@@ -3,6 +3,7 @@
 //! Envoy runs one VM per worker and one on the main thread. Each has a root context per configuration, which ticks,
 //! and a context per request.
 
+mod answers;
 mod door;
 mod header_map;
 mod host;

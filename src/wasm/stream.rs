@@ -164,18 +164,15 @@ impl Stream {
     }
 
     fn refuse(&self, refused: Refused, wire: Wire) -> (Verdict, Action) {
-        let reply = verdict::reply(&refused, &self.door.config.realm, wire);
-        let verdict = Verdict::Refused(refused);
-        let told = verdict::response_headers(&verdict, &self.door.config, self.revision());
+        let answer = self.door.answers.to(&refused, &self.door.config, wire);
         // Before the host takes it: its headers come by here meanwhile.
         self.is_answered.set(true);
         // Without a reply the request stays paused until it times out: late, but never let through.
-        if host::reply(&reply, &told, wire).is_err() {
+        if answer.and_then(|answer| answer.send()).is_err() {
             self.is_answered.set(false);
             log::error!("the host did not take the answer to a refused request");
         }
-        drop(told);
-        (verdict, Action::Pause)
+        (Verdict::Refused(refused), Action::Pause)
     }
 }
 
