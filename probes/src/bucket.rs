@@ -30,6 +30,9 @@ fn steps(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let mut bucket = Bucket::full(quota, Monotonic(now));
     let mut model = Model { tokens: limit(quota), at: now, quota, cut: whole(0) };
     for _ in 0..MOST_STEPS {
+        if input.is_empty() {
+            break;
+        }
         now = later(input, now)?;
         if input.ratio(1, 8)? {
             quota = self::quota(input)?;
