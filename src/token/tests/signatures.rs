@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use tollkeeper_contract::{TokenMaterial, page::NodeToken};
+use tollkeeper_contract::{TokenMaterial, page::NodeToken, token::Claims};
 
 use super::{Counting, HEADER, NOW, SALT, Scene, claims, hs256, twin};
 use crate::refusal::{Denial, Fault};
@@ -43,6 +43,22 @@ fn the_algorithm_is_the_keys_whatever_the_token_says() {
     }
     for alg in ["none", "None", "NONE", "", "hs256", "HS512", "RS256", "PS256", "ES256K", "Ed25519", "dir"] {
         scene.refuses(&scene.signed(&HEADER.replace("HS256", alg), &json), Denial::MalformedToken);
+    }
+}
+
+#[test]
+fn the_time_is_what_the_filter_says_whatever_the_clock_of_the_machine_says() {
+    let scene = Scene::new();
+    // In 2001 and in 2096: on any machine that runs this, the one is over and the other has not begun.
+    for issued in [1_000_000_000, 4_000_000_000] {
+        let claims = Claims { issued, not_before: issued, expires: issued + 7200, ..claims() };
+        for token in [scene.token(&claims), scene.eddsa(&claims), scene.es256(&claims)] {
+            let seen = scene.verify_at(&token, issued).map(|verified| verified.claims.clone());
+            assert_eq!(seen, Ok(claims.clone()), "{token}");
+            scene.cache.take();
+            assert_eq!(scene.verify_at(&token, issued - 1), Err(Denial::TokenNotYetValid.into()));
+            assert_eq!(scene.verify_at(&token, issued + 7200), Err(Denial::TokenExpired.into()));
+        }
     }
 }
 
