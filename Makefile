@@ -205,11 +205,10 @@ canaries: programs filter envoy ## A test of every make test, with 10,000 keys i
 		canaries::of_many_keys_none_is_found_in_logs_answers_metrics_configuration_database_or_shared_data \
 		| grep "^measured\|^test result"
 
-timing: programs filter envoy ## A test of every make test, with 100,000 requests of each sort instead of 3,000
+timing: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## Tests of every make test, with 100,000 of each sort instead of 3,000
 	@$(FIND_ENVOY)
-	export $(COMPONENTS) TIMING_REQUESTS=100000
-	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
-		timing::how_long_a_refusal_takes_does_not_tell_how_near_a_guess_is | grep "^measured\|^test result"
+	export $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" TIMING_REQUESTS=100000
+	cargo test --quiet --package tollkeeper --test e2e -- --test-threads 1 --show-output timing:: | grep "^measured\|^test result"
 
 bench bench-quick: programs filter envoy $(OHA) ## What a request costs; nothing else should run meanwhile
 	@$(FIND_ENVOY)

@@ -37,14 +37,26 @@ pub enum Edit<'a> {
 
 /// The record of `digest`, if the shard has one.
 ///
+/// It takes as long where there is one as where there is none: as many steps as the shard has records for, by the first eight
+/// bytes alone, and then what lies there is compared whole, whether it looks like it or not.
+///
 /// # Errors
 /// When the bytes are no shard.
 pub fn find<'a>(shard: &'a [u8], digest: &Digest) -> Result<Option<&'a [u8]>, Broken> {
     let Some(view) = View::new(shard)? else { return Ok(None) };
-    let at = view.entries.partition_point(|entry| prefix(entry) < digest.as_bytes().as_slice());
-    match view.entries.get(at) {
-        Some(entry) if digest_of(entry)? == *digest => view.record(at).map(Some),
-        _ => Ok(None),
+    let wanted = leading(digest.as_bytes());
+    let place = view.entries.partition_point(|entry| leading(entry) < wanted);
+    let (mut place, mut found) = (place.min(view.entries.len().saturating_sub(1)), None);
+    loop {
+        let entry = view.entries.get(place).ok_or(Broken)?;
+        let record = view.record(place)?;
+        // No way of its own for what is found.
+        found = if digest_of(entry)? == *digest { Some(record) } else { found };
+        place = place.saturating_add(1);
+        // Digests that begin alike lie one behind the other.
+        if view.entries.get(place).is_none_or(|entry| leading(entry) != wanted) {
+            return Ok(found);
+        }
     }
 }
 
@@ -141,8 +153,9 @@ impl<'a> View<'a> {
     }
 }
 
-fn prefix(entry: &[u8; ENTRY]) -> &[u8] {
-    entry.split_at(Digest::LENGTH).0
+/// A number in whose order digests are, but for those that begin alike.
+fn leading(digest: &[u8]) -> u64 {
+    digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 fn digest_of(entry: &[u8; ENTRY]) -> Result<Digest, Broken> {
@@ -175,6 +188,25 @@ mod tests {
         let shard = edit(&[], &[(digest, Edit::Put(b"record"))]).unwrap();
         for length in 1..shard.len() {
             assert!(find(&shard[..length], &digest).is_err(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn digests_that_begin_alike_are_told_apart() {
+        let alike = |last: u8| {
+            let mut bytes = [7; 32];
+            bytes[31] = last;
+            Digest::from_bytes(bytes)
+        };
+        let there = [1, 3, 5, 7].map(|last| (alike(last), [last]));
+        let edits: Vec<_> = there.iter().map(|(digest, record)| (*digest, Edit::Put(record))).collect();
+        let shard = edit(&[], &edits).unwrap();
+        for last in 0..=8 {
+            let found = find(&shard, &alike(last)).unwrap();
+            assert_eq!(found, [1, 3, 5, 7].contains(&last).then_some([last].as_slice()));
+        }
+        for other in [[0; 32], [6; 32], [8; 32], [0xff; 32]] {
+            assert_eq!(find(&shard, &Digest::from_bytes(other)), Ok(None));
         }
     }
 

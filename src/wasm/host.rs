@@ -75,7 +75,7 @@ pub(super) fn now() -> Result<Now, HostFailure> {
     if DATE.get().is_none() {
         read_date()?;
     }
-    let monotonic = monotonic()?;
+    let monotonic = nanoseconds()?;
     let date = DATE.get().unwrap_or_default().wrapping_add(monotonic);
     Ok(Now { unix: date / 1_000_000_000, monotonic: Monotonic(monotonic / 1_000_000) })
 }
@@ -87,11 +87,12 @@ pub(super) fn read_date() -> Result<(), HostFailure> {
     if unsafe { proxy_get_current_time_nanoseconds(&raw mut date) } != 0 {
         return Err(HostFailure);
     }
-    DATE.set(Some(date.wrapping_sub(monotonic()?)));
+    DATE.set(Some(date.wrapping_sub(nanoseconds()?)));
     Ok(())
 }
 
-fn monotonic() -> Result<u64, HostFailure> {
+/// The monotonic clock.
+pub(super) fn nanoseconds() -> Result<u64, HostFailure> {
     let mut time = 0;
     // SAFETY: the call writes one `u64` to the place that it is given.
     if unsafe { clock_time_get(MONOTONIC, 1, &raw mut time) } != 0 {

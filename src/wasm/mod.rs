@@ -11,6 +11,8 @@ mod memory;
 mod metrics;
 mod request_context;
 mod root_context;
+#[cfg(feature = "traps")]
+mod search;
 mod settlement;
 mod signatures;
 mod stream;

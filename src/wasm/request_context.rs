@@ -33,7 +33,12 @@ impl Context for RequestContext {}
 impl HttpContext for RequestContext {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         #[cfg(feature = "traps")]
-        super::traps::at_request();
+        {
+            super::traps::at_request();
+            if super::search::answers() {
+                return Action::Pause;
+            }
+        }
         self.0.door.note_request();
         self.0.judge_first()
     }

@@ -1,8 +1,11 @@
-//! How long a refusal takes does not tell how near a guess is to a key, on the module in a real Envoy.
+//! Time does not tell how near a guess is to a key, on the module in a real Envoy.
 //!
-//! Guesses that are wrong in their first byte, guesses that are wrong in their last byte, and unknown keys are sent in random
+//! From outside, how long a refusal takes: guesses that are wrong in their first byte, guesses that are wrong in their last byte, and unknown keys are sent in random
 //! order over one connection; whether two classes differ is Welch's t, as in `dudect`: below 4.5 nothing is seen. The
 //! instrument itself is tried with keys of our own form that have a wrong checksum, which are refused without being looked for.
+//!
+//! In the module, how long the search for a key takes, by its own clock: for keys that are there, for those whose digests differ
+//! in the first byte or in the last, and for others. What comes after a search differs, and is told in the answer.
 
 use std::{
     env,
@@ -11,9 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lab::edge::Edge;
+use lab::{artifacts, edge::Edge};
 use serde_json::json;
-use tollkeeper_contract::Digest;
+use tollkeeper::table::Names;
+use tollkeeper_contract::{Digest, page::Table};
 
 /// What is sent of each class in `make test`; `make timing` sends 100,000.
 const FEW: usize = 3_000;
@@ -125,11 +129,11 @@ fn welch(left: &[f64], right: &[f64]) -> f64 {
 }
 
 /// What is not among the slowest tenth of all, which the machine does and not the module.
-fn cropped(classes: &[Class]) -> Vec<Vec<f64>> {
-    let mut all: Vec<f64> = classes.iter().flat_map(|class| &class.times).copied().collect();
+fn cropped<'a>(classes: impl Iterator<Item = &'a Vec<f64>> + Clone) -> Vec<Vec<f64>> {
+    let mut all: Vec<f64> = classes.clone().flatten().copied().collect();
     all.sort_by(f64::total_cmp);
     let most = all[all.len() * 9 / 10];
-    classes.iter().map(|class| class.times.iter().copied().filter(|time| *time <= most).collect()).collect()
+    classes.map(|times| times.iter().copied().filter(|time| *time <= most).collect()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +162,7 @@ async fn how_long_a_refusal_takes_does_not_tell_how_near_a_guess_is() {
         classes
     });
     let classes = classes.await.unwrap();
-    let samples = cropped(&classes);
+    let samples = cropped(classes.iter().map(|class| &class.times));
     for (class, sample) in classes.iter().zip(&samples) {
         let mean = sample.iter().sum::<f64>() / sample.len() as f64;
         println!("measured: {}: {times} requests, mean of the fastest nine tenths {mean:.2} us", class.name);
@@ -172,4 +176,82 @@ async fn how_long_a_refusal_takes_does_not_tell_how_near_a_guess_is() {
         largest = if is_control { largest } else { largest.max(t.abs()) };
     }
     println!("hold: concealment/times_of_refusals {} largest_t={largest:.2}", 3 * times);
+}
+
+/// What is searched for in the module, as `src/wasm/search.rs` numbers it; the last is to show that a difference is seen.
+const SEARCHES: [&str; 5] =
+    ["keys that are there", "another first byte", "another last byte", "any other digest", "searched for twice"];
+
+/// First bytes of the shards that are searched.
+const SHARDS: [u8; 4] = [0x10, 0x50, 0x90, 0xd0];
+
+/// Keys in each, as many as there are with a million of them.
+const KEYS_OF_A_SHARD: usize = 61;
+
+/// Digests that begin as those of the shard do.
+fn digests(shard: u8, numbers: &mut Numbers) -> Vec<Digest> {
+    let mut digest = |_| {
+        let mut bytes = [0; 32];
+        bytes[2..].fill_with(|| u8::try_from(numbers.below(256)).unwrap());
+        bytes[0] = shard;
+        Digest::from_bytes(bytes)
+    };
+    (0..KEYS_OF_A_SHARD).map(&mut digest).collect()
+}
+
+/// The nanoseconds that searches of each sort took.
+async fn searches(edge: &Edge, names: &str, times: usize) -> [Vec<f64>; 5] {
+    const AT_ONCE: usize = 10_000;
+    let mut took: [Vec<f64>; 5] = Default::default();
+    while took.iter().any(|took| took.len() < times) {
+        let request = edge.get("/healthz").header("x-test-search", format!("{AT_ONCE} {names}"));
+        let told = request.send().await.unwrap().bytes().await.unwrap();
+        assert_eq!(told.len(), 5 * AT_ONCE, "{}", String::from_utf8_lossy(&told));
+        for [class, nanoseconds @ ..] in told.as_chunks::<5>().0 {
+            took[usize::from(*class)].push(f64::from(u32::from_le_bytes(*nanoseconds)));
+        }
+    }
+    took.map(|mut took| {
+        took.truncate(times);
+        took
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "what is measured belongs into the report of the run")]
+async fn how_long_the_module_searches_does_not_tell_whether_a_key_is_there_or_how_near_a_guess_is() {
+    let times = env::var("TIMING_REQUESTS").map_or(FEW, |text| text.parse().expect("a number"));
+    let edge = Edge::synced_start(|setup| {
+        setup.workers(1).bootstrap(|bootstrap| bootstrap.wasm(&artifacts::filter_that_traps()?))
+    })
+    .await;
+    let mut numbers = Numbers(20_300_131);
+    let all: Vec<_> = SHARDS.iter().flat_map(|shard| digests(*shard, &mut numbers)).collect();
+    edge.key_service().create_team("acme", "acme").await.unwrap();
+    let row = |digest: &Digest| json!({ "digest": digest.to_hex(), "team": "acme", "scopes": ["read"] });
+    let rows: Vec<_> = all.iter().map(row).collect();
+    edge.key_service().post("/v1/keys/import", &json!({ "keys": rows })).await.unwrap();
+    // What is made later has a later revision.
+    edge.key("acme", &["read"]).await;
+
+    let names = Names::new("edge");
+    let names: Vec<_> = all.chunks(KEYS_OF_A_SHARD).map(|digests| names.shard_of(Table::Keys, &digests[0])).collect();
+    let names = names.join(" ");
+    // Until the module is compiled as well as it will be.
+    searches(&edge, &names, FEW).await;
+    let took = searches(&edge, &names, times).await;
+    let samples = cropped(took.iter());
+    for (search, sample) in SEARCHES.iter().zip(&samples) {
+        let mean = sample.iter().sum::<f64>() / sample.len() as f64;
+        println!("measured: in the module: {search}: {times} searches, mean of the fastest nine tenths {mean:.2} ns");
+    }
+    let (mut largest, control): (f64, _) = (0.0, SEARCHES.len() - 1);
+    for (left, right) in [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3), (0, control)] {
+        let t = welch(&samples[left], &samples[right]);
+        println!("measured: in the module: {} against {}: t = {t:.2}", SEARCHES[left], SEARCHES[right]);
+        let is_as_it_should_be = (t.abs() < SEEN) == (right != control);
+        assert!(is_as_it_should_be, "{} and {}: t = {t}", SEARCHES[left], SEARCHES[right]);
+        largest = if right == control { largest } else { largest.max(t.abs()) };
+    }
+    println!("hold: concealment/times_of_searches_in_the_module {} largest_t={largest:.2}", 4 * times);
 }
