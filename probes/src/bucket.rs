@@ -1,21 +1,22 @@
 //! Buckets against exact rationals: a token is given when, and only when, it is there, whatever the clock and the quota do.
 
 use arbitrary::Unstructured;
-use num_bigint::BigInt;
-use num_rational::BigRational;
+use num_bigint::BigUint;
 use tollkeeper::{bucket::Bucket, limiter::Outcome, time::Monotonic};
 use tollkeeper_contract::Quota;
 
 /// As many steps as rationals are fast for.
 const MOST_STEPS: usize = 12;
 
-/// The bucket as one would describe it.
+/// The bucket as one would describe it: in fractions of a token, which are as small as any quota so far has needed.
 struct Model {
-    tokens: BigRational,
+    /// How many fractions make a token.
+    fractions: BigUint,
+    level: BigUint,
     at: u64,
     quota: Quota,
     /// What was cut off when tokens were carried from one quota to another, at most.
-    cut: BigRational,
+    cut: BigUint,
 }
 
 /// A beginning, and then one step after the other: what passes of time, at times another quota, and a cost.
@@ -28,7 +29,7 @@ fn steps(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let mut quota = quota(input)?;
     let mut now = *input.choose(&[0, 1, 1_700_000_000_000, (1 << 63) - 1_000, 1 << 63])?;
     let mut bucket = Bucket::full(quota, Monotonic(now));
-    let mut model = Model { tokens: limit(quota), at: now, quota, cut: whole(0) };
+    let mut model = Model::full(quota, now);
     for _ in 0..MOST_STEPS {
         if input.is_empty() {
             break;
@@ -41,12 +42,13 @@ fn steps(input: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         model.pass(quota, now);
         match bucket.take(quota, Monotonic(now), cost) {
             Outcome::Taken(next) => {
-                assert!(whole(cost) <= model.tokens, "{cost} of {}", model.tokens);
-                model.tokens -= whole(cost);
+                let cost = model.tokens(cost);
+                assert!(cost <= model.level, "{cost} of {}", model.level);
+                model.level -= cost;
                 bucket = next;
             }
             Outcome::Refused { wait } => {
-                assert!(whole(cost) > &model.tokens - &model.cut, "{cost} of {} refused", model.tokens);
+                assert!(model.tokens(cost) + &model.cut > model.level, "{cost} of {} refused", model.level);
                 // A purse is written back under another quota, also if it refuses.
                 bucket = bucket.at(quota, Monotonic(now));
                 waits_exactly(bucket, quota, now, cost, wait);
@@ -67,16 +69,37 @@ fn waits_exactly(bucket: Bucket, quota: Quota, now: u64, cost: u32, wait: u64) {
 }
 
 impl Model {
+    fn full(quota: Quota, at: u64) -> Self {
+        let fractions = milliseconds(quota);
+        let level = &fractions * quota.limit().get();
+        Self { fractions, level, at, quota, cut: BigUint::ZERO }
+    }
+
+    /// So many tokens, in fractions.
+    fn tokens(&self, count: u32) -> BigUint {
+        &self.fractions * count
+    }
+
     /// Time passes under the old quota; then the new one holds.
     fn pass(&mut self, quota: Quota, now: u64) {
-        let window = whole(self.quota.window().get()) * whole(1000);
-        self.tokens += whole(now.saturating_sub(self.at)) * limit(self.quota) / window;
-        self.tokens = [&self.tokens, &limit(self.quota), &limit(quota)].into_iter().min().expect("three").clone();
+        let of_a_millisecond = self.tokens(self.quota.limit().get()) / milliseconds(self.quota);
+        self.level += of_a_millisecond * now.saturating_sub(self.at);
+        let most = self.tokens(self.quota.limit().min(quota.limit()).get());
+        self.level = std::mem::take(&mut self.level).min(most);
         if quota != self.quota {
-            self.cut += whole(1) / (whole(quota.window().get()) * whole(1000));
+            let finer = milliseconds(quota);
+            // A bucket cuts off less than a fraction of the new quota.
+            self.cut = &self.cut * &finer + &self.fractions;
+            self.level *= &finer;
+            self.fractions *= finer;
         }
         (self.at, self.quota) = (self.at.max(now), quota);
     }
+}
+
+/// Of a window: in each as many fractions of a token come as the limit has tokens.
+fn milliseconds(quota: Quota) -> BigUint {
+    BigUint::from(quota.window().get()) * 1000_u32
 }
 
 fn quota(input: &mut Unstructured<'_>) -> arbitrary::Result<Quota> {
@@ -97,14 +120,6 @@ fn later(input: &mut Unstructured<'_>, now: u64) -> arbitrary::Result<u64> {
         3 => now.saturating_add(u64::from(input.arbitrary::<u32>()?)),
         _ => now.saturating_add(u64::from(input.arbitrary::<u8>()?)),
     })
-}
-
-fn limit(quota: Quota) -> BigRational {
-    whole(quota.limit().get())
-}
-
-fn whole(number: impl Into<BigInt>) -> BigRational {
-    BigRational::from_integer(number.into())
 }
 
 /// Long lives.
