@@ -62,9 +62,10 @@ ARGS ?=
 NEXTEST_TEST_THREADS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 export NEXTEST_TEST_THREADS
 
-# How long libFuzzer looks at each probe, or for how many inputs: make fuzz RUNS=10000000
+# How long libFuzzer looks at each probe, or for how many inputs: make fuzz RUNS=10000000 (PROBES="gate token": only these)
 SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS),60)
 RUNS ?=
+PROBES ?=
 
 # How long make soak takes: make soak MINUTES=20
 MINUTES ?= 5
@@ -83,7 +84,7 @@ help: ## This list
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
 	echo "make bench-quick   the ratios that matter, in about a minute once all is built"
-	echo "make fuzz     libFuzzer on every probe, SECONDS=60 each, or RUNS=10000000; needs a C++ compiler"
+	echo "make fuzz     libFuzzer on every probe, SECONDS=60 each, or RUNS=10000000 (PROBES=gate: one); needs a C++ compiler"
 	echo "make check    format, clippy (native and wasm32), docs, and what is built in; warnings are errors"
 	echo "make advisories   known weaknesses of what is built in (ADVISORY_DB=URL names a mirror of the database)"
 	echo "make release  what is given out, into dist/: filter, key service, checksums, bills of materials (ONLY=filter)"
@@ -186,8 +187,7 @@ fuzz: rust-tools programs ## What make test tries with 100,000 inputs each, guid
 	cargo run --quiet --package tollkeeper-probes --bin seeds fuzz/corpus
 	mkdir -p fuzz/artifacts
 	failed=
-	for source in fuzz/fuzz_targets/*.rs; do
-		name=$$(basename "$$source" .rs)
+	for name in $(or $(PROBES),$(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))); do
 		status="none of them broke it"
 		"$(CARGO_TARGET_DIR)/fuzz/$$host/release/$$name" -artifact_prefix="fuzz/artifacts/$$name-" -print_final_stats=1 -max_len=4096 \
 			$(if $(RUNS),-runs=$(RUNS),-max_total_time=$(SECONDS_EACH)) "fuzz/corpus/$$name" >"fuzz/artifacts/$$name.log" 2>&1 || {

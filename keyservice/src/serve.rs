@@ -28,7 +28,7 @@ use crate::{
     quota::{Place, Quotas},
     renewal::Renewal,
     settings::Secrets,
-    store::{ActError, Database, OpenError, Retention, Store, TokenKeys},
+    store::{ActError, Database, Housekeeping, OpenError, Retention, Store, TokenKeys},
     tls::{TlsError, TlsFiles},
 };
 
@@ -235,7 +235,11 @@ async fn keep_house(store: Store, audit_days: u64) {
     loop {
         rounds.tick().await;
         match store.clear(retention, edge::now()).await {
-            Ok(cleared) => tracing::debug!(?cleared, "housekeeping"),
+            Ok(Housekeeping::Cleared(cleared)) => tracing::debug!(?cleared, "housekeeping"),
+            Ok(Housekeeping::Doubtful(believed)) => tracing::error!(
+                clock = %edge::now(), last = %believed,
+                "the clock leaped ahead: nothing is forgotten until it is right again, or has gone on for as long or a week"
+            ),
             Err(error) => tracing::warn!(%error, "housekeeping failed; it will be tried again"),
         }
     }

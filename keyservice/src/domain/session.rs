@@ -9,8 +9,8 @@ use tollkeeper_contract::{
 use super::{InvalidText, Moment, Reason};
 
 /// How much longer than a token says a revocation is kept, in seconds: the greatest leeway that filters can be given is
-/// 60, and their clocks may be behind.
-pub const KEPT_SECONDS: u64 = 300;
+/// 60, their clocks may be behind, and this service's may be an hour ahead.
+pub const KEPT_SECONDS: u64 = 7_200;
 
 /// The most sessions of one credential whose tokens have not ended, revoked ones included.
 pub const MOST_SESSIONS: u32 = 10_000;

@@ -7,7 +7,7 @@ use super::{
     sql::{Connection, sql},
     token_keys,
 };
-use crate::domain::Moment;
+use crate::domain::{Calendar, Moment};
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,15 @@ impl Default for Retention {
     }
 }
 
+/// What came of looking through what is old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Housekeeping {
+    /// It was forgotten.
+    Cleared(Cleared),
+    /// The clock leaped ahead since this time, the last that was believed: nothing was forgotten.
+    Doubtful(Moment),
+}
+
 /// How much was forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cleared {
@@ -57,12 +66,19 @@ pub struct Cleared {
 }
 
 impl Store {
-    /// Forgets what is older than `retention`.
+    /// Forgets what is older than `retention`, if the clock is to be believed.
     ///
     /// # Errors
     /// When the database fails; then nothing is forgotten.
-    pub async fn clear(&self, retention: Retention, now: Moment) -> Result<Cleared, StoreError> {
+    pub async fn clear(&self, retention: Retention, now: Moment) -> Result<Housekeeping, StoreError> {
         let mut change = self.quiet_change().await?;
+        let calendar = calendar(change.sql()).await?;
+        let (told, is_believed) = calendar.told(now);
+        note(change.sql(), told).await?;
+        if !is_believed {
+            change.commit().await?;
+            return Ok(Housekeeping::Doubtful(calendar.believed));
+        }
         let tombstones = clear_tombstones(&mut change, retention, now).await?;
         let old = sql("DELETE FROM idempotency WHERE created_at < $1").bind(now.minus(retention.idempotency_seconds));
         let idempotency_keys = old.execute(change.sql()).await?;
@@ -70,12 +86,32 @@ impl Store {
         let stewards = old.execute(change.sql()).await?;
         let sessions = sessions::clear(&mut change, now).await?;
         let token_keys = token_keys::clear(&mut change, now).await?;
-        let old = sql("DELETE FROM audit WHERE at < $1").bind(now.minus(retention.audit_seconds));
-        let audit_entries = old.execute(change.sql()).await?;
+        let audit_entries = clear_audit(change.sql(), now.minus(retention.audit_seconds), now).await?;
         let nodes = nodes::clear(&mut change, now).await?;
         change.commit().await?;
-        Ok(Cleared { tombstones, idempotency_keys, stewards, sessions, token_keys, audit_entries, nodes })
+        let cleared = Cleared { tombstones, idempotency_keys, stewards, sessions, token_keys, audit_entries, nodes };
+        Ok(Housekeeping::Cleared(cleared))
     }
+}
+
+/// Forgets the entries before the first that is not from before `since`: what was written while a clock was behind stands
+/// between others, and is as old as they are.
+async fn clear_audit(on: &mut Connection, since: Moment, now: Moment) -> Result<u64, StoreError> {
+    let old = "DELETE FROM audit WHERE seq < (SELECT MIN(seq) FROM audit WHERE at >= $1 AND at <= $2)";
+    sql(old).bind(since).bind(now).execute(on).await
+}
+
+async fn calendar(on: &mut Connection) -> Result<Calendar, StoreError> {
+    let found = sql("SELECT believed, doubted_from, doubted_until FROM calendar").fetch_one(on).await?;
+    let doubted = row::maybe_moment(&found, "doubted_from")?.zip(row::maybe_moment(&found, "doubted_until")?);
+    Ok(Calendar { believed: row::moment(&found, "believed")?, doubted })
+}
+
+async fn note(on: &mut Connection, calendar: Calendar) -> Result<(), StoreError> {
+    let (from, until) = calendar.doubted.unzip();
+    let update = sql("UPDATE calendar SET believed = $1, doubted_from = $2, doubted_until = $3");
+    update.bind(calendar.believed).bind(from).bind(until).execute(on).await?;
+    Ok(())
 }
 
 /// Purges tombstones from the oldest revision on, and raises the floor of the history to the last one purged: a node

@@ -65,7 +65,7 @@ pub use change::MAX_ROWS_PER_REVISION;
 pub use database::{Database, InvalidDatabase};
 pub use error::{ActError, OpenError, Refusal, StoreError};
 pub use grants::{Proof, Wish};
-pub use housekeeping::{Cleared, Retention};
+pub use housekeeping::{Cleared, Housekeeping, Retention};
 pub use idempotency::{Made, Once};
 pub use kept::Kept;
 pub use keys::{Duplicate, Imported, Minted, WhyDuplicate};

@@ -29,13 +29,14 @@ const FALLBACK: Duration = Duration::from_secs(30);
 /// How long to wait before the next try to listen.
 const PAUSE: Duration = Duration::from_millis(250);
 
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "everything", include_str!("migrations/postgres/0001_everything.sql")),
     (2, "limit factor", include_str!("migrations/postgres/0002_limit_factor.sql")),
     (3, "quota books", include_str!("migrations/postgres/0003_quota_books.sql")),
     (4, "saved books", include_str!("migrations/postgres/0004_saved_books.sql")),
     (5, "kept records", include_str!("migrations/postgres/0005_kept_records.sql")),
     (6, "audit token", include_str!("migrations/postgres/0006_audit_token.sql")),
+    (7, "calendar", include_str!("migrations/postgres/0007_calendar.sql")),
 ];
 
 /// Opens the database that `options` lead to; in messages it is called `name`.

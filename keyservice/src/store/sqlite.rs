@@ -17,7 +17,7 @@ use super::{
 /// Connections that read at the same time; long polls hold none while they wait.
 const READERS: u32 = 4;
 
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (1, "teams and keys", include_str!("migrations/sqlite/0001_teams_and_keys.sql")),
     (2, "tenants sessions audit", include_str!("migrations/sqlite/0002_tenants_sessions_audit.sql")),
     (3, "limit factor", include_str!("migrations/sqlite/0003_limit_factor.sql")),
@@ -25,6 +25,7 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (5, "saved books", include_str!("migrations/sqlite/0005_saved_books.sql")),
     (6, "kept records", include_str!("migrations/sqlite/0006_kept_records.sql")),
     (7, "audit token", include_str!("migrations/sqlite/0007_audit_token.sql")),
+    (8, "calendar", include_str!("migrations/sqlite/0008_calendar.sql")),
 ];
 
 /// Opens the file `path`, which nobody else may serve.

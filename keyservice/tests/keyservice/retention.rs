@@ -2,7 +2,7 @@
 
 use keyservice::{
     domain::{By, Moment, Team},
-    store::{Behind, Cleared, Retention, Store},
+    store::{Behind, Cleared, Housekeeping, Retention, Store},
 };
 use reqwest::StatusCode;
 use tollkeeper_contract::TeamId;
@@ -35,6 +35,13 @@ async fn make(store: &Store, id: &str, at: Moment) {
     store.create::<Team>(team, None, By::SERVICE, at).await.unwrap();
 }
 
+async fn cleared(store: &Store, retention: Retention, now: Moment) -> Cleared {
+    match store.clear(retention, now).await.unwrap() {
+        Housekeeping::Cleared(cleared) => cleared,
+        Housekeeping::Doubtful(last) => panic!("{now} is not believed after {last}"),
+    }
+}
+
 async fn forgotten(store: &Store, after: u64) -> Option<u64> {
     match store.changes_page(after).await.unwrap() {
         Err(Behind::Forgotten { history_from }) => Some(history_from),
@@ -47,10 +54,9 @@ async fn forgotten(store: &Store, after: u64) -> Option<u64> {
 async fn tombstones_are_kept_for_a_week() {
     let folder = Folder::new();
     let store = store(&folder).await;
-    assert_eq!(store.clear(Retention::default(), day(7)).await.unwrap(), Cleared::default());
+    assert_eq!(cleared(&store, Retention::default(), day(7)).await, Cleared::default());
     assert_eq!(forgotten(&store, 0).await, None);
-    let cleared = store.clear(Retention::default(), day(8)).await.unwrap();
-    assert_eq!(cleared.tombstones, 1);
+    assert_eq!(cleared(&store, Retention::default(), day(7).plus(1)).await.tombstones, 1);
     assert_eq!(forgotten(&store, 1).await, Some(2));
     assert_eq!(forgotten(&store, 2).await, None);
 }
@@ -60,10 +66,10 @@ async fn tombstones_are_bounded_in_number() {
     let folder = Folder::new();
     let store = store(&folder).await;
     let few = Retention { tombstones: 1, ..Retention::default() };
-    assert_eq!(store.clear(few, day(5)).await.unwrap().tombstones, 1);
+    assert_eq!(cleared(&store, few, day(5)).await.tombstones, 1);
     assert_eq!(forgotten(&store, 1).await, Some(2));
     let none = Retention { tombstones: 0, ..Retention::default() };
-    assert_eq!(store.clear(none, day(5)).await.unwrap().tombstones, 1);
+    assert_eq!(cleared(&store, none, day(5)).await.tombstones, 1);
     assert_eq!(forgotten(&store, 3).await, Some(4));
     assert_eq!(forgotten(&store, 4).await, None);
 }
@@ -72,15 +78,49 @@ async fn tombstones_are_bounded_in_number() {
 async fn forgetting_takes_no_revision() {
     let folder = Folder::new();
     let store = store(&folder).await;
-    store.clear(Retention::default(), day(100)).await.unwrap();
+    cleared(&store, Retention::default(), day(100)).await;
     assert_eq!(store.census().await.unwrap().revision, 5);
+}
+
+/// Centuries ahead, as a clock is that lost its battery.
+#[tokio::test]
+async fn by_a_clock_that_leaped_ahead_nothing_is_forgotten_until_it_has_gone_on_like_that_for_a_week() {
+    let folder = Folder::new();
+    let store = store(&folder).await;
+    let clear = async |now| store.clear(Retention::default(), now).await.unwrap();
+    assert_eq!(clear(day(6)).await, Housekeeping::Cleared(Cleared::default()));
+    let in_2300 = day(120_530);
+    let doubtful = Housekeeping::Doubtful(day(6));
+    assert_eq!(clear(in_2300).await, doubtful);
+    assert_eq!(clear(in_2300.plus(600)).await, doubtful);
+    assert_eq!(clear(day(6).plus(600)).await, Housekeeping::Cleared(Cleared::default()), "it was set right");
+    let hours = 7 * 24;
+    for hour in 0..hours {
+        assert_eq!(clear(in_2300.plus(hour * 3_600)).await, Housekeeping::Doubtful(day(6).plus(600)));
+    }
+    let Housekeeping::Cleared(cleared) = clear(in_2300.plus(hours * 3_600)).await else { panic!("a week is enough") };
+    assert_eq!(cleared.tombstones, 2);
+}
+
+#[tokio::test]
+async fn what_was_audited_while_a_clock_was_wrong_is_as_old_as_what_stands_beside_it() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.database()).await.unwrap();
+    for (id, at) in [("a", day(20_000)), ("b", day(20_001)), ("c", day(1)), ("d", day(120_530)), ("e", day(20_002))] {
+        make(&store, id, at).await;
+    }
+    assert_eq!(cleared(&store, Retention::default(), day(20_400)).await.audit_entries, 0);
+    assert_eq!(cleared(&store, Retention::default(), day(20_400).plus(1)).await.audit_entries, 1, "only the first");
+    make(&store, "f", day(20_300)).await;
+    let later = Retention { audit_seconds: 200 * DAY, ..Retention::default() };
+    assert_eq!(cleared(&store, later, day(20_400).plus(2)).await.audit_entries, 4, "all before the last");
 }
 
 #[tokio::test]
 async fn a_node_that_was_away_too_long_takes_a_snapshot() {
     let folder = Folder::new();
     let store = store(&folder).await;
-    store.clear(Retention::default(), day(100)).await.unwrap();
+    cleared(&store, Retention::default(), day(100)).await;
     store.close().await;
     let service = Service::start_in(folder).await;
     let changes = |after: u64| format!("/node/v1/changes?after={after}&wait=20&nonce=1");

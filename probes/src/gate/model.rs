@@ -216,7 +216,8 @@ impl Sent {
             [value] => {
                 let value = value.to_ascii_lowercase();
                 let place = value.strip_prefix("https://").or(value.strip_prefix("http://")).unwrap_or(&value);
-                place == origin
+                // A slash at its end is no part of a place.
+                place.strip_suffix('/').unwrap_or(place) == origin
             }
             _ => false,
         }

@@ -9,7 +9,7 @@ use lab::{
 };
 use serde_json::json;
 
-use super::{Course, becomes, everywhere, sort::Sort, sorts, with_tokens};
+use super::{Course, becomes, everywhere, log_in, sort::Sort, sorts, with_tokens};
 use crate::connections::Connections;
 
 const HOUR: i64 = 3_600;
@@ -93,6 +93,38 @@ async fn whatever_the_day_is_for_the_key_service_keys_work_and_changes_arrive_as
         becomes(&edge, &changed.key, "401 key_revoked").await;
         course.is_broken_for(Duration::ZERO).await;
         course.is_mended(&mut edge, async |_| faults.shift_clock(0).unwrap()).await;
+        course.ends(&edge).await;
+    }
+}
+
+/// A token whose session was revoked: that is kept for as long as the token could be taken.
+async fn revoked_session(edge: &Edge) -> Sort {
+    let key = edge.new_key("acme", json!({ "scopes": ["read"] })).await;
+    let token = log_in(edge.key_service(), &key.key).await;
+    let sessions = edge.key_service().get(&format!("/v1/sessions?key={}", key.id)).await.unwrap();
+    let id = sessions["sessions"][0]["id"].as_str().unwrap().to_owned();
+    edge.key_service().post(&format!("/v1/sessions/{id}/revoke"), &json!({})).await.unwrap();
+    // What is made later has a later revision.
+    edge.new_key("acme", json!({ "scopes": ["read"] })).await;
+    Sort::wrong("revoked_session", ("authorization", format!("Bearer {token}")), "401 session_revoked")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_service_that_starts_at_another_time_forgets_nothing() {
+    let faults = Faults::none().unwrap();
+    let (mut edge, _, mut sorts) = edge(|setup| setup.key_service_faults(&faults)).await;
+    sorts.push(revoked_session(&edge).await);
+    for (name, seconds, ..) in TIMES {
+        let mut course = Course::start(&edge, &format!("key_service_starts_{name}"), sorts.clone());
+        course.begins_to_break().await;
+        faults.shift_clock(shift(name, seconds)).unwrap();
+        edge.restart_key_service().await;
+        course.is_broken_for(Duration::ZERO).await;
+        let starts_again = async |edge: &mut Edge| {
+            faults.shift_clock(0).unwrap();
+            edge.restart_key_service().await;
+        };
+        course.is_mended(&mut edge, starts_again).await;
         course.ends(&edge).await;
     }
 }
