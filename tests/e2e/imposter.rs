@@ -16,7 +16,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::faults::{Course, sort::Sort, sorts, with_tokens};
+use crate::faults::{Course, number, sort::Sort, sorts, with_tokens};
 
 /// What becomes of calls.
 #[derive(Debug, Clone)]
@@ -33,10 +33,53 @@ enum Manner {
     Endless,
     /// The key service's answer, a byte at a time.
     Slow,
+    /// The key service's answers, in turn as they are and cut short, each time some bytes later.
+    CutShort(Arc<Mutex<Cuts>>),
     /// Nothing; the connection stays.
     Silent,
     /// Nothing; the connection ends.
     Closed,
+}
+
+/// Where answers were cut, and are cut next.
+#[derive(Debug)]
+struct Cuts {
+    step: usize,
+    next: usize,
+    count: u64,
+    longest: usize,
+    /// After which revision a node asked whose answer was cut.
+    asked: Option<String>,
+    /// How often a node went on from there, as if it had been told all.
+    taken: u64,
+    is_over: bool,
+}
+
+impl Cuts {
+    fn each(step: usize) -> Self {
+        Self { step, next: 0, count: 0, longest: 0, asked: None, taken: 0, is_over: false }
+    }
+
+    /// How much of a body of this length is sent, of which a node asked so.
+    fn of(&mut self, question: &[u8], length: usize) -> usize {
+        let after = String::from_utf8_lossy(question).lines().next().and_then(|line| {
+            let (_, rest) = line.strip_prefix("GET /node/v1/changes?")?.split_once("after=")?;
+            rest.split(['&', ' ']).next().map(str::to_owned)
+        });
+        let Some(after) = after else { return length };
+        if let Some(before) = self.asked.take() {
+            self.taken += u64::from(before != after);
+            return length;
+        }
+        self.longest = self.longest.max(length);
+        if self.next >= length {
+            self.is_over |= length == self.longest;
+            return length;
+        }
+        let cut = self.next;
+        (self.next, self.count, self.asked) = (cut + self.step, self.count + 1, Some(after));
+        cut
+    }
 }
 
 #[derive(Clone)]
@@ -90,6 +133,12 @@ impl Imposter {
                 let answer = self.ask(&question).await?;
                 let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
                 with_body(&answer[..at], &change(&answer[at..]))
+            }
+            Manner::CutShort(cuts) => {
+                let answer = self.ask(&question).await?;
+                let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+                let length = cuts.lock().unwrap().of(&question, answer.len() - at);
+                with_body(&answer[..at], &answer[at..at + length])
             }
             Manner::Replayed => self.heard.lock().unwrap().clone(),
             Manner::Endless => return endless(&mut stream).await,
@@ -210,10 +259,10 @@ fn lead_to(bootstrap: &mut Value, address: SocketAddr) {
     *cluster.pointer_mut(place).unwrap() = json!(address.port());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_gets_in() {
+/// An edge to whose key service the imposter is the only way.
+async fn behind_an_imposter() -> (Edge, Imposter) {
     let (imposter, address) = Imposter::start().await;
-    let mut edge = Edge::start(move |setup| {
+    let edge = Edge::start(move |setup| {
         with_tokens(setup).workers(2).bootstrap(move |bootstrap| {
             bootstrap.edit(|bootstrap| lead_to(bootstrap, address));
             Ok(())
@@ -223,6 +272,12 @@ async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_ge
     let url = edge.key_service().request(Method::GET, "/").build().unwrap().url().clone();
     imposter.service.set(url.socket_addrs(|| None).unwrap()[0]).unwrap();
     edge.synced().await;
+    (edge, imposter)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_gets_in() {
+    let (mut edge, imposter) = behind_an_imposter().await;
     let sorts = sorts(&edge).await;
     let everything = manners();
     for (name, manner) in &everything {
@@ -246,4 +301,28 @@ async fn survives(edge: &mut Edge, imposter: &Imposter, sorts: &[Sort], name: &s
     course.is_mended(edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
     crate::scene::get(edge, "/api/acme/x", &doomed.key).await.is_refused(401, "key_revoked");
     course.ends(edge).await;
+}
+
+/// Every so many bytes; `make hold` tries each.
+const STEP: u64 = 16;
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
+async fn an_answer_that_ends_at_any_of_its_bytes_is_not_taken_and_is_asked_for_again() {
+    let (mut edge, imposter) = behind_an_imposter().await;
+    let sorts = sorts(&edge).await;
+    let cuts = Arc::new(Mutex::new(Cuts::each(usize::try_from(number("FAULT_CUT_STEP", STEP)).unwrap())));
+    let mut course = Course::start(&edge, "key_service_cuts_its_answers_short", sorts);
+    course.begins_to_break().await;
+    imposter.manner.send_replace(Manner::CutShort(Arc::clone(&cuts)));
+    edge.wait_until("an answer was cut everywhere", Duration::from_secs(600), async || {
+        cuts.lock().unwrap().is_over.then_some(())
+    })
+    .await;
+    course.is_broken_for(Duration::ZERO).await;
+    course.is_mended(&mut edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
+    course.ends(&edge).await;
+    let Cuts { count, longest, taken, .. } = &*cuts.lock().unwrap();
+    println!("hold: truncation/answers_of_the_key_service {count} taken_for_whole={taken} bytes={longest}");
+    assert_eq!(*taken, 0);
 }
