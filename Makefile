@@ -133,7 +133,7 @@ test: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy
 
 # Whatever says "hold:" of itself, and more of it than a test run has the time for.
 HOLD = test(hostile) | test(wycheproof) | test(imposter) | test(outage) | test(traps::) | test(reload) | test(canaries) \
-	| test(timing) | test(load::) | test(faults::) | package(tollkeeper-probes)
+	| test(timing) | test(load::) | test(faults::) | test(token_is_replaced) | package(tollkeeper-probes)
 
 hold: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy ## RUNS inputs for each probe
 	@$(FIND_ENVOY)

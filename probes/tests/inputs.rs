@@ -22,6 +22,9 @@ fn holds(name: &str) {
     for number in 0..count {
         let input = inputs.input();
         let looked = std::panic::catch_unwind(|| (probe.look)(&input));
+        if looked.is_err() {
+            println!("hold: probe/{name} {} broke_it=1", number + 1);
+        }
         assert!(looked.is_ok(), "input {number} from PROBE_FIRST={first}: {}", input.escape_ascii());
     }
     println!("hold: probe/{name} {count} broke_it=0 seconds={:.1}", begin.elapsed().as_secs_f64());

@@ -134,11 +134,12 @@ async fn of_many_keys_none_is_found_in_logs_answers_metrics_configuration_databa
             assert!(found(text.as_bytes(), &spellings) > 0, "the search would find {text}");
         }
     }
-    let mut bytes = 0;
+    let mut found_in = Vec::new();
     for (place, content) in &places {
         assert!(!content.is_empty() || place.ends_with(".lock") || place.contains("-wal"), "{place} is empty");
-        assert_eq!(found(content, &spellings), 0, "{place} holds a key");
-        bytes += content.len();
+        found_in.extend((0..found(content, &spellings)).map(|_| place));
     }
-    println!("hold: concealment/canary_keys {keys} found=0 bytes={bytes} places={}", places.len());
+    let bytes: usize = places.iter().map(|(_, content)| content.len()).sum();
+    println!("hold: concealment/canary_keys {keys} found={} bytes={bytes} places={}", found_in.len(), places.len());
+    assert!(found_in.is_empty(), "keys are found in {found_in:?}");
 }

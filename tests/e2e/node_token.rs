@@ -1,13 +1,18 @@
-//! A node token takes the place of another while traffic flows, step by step as `SECURITY.md` has it.
+//! A node token takes the place of another while traffic flows, step by step as `keyservice/README.md` has it: by a
+//! configuration that is pushed, and by Envoys that are started one after the other.
 
 use std::{fs, path::Path, time::Duration};
 
-use lab::{edge::Edge, envoy::Pushed, secret::Secret};
+use lab::{
+    edge::{Edge, Setup},
+    envoy::Pushed,
+    secret::Secret,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    load::{Load, assert_only},
+    load::{Load, Outcomes, assert_only},
     scene::send,
 };
 
@@ -34,24 +39,43 @@ async fn let_in(edge: &Edge, sessions: &[&String]) {
     }
 }
 
+/// A key service that reads its node tokens from a file, and an Envoy that has the first of them.
+fn first_of(setup: Setup, file: &Path, first: &Secret) -> Setup {
+    setup
+        .key_service_environment("TOLLKEEPER_NODE_TOKEN", "")
+        .key_service_environment("TOLLKEEPER_NODE_TOKEN_FILE", file.to_str().unwrap())
+        .environment("TOLLKEEPER_NODE_TOKEN", first.expose())
+}
+
+/// A key of a team that may send as much as it likes.
+async fn busy_key(edge: &Edge) -> String {
+    let key = edge.key("acme", &["read"]).await;
+    let quota = json!({"quota": {"limit": 1_000_000, "window_seconds": 1}});
+    let team = edge.key_service().patch_team("acme", &quota).await.unwrap();
+    edge.serves(team["revision"].as_u64().unwrap()).await;
+    key
+}
+
+#[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
+fn report(name: &str, outcomes: &[Outcomes]) {
+    let all: u64 = outcomes.iter().flat_map(Outcomes::values).sum();
+    let admitted: u64 = outcomes.iter().filter_map(|outcomes| outcomes.get("200")).sum();
+    println!("hold: rotation/{name} {all} valid_refused={}", all - admitted);
+    for outcomes in outcomes {
+        assert_only(outcomes, "200");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_token_is_replaced_under_load_and_no_request_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("node-tokens");
     let [old, new] = [Secret::random().unwrap(), Secret::random().unwrap()];
     fs::write(&file, old.expose()).unwrap();
-    let mut edge = Edge::synced_start(|setup| {
-        setup
-            .key_service_environment("TOLLKEEPER_NODE_TOKEN", "")
-            .key_service_environment("TOLLKEEPER_NODE_TOKEN_FILE", file.to_str().unwrap())
-            .environment("TOLLKEEPER_NODE_TOKEN", old.expose())
-            .environment("TOLLKEEPER_NODE_TOKEN_NEXT", &format!("{} {}", new.expose(), old.expose()))
-    })
-    .await;
-    let key = edge.key("acme", &["read"]).await;
-    let quota = json!({"quota": {"limit": 1_000_000, "window_seconds": 1}});
-    let team = edge.key_service().patch_team("acme", &quota).await.unwrap();
-    edge.serves(team["revision"].as_u64().unwrap()).await;
+    let next = format!("{} {}", new.expose(), old.expose());
+    let mut edge =
+        Edge::synced_start(|setup| first_of(setup, &file, &old).environment("TOLLKEEPER_NODE_TOKEN_NEXT", &next)).await;
+    let key = busy_key(&edge).await;
     let load = Load::start(&edge, 3, "/api/acme/x", &key);
     let before = log_in(&edge, &key, "before").await;
     let_in(&edge, &[&before]).await;
@@ -78,6 +102,43 @@ async fn a_node_token_is_replaced_under_load_and_no_request_is_refused() {
     edge.key("acme", &["read"]).await;
     let_in(&edge, &[&before, &meanwhile, &after]).await;
     load.flows(&edge, 50).await;
-    assert_only(&load.stop().await, "200");
+    report("node_token_by_configuration", &[load.stop().await]);
     assert!(!edge.envoy_log().contains("refused the node token"), "the key service never refused a token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_token_is_replaced_by_envoys_that_are_started_one_after_the_other_and_no_request_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("node-tokens");
+    let [old, new] = [Secret::random().unwrap(), Secret::random().unwrap()];
+    fs::write(&file, old.expose()).unwrap();
+    let mut first = Edge::synced_start(|setup| first_of(setup, &file, &old)).await;
+    let key = busy_key(&first).await;
+    let load_of_first = Load::start(&first, 1, "/api/acme/x", &key);
+    let before = log_in(&first, &key, "before").await;
+
+    takes(&mut first, &file, &[&old, &new]).await;
+    load_of_first.flows(&first, 50).await;
+
+    // What balances load sends clients to the one that is started before it ends the other.
+    let tokens = format!("{} {}", new.expose(), old.expose());
+    let service = first.key_service_process();
+    let second = Edge::synced_start(|setup| setup.joins(service).environment("TOLLKEEPER_NODE_TOKEN", &tokens)).await;
+    let load_of_second = Load::start(&second, 1, "/api/acme/x", &key);
+    load_of_first.flows(&first, 50).await;
+    let of_first = load_of_first.stop().await;
+    first.kill_envoy();
+    let meanwhile = log_in(&first, &key, "meanwhile").await;
+    let_in(&second, &[&before, &meanwhile]).await;
+
+    takes(&mut first, &file, &[&new, &old]).await;
+    let after = log_in(&first, &key, "after").await;
+    let_in(&second, &[&before, &meanwhile, &after]).await;
+    takes(&mut first, &file, &[&new]).await;
+    let revision = first.key_service().create_key(&json!({"team": "acme", "scopes": ["read"]})).await.unwrap().revision;
+    second.serves(revision).await;
+    load_of_second.flows(&second, 50).await;
+    report("node_token_by_restart", &[of_first, load_of_second.stop().await]);
+    let log = first.envoy_log() + &second.envoy_log();
+    assert!(!log.contains("refused the node token"), "the key service never refused a token");
 }

@@ -43,6 +43,9 @@ async fn configurations_pushed_under_load_answer_no_request_wrongly_and_keep_tab
 async fn a_broken_configuration_is_refused_with_all_its_mistakes_and_the_old_one_serves_on() {
     let mut edge = Edge::synced_start(|setup| setup.workers(2)).await;
     let (key, busy) = (edge.key("acme", &["read"]).await, edge.key("busy", &["read"]).await);
+    // However long this takes, no token comes back meanwhile.
+    let slow = json!({"quota": {"limit": 1000, "window_seconds": 2_678_400}});
+    edge.key_service().patch_team("acme", &slow).await.unwrap();
     let fast = json!({"quota": {"limit": 1_000_000, "window_seconds": 1}});
     let team = edge.key_service().patch_team("busy", &fast).await.unwrap();
     edge.serves(team["revision"].as_u64().unwrap()).await;

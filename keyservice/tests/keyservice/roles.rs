@@ -1,11 +1,18 @@
 //! What the holder of each token may do, and how one token takes the place of another.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use keyservice::api::DOCUMENT;
 use reqwest::{Method, RequestBuilder};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tollkeeper_contract::page::{self, NodeToken};
 
 use crate::harness::{Answer, Folder, Service, answer, eventually, node_token, program, refusal, serve_in, text};
@@ -145,6 +152,53 @@ async fn told(service: &Service, file: &str, tokens: &str) {
     fs::write(service.folder.path().join(file), tokens).unwrap();
     service.signal(Signal::HUP);
     eventually("the tokens are read again", async || (count() > before).then_some(())).await;
+}
+
+/// A program that asks again and again with the token that it was given last, and is never to be refused.
+async fn asks_always(url: String, token: watch::Receiver<Option<&'static str>>, asked: Arc<AtomicU64>) -> u64 {
+    let (client, mut refused) = (lab::http::client().unwrap().build().unwrap(), 0);
+    loop {
+        let Some(token) = *token.borrow() else { return refused };
+        let answer = client.get(&url).bearer_auth(token).send().await;
+        refused += u64::from(answer.is_ok_and(|answer| answer.status() == 200)) ^ 1;
+        asked.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn while_an_admin_token_is_replaced_under_load_no_request_is_refused() {
+    const OLD: &str = "the-old-token-of-admins";
+    const NEW: &str = "the-new-token-of-admins";
+    let folder = Folder::new();
+    fs::write(folder.path().join("admin"), OLD).unwrap();
+    let mut command = serve_in(&folder);
+    command.env_remove("TOLLKEEPER_ADMIN_TOKEN").env("TOLLKEEPER_ADMIN_TOKEN_FILE", "admin");
+    let service = Service::start_as(command, folder).await;
+    let (given, token) = watch::channel(Some(OLD));
+    let asked = Arc::<AtomicU64>::default();
+    let running: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(asks_always(format!("{}/v1/teams", service.url), token.clone(), Arc::clone(&asked))))
+        .collect();
+    let goes_on = async || {
+        let goal = asked.load(Ordering::Relaxed) + 100;
+        eventually("requests flow", async || (asked.load(Ordering::Relaxed) >= goal).then_some(())).await;
+    };
+    goes_on().await;
+    told(&service, "admin", &format!("{NEW}\n{OLD}\n")).await;
+    goes_on().await;
+    given.send_replace(Some(NEW));
+    goes_on().await;
+    told(&service, "admin", NEW).await;
+    goes_on().await;
+    given.send_replace(None);
+    let mut refused = 0;
+    for program in running {
+        refused += program.await.unwrap();
+    }
+    println!("hold: rotation/admin_token {} valid_refused={refused}", asked.load(Ordering::Relaxed));
+    assert_eq!(refused, 0);
+    let with_old = answer(with(&service, OLD, Method::GET, "/v1/teams")).await;
+    assert_eq!(with_old.status, 401);
 }
 
 #[tokio::test]

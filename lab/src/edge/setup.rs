@@ -100,7 +100,7 @@ impl Setup {
 
     /// Uses a key service that somebody else starts, and that this edge cannot end.
     #[must_use]
-    pub(super) fn joins(mut self, key_service: &KeyServiceProcess) -> Self {
+    pub fn joins(mut self, key_service: &KeyServiceProcess) -> Self {
         self.key_service = AtStart::Elsewhere(Box::new(key_service.launch().clone()));
         self
     }

@@ -20,6 +20,7 @@ struct Tally {
     without_right: usize,
     valid: usize,
     valid_refused: usize,
+    vm_traps: usize,
     wrong: Vec<String>,
 }
 
@@ -54,11 +55,12 @@ pub(super) async fn class(text: &str) {
         tally.tried += sent.len();
         let arrivals = all_arrivals(&stage);
         judge(&mut tally, &sent, arrivals, |case| case.outcomes(*kind));
-        stage.is_unharmed().await;
+        tally.vm_traps += stage.vm_traps();
+        tally.wrong.extend(stage.harm().await);
     }
     println!(
-        "hold: hostile/{} {} without_right={} valid={} valid_refused={}",
-        class.class, tally.tried, tally.without_right, tally.valid, tally.valid_refused
+        "hold: hostile/{} {} without_right={} valid={} valid_refused={} vm_traps={}",
+        class.class, tally.tried, tally.without_right, tally.valid, tally.valid_refused, tally.vm_traps
     );
     assert!(tally.wrong.is_empty(), "{}:\n{}", class.class, tally.wrong.join("\n"));
     assert_eq!((tally.without_right, tally.valid_refused), (0, 0));
