@@ -38,9 +38,17 @@ fn configured(quota: Quota, more: Value) -> impl Fn(Setup) -> Setup {
 
 /// How often nodes have called the key service for leases.
 pub(crate) async fn calls_for_leases(fleet: &Fleet) -> u64 {
+    sum_of(fleet, |name| name.starts_with("keyservice_requests_total{") && name.contains("\"/node/v1/leases\"")).await
+}
+
+/// How often the place was called in which books are kept: once for each account in a question.
+pub(crate) async fn calls_for_books(fleet: &Fleet) -> u64 {
+    sum_of(fleet, |name| name.starts_with("keyservice_quota_store_calls_total{")).await
+}
+
+async fn sum_of(fleet: &Fleet, is_wanted: impl Fn(&str) -> bool) -> u64 {
     let answer = fleet.key_service().request(reqwest::Method::GET, "/metrics").send().await.unwrap();
     let metrics = answer.text().await.unwrap();
-    let calls = metrics.lines().filter(|line| line.starts_with("keyservice_requests_total{"));
-    let calls = calls.filter(|line| line.contains("\"/node/v1/leases\""));
-    calls.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    let lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+    lines.filter(|(name, _)| is_wanted(name)).map(|(_, value)| value.parse::<u64>().unwrap()).sum()
 }
