@@ -236,9 +236,10 @@ async fn keep_house(store: Store, audit_days: u64) {
         rounds.tick().await;
         match store.clear(retention, edge::now()).await {
             Ok(Housekeeping::Cleared(cleared)) => tracing::debug!(?cleared, "housekeeping"),
-            Ok(Housekeeping::Doubtful(believed)) => tracing::error!(
+            Ok(Housekeeping::Doubtful(believed)) => tracing::warn!(
                 clock = %edge::now(), last = %believed,
-                "the clock leaped ahead: nothing is forgotten until it is right again, or has gone on for as long or a week"
+                "the clock leaped ahead, or this service did not run for more than an hour: nothing is forgotten until the clock \
+                 is set right, or has gone on for as long again, or a week"
             ),
             Err(error) => tracing::warn!(%error, "housekeeping failed; it will be tried again"),
         }

@@ -29,7 +29,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// How often the key service is asked how many nodes there are, if nothing else is asked, in milliseconds.
 const COUNT_EVERY: u64 = 10_000;
 
-/// The same beside others that have shares: so often that no absence of a second, after which they spend of these, goes by
+/// The same if nobody else is known of: others may come, and the parts of all are right only if all know of each other.
+const ALONE_EVERY: u64 = 1_000;
+
+/// The same beside others, of nodes that have shares: so often that no absence of a second, after which they spend of these, goes by
 /// without a question that is lost. For each node as much more, so that a key service is asked a hundred times a second at most.
 const PRESENT_EVERY: u64 = 400;
 const PRESENT_EVERY_PER_NODE: u64 = 10;
@@ -163,10 +166,9 @@ impl Leases {
     fn is_to_count(&self, now: Monotonic) -> bool {
         let every = match self.books {
             Books::Failing => COUNT_IN_OUTAGE,
-            Books::Kept if self.nodes > 1 && self.has_share() => {
-                PRESENT_EVERY.max(PRESENT_EVERY_PER_NODE * u64::from(self.nodes)).min(COUNT_EVERY)
-            }
-            Books::Kept => COUNT_EVERY,
+            Books::Kept if !self.has_share() => COUNT_EVERY,
+            Books::Kept if self.nodes == 1 => ALONE_EVERY,
+            Books::Kept => PRESENT_EVERY.max(PRESENT_EVERY_PER_NODE * u64::from(self.nodes)).min(COUNT_EVERY),
         };
         self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= every)
     }
