@@ -238,7 +238,7 @@ async fn keep_house(store: Store, audit_days: u64) {
             Ok(Housekeeping::Cleared(cleared)) => tracing::debug!(?cleared, "housekeeping"),
             Ok(Housekeeping::Doubtful(believed)) => tracing::warn!(
                 clock = %edge::now(), last = %believed,
-                "the clock leaped ahead, or this service did not run for more than an hour: nothing is forgotten until the clock \
+                "the clock leaped, or this service did not run for more than an hour: nothing is forgotten until the clock \
                  is set right, or has gone on for as long again, or a week"
             ),
             Err(error) => tracing::warn!(%error, "housekeeping failed; it will be tried again"),

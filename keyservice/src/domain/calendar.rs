@@ -3,10 +3,10 @@
 
 use super::Moment;
 
-/// How far a clock may be ahead of what was believed last: as far as it may be wrong without harm (see `KEPT_SECONDS`).
-const LEAP: u64 = 3_600;
+/// How far a clock may be from what was believed last, in seconds: as far as it may be wrong without harm (see `KEPT_SECONDS`).
+pub const LEAP: u64 = 3_600;
 
-/// A clock that leaped is believed once it has gone on for as long as it leaped, or for this long.
+/// A clock that leaped, ahead or back, is believed once it has gone on for as long as it leaped, or for this long.
 const LONGEST_DOUBT: u64 = 7 * 24 * 60 * 60;
 
 /// What clocks said when things were last looked through.
@@ -23,7 +23,10 @@ impl Calendar {
     #[must_use]
     pub fn told(self, now: Moment) -> (Self, bool) {
         let is_first = self.believed == Moment::default();
-        if is_first || now <= self.believed.plus(LEAP) || self.has_gone_on(now) {
+        if is_first || self.has_gone_on(now) {
+            return (Self { believed: now, doubted: None }, true);
+        }
+        if now.unix().abs_diff(self.believed.unix()) <= LEAP {
             return (Self { believed: self.believed.max(now), doubted: None }, true);
         }
         let since = self.doubted.filter(|doubted| follows(*doubted, now)).map_or(now, |(since, _)| since);
@@ -32,7 +35,7 @@ impl Calendar {
 
     fn has_gone_on(self, now: Moment) -> bool {
         self.doubted.is_some_and(|(since, until)| {
-            let leaped = since.unix().saturating_sub(self.believed.unix());
+            let leaped = since.unix().abs_diff(self.believed.unix());
             follows((since, until), now) && now >= since.plus(leaped.min(LONGEST_DOUBT))
         })
     }
@@ -78,7 +81,7 @@ mod tests {
         assert_eq!(believed_after(Calendar::default(), IN_2300), 0);
         assert_eq!(believed_after(believing(NOW), NOW + 600), 0);
         assert_eq!(believed_after(believing(NOW), NOW + LEAP), 0);
-        assert_eq!(believed_after(believing(NOW), 60), 0);
+        assert_eq!(believed_after(believing(NOW), NOW - LEAP), 0);
     }
 
     #[test]
@@ -97,7 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_changes_nothing() {
-        assert_eq!(believing(NOW).told(at(60)), (believing(NOW), true));
+    fn a_clock_that_was_set_back_is_believed_after_as_long_again_or_a_week_too() {
+        assert_eq!(believed_after(believing(NOW), NOW - 3 * DAY), 3 * DAY - HOUR, "it is as late again");
+        assert_eq!(believed_after(believing(NOW), 60), 7 * DAY);
+        assert_eq!(believed_after(believing(IN_2300), NOW), 7 * DAY, "it began with a wrong one");
+    }
+
+    #[test]
+    fn a_clock_that_is_a_little_behind_changes_nothing() {
+        assert_eq!(believing(NOW).told(at(NOW - LEAP)), (believing(NOW), true));
     }
 }

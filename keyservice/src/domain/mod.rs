@@ -31,7 +31,7 @@ pub mod word;
 pub use attempts::{Account, Acquaintance, Allowance, Attempts, SourceNetwork};
 pub use audit::{ActionName, AuditFilter, AuditOrder, Audited, ResourceName};
 pub use by::{Actor, By};
-pub use calendar::Calendar;
+pub use calendar::{Calendar, LEAP};
 pub use enterprise::{Enterprise, EnterpriseChange, EnterpriseFilter, NewEnterprise};
 pub use facts::{Facts, Told};
 pub use fleet::{GRACE_SECONDS, NodeSeen, Standing, USUAL_MAX_AGE};

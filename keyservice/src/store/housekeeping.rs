@@ -7,7 +7,7 @@ use super::{
     sql::{Connection, sql},
     token_keys,
 };
-use crate::domain::{Calendar, Moment};
+use crate::domain::{Calendar, LEAP, Moment};
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Default for Retention {
 pub enum Housekeeping {
     /// It was forgotten.
     Cleared(Cleared),
-    /// The clock leaped ahead since this time, the last that was believed: nothing was forgotten.
+    /// The clock leaped since this time, the last that was believed: nothing was forgotten.
     Doubtful(Moment),
 }
 
@@ -94,11 +94,11 @@ impl Store {
     }
 }
 
-/// Forgets the entries before the first that is not from before `since`: what was written while a clock was behind stands
-/// between others, and is as old as they are.
+/// Forgets the entries before the first that is not from before `since`: what was written while a clock was wrong stands
+/// between others, and is as old as they are. Others may be from a clock that was ahead of this one, as far as it is believed.
 async fn clear_audit(on: &mut Connection, since: Moment, now: Moment) -> Result<u64, StoreError> {
     let old = "DELETE FROM audit WHERE seq < (SELECT MIN(seq) FROM audit WHERE at >= $1 AND at <= $2)";
-    sql(old).bind(since).bind(now).execute(on).await
+    sql(old).bind(since).bind(now.plus(LEAP)).execute(on).await
 }
 
 async fn calendar(on: &mut Connection) -> Result<Calendar, StoreError> {

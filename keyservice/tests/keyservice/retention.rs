@@ -117,6 +117,22 @@ async fn what_was_audited_while_a_clock_was_wrong_is_as_old_as_what_stands_besid
 }
 
 #[tokio::test]
+async fn a_clock_that_was_set_back_forgets_nothing_of_what_was_audited() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.database()).await.unwrap();
+    make(&store, "a", day(20_000)).await;
+    assert_eq!(cleared(&store, Retention::default(), day(20_000)).await.audit_entries, 0);
+    for (id, now) in [("b", day(1)), ("c", day(1).plus(600))] {
+        make(&store, id, now).await;
+        let doubtful = Housekeeping::Doubtful(day(20_000));
+        assert_eq!(store.clear(Retention::default(), now).await.unwrap(), doubtful);
+    }
+    let an_hour_behind = day(20_000).minus(3_600);
+    make(&store, "d", an_hour_behind).await;
+    assert_eq!(cleared(&store, Retention::default(), an_hour_behind).await.audit_entries, 0);
+}
+
+#[tokio::test]
 async fn a_node_that_was_away_too_long_takes_a_snapshot() {
     let folder = Folder::new();
     let store = store(&folder).await;

@@ -9,7 +9,7 @@ use lab::{
 };
 use serde_json::json;
 
-use super::{Course, becomes, everywhere, log_in, sort::Sort, sorts, with_tokens};
+use super::{Course, PATH, becomes, everywhere, log_in, outcome, sort::Sort, sorts, with_tokens};
 use crate::connections::Connections;
 
 const HOUR: i64 = 3_600;
@@ -84,10 +84,15 @@ async fn whatever_the_day_is_for_the_key_service_keys_work_and_changes_arrive_as
     let (mut edge, _, sorts) = edge(|setup| setup.key_service_faults(&faults)).await;
     for (name, seconds, ..) in TIMES {
         let mut course = Course::start(&edge, &format!("clock_of_key_service_{name}"), sorts.clone());
+        let (token, session) = session(&edge).await;
         course.begins_to_break().await;
         faults.shift_clock(shift(name, seconds)).unwrap();
+        revoke(&edge, &session).await;
         let changed = edge.new_key("acme", json!({ "scopes": ["read"] })).await;
         becomes(&edge, &changed.key, "200").await;
+        // The change before that has arrived, too.
+        let ended = outcome(&edge, edge.get_over_new_connection(PATH).bearer_auth(&token)).await;
+        assert_eq!(ended, "401 session_revoked", "{name}");
         let revoked = edge.key_service().revoke_key(&changed.id).await.unwrap();
         edge.serves(revoked["revision"].as_u64().unwrap()).await;
         becomes(&edge, &changed.key, "401 key_revoked").await;
@@ -97,15 +102,22 @@ async fn whatever_the_day_is_for_the_key_service_keys_work_and_changes_arrive_as
     }
 }
 
-/// A token whose session was revoked: that is kept for as long as the token could be taken.
-async fn revoked_session(edge: &Edge) -> Sort {
+/// A token, and the id of its session.
+async fn session(edge: &Edge) -> (String, String) {
     let key = edge.new_key("acme", json!({ "scopes": ["read"] })).await;
     let token = log_in(edge.key_service(), &key.key).await;
     let sessions = edge.key_service().get(&format!("/v1/sessions?key={}", key.id)).await.unwrap();
-    let id = sessions["sessions"][0]["id"].as_str().unwrap().to_owned();
-    edge.key_service().post(&format!("/v1/sessions/{id}/revoke"), &json!({})).await.unwrap();
-    // What is made later has a later revision.
-    edge.new_key("acme", json!({ "scopes": ["read"] })).await;
+    (token, sessions["sessions"][0]["id"].as_str().unwrap().to_owned())
+}
+
+async fn revoke(edge: &Edge, session: &str) {
+    edge.key_service().post(&format!("/v1/sessions/{session}/revoke"), &json!({})).await.unwrap();
+}
+
+/// A token whose session was revoked: that is kept for as long as the token could be taken.
+async fn revoked_session(edge: &Edge) -> Sort {
+    let (token, session) = session(edge).await;
+    revoke(edge, &session).await;
     Sort::wrong("revoked_session", ("authorization", format!("Bearer {token}")), "401 session_revoked")
 }
 
