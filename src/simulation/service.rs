@@ -70,7 +70,8 @@ impl Service {
     /// since then.
     pub(super) fn hear(&mut self, question: &Question, now: u64) -> (Answer, Vec<(Ask, Option<u64>)>) {
         self.questions += 1;
-        let _ = self.trust.was_away(Past::shown_by(question.asks.iter(), question.unanswered_ms), now);
+        let _ =
+            self.trust.was_away(&question.instance, Past::shown_by(question.asks.iter(), question.unanswered_ms), now);
         if !question.asks.is_empty() {
             self.trust.note_success(false, now);
         }

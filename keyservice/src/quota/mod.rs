@@ -19,7 +19,7 @@ use std::{
 
 use tokio::{
     sync::OnceCell,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tollkeeper_contract::lease::{Account, Lent};
 
@@ -38,6 +38,9 @@ pub use place::{InvalidPlace, Place};
 
 /// How old the number of live nodes may be.
 const FLEET_AGE: Duration = Duration::from_secs(1);
+
+/// How long counting may hold up an answer: a node gives up on one after a second.
+const COUNT_LIMIT: Duration = Duration::from_millis(250);
 
 /// How often the heart beats: a fraction of the absence that it is to tell of.
 const BEAT: Duration = Duration::from_millis(100);
@@ -163,7 +166,8 @@ impl Quotas {
         database: &Store,
     ) -> Result<Answered, QuotaError> {
         self.beat();
-        self.note_presence(&claims, unanswered_ms);
+        let asked = self.now();
+        self.note_presence(asker, &claims, unanswered_ms).await;
         let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
             return Ok(Answered { settled: Vec::new(), lending: self.lending() });
@@ -178,6 +182,8 @@ impl Quotas {
         self.trust().note_success(books.begin, self.now());
         // Others may have failed meanwhile. Then nodes give back what was lent by this.
         let lending = if self.lending() == Lending::OnlySettles { Lending::OnlySettles } else { lending };
+        let now = self.now();
+        self.trust().note_late_answer(now.saturating_sub(asked), now);
         let mut settled = books.settled;
         if lending == Lending::OnlySettles {
             let wait_ms = self.trust().settles_for(self.now());
@@ -211,7 +217,9 @@ impl Quotas {
         if known.is_some_and(|(at, _)| at.elapsed() < FLEET_AGE) {
             return before;
         }
-        let nodes = count.await.unwrap_or(before).max(1);
+        // Nodes do not wait for a database that is slow: what they would be told is as old as this at most.
+        let counted = timeout(COUNT_LIMIT, count).await;
+        let nodes = counted.ok().flatten().unwrap_or(before).max(1);
         *known = Some((Instant::now(), nodes));
         nodes
     }
@@ -268,9 +276,12 @@ impl Quotas {
         }
     }
 
-    fn note_presence(&self, claims: &[Claim], unanswered_ms: u64) {
+    async fn note_presence(&self, asker: &Asker, claims: &[Claim], unanswered_ms: u64) {
+        // What one that is alone spent of its share, it says itself.
+        let is_alone = self.fleet.lock().await.is_some_and(|(_, nodes)| nodes == 1);
+        let unanswered_ms = if is_alone { 0 } else { unanswered_ms };
         let past = Past::shown_by(claims.iter().map(Claim::ask), unanswered_ms);
-        if self.trust().was_away(past, self.now()) {
+        if self.trust().was_away(&asker.instance, past, self.now()) {
             tracing::warn!(
                 "nodes were not answered for a second or more; until all have said what they spent without a lease meanwhile, \
                  nothing is lent"

@@ -5,6 +5,8 @@
 //! then, and says so with the first that arrives: a reason to hear all of them before anything is lent. That one has a debt,
 //! which it has only after that, is a reason to let all of them settle.
 
+use std::collections::BTreeMap;
+
 use tollkeeper_contract::lease::Ask;
 
 use super::Lending;
@@ -28,6 +30,13 @@ pub struct Trust {
     books: Books,
     /// When the heart beat last.
     beat: Option<u64>,
+    /// Of each fleet, by the name of its instance.
+    presence: BTreeMap<String, Presence>,
+}
+
+/// What was heard of the nodes of one fleet.
+#[derive(Debug, Default)]
+struct Presence {
     /// When the latest question arrived.
     heard: Option<u64>,
     /// When the latest silence ended, until it is known to have been an absence.
@@ -88,25 +97,33 @@ impl Trust {
         let before = self.beat.replace(now);
         let was_frozen = before.is_some_and(|before| now.saturating_sub(before) >= SILENCE);
         if was_frozen {
-            (self.heard, self.back) = (Some(now), None);
-            self.suspect(now.saturating_add(SUSPECTED));
+            self.presence.values_mut().for_each(|presence| *presence = Presence { heard: Some(now), back: None });
+            self.suspect(now, SUSPECTED);
         }
         was_frozen
     }
 
-    /// A question arrives. `true`, once for an absence: this shows that there was one. Whoever asks first after it may have
-    /// had no question meanwhile.
-    #[must_use]
-    pub fn was_away(&mut self, past: Past, now: u64) -> bool {
-        if self.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENCE) {
-            self.back = Some(now);
+    /// An answer was given so long after its question that nobody waits for it: nodes may have spent of their shares.
+    pub fn note_late_answer(&mut self, took: u64, now: u64) {
+        if took >= SILENCE {
+            self.suspect(now, SUSPECTED_LOSSES);
         }
-        self.heard = Some(now);
+    }
+
+    /// A question of a fleet arrives. `true`, once for an absence: this shows that there was one. Whoever asks first after it may
+    /// have had no question meanwhile.
+    #[must_use]
+    pub fn was_away(&mut self, instance: &str, past: Past, now: u64) -> bool {
+        let presence = self.presence.entry(instance.to_owned()).or_default();
+        if presence.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENCE) {
+            presence.back = Some(now);
+        }
+        presence.heard = Some(now);
         if past == Past::Answered {
             return false;
         }
         let lately = |back: &mut u64| now.saturating_sub(*back) < SETTLING;
-        let is_back = self.back.take_if(lately).is_some();
+        let is_back = presence.back.take_if(lately).is_some();
         let is_suspected = matches!(self.books, Books::Suspected(until) if now < until);
         match past {
             Past::InDebt if is_back || is_suspected => {
@@ -116,19 +133,22 @@ impl Trust {
                 true
             }
             Past::Unanswered if is_back => {
-                self.suspect(now.saturating_add(SUSPECTED_LOSSES));
+                self.suspect(now, SUSPECTED_LOSSES);
                 true
             }
             Past::Answered | Past::Unanswered | Past::InDebt => false,
         }
     }
 
-    fn suspect(&mut self, until: u64) {
-        match &mut self.books {
-            Books::Sound => self.books = Books::Suspected(until),
-            Books::Suspected(before) | Books::Settling(before) => *before = until.max(*before),
-            Books::Broken => {}
-        }
+    fn suspect(&mut self, now: u64, time: u64) {
+        let until = now.saturating_add(time);
+        self.books = match self.books {
+            Books::Broken => Books::Broken,
+            Books::Settling(before) if now < before => Books::Settling(until.max(before)),
+            Books::Suspected(before) => Books::Suspected(until.max(before)),
+            // Also if it was settled before.
+            Books::Settling(_) | Books::Sound => Books::Suspected(until),
+        };
     }
 
     /// Whether anything can be lent.
@@ -165,7 +185,7 @@ mod tests {
     fn found<const N: usize>(questions: [(u64, Past); N]) -> [bool; N] {
         let mut trust = Trust::default();
         questions.map(|(now, past)| {
-            let away = trust.was_away(past, now);
+            let away = trust.was_away("i", past, now);
             assert!(!away || trust.lending(now) == Lending::OnlySettles);
             away
         })
@@ -184,27 +204,60 @@ mod tests {
         let mut trust = Trust::default();
         let beats = [0, 100, 1_099, 2_098, 3_098, 3_198].map(|now| trust.was_frozen(now));
         assert_eq!(beats, [false, false, false, false, true, false]);
-        assert!(!trust.was_away(CALM, 3_100) && !trust.was_away(VAIN, 3_200));
+        assert!(!trust.was_away("i", CALM, 3_100) && !trust.was_away("i", VAIN, 3_200));
         assert_eq!(lends_from(&trust, 3_200), 3_848);
-        assert!(!trust.was_away(DEBTS, 3_848), "too late");
+        assert!(!trust.was_away("i", DEBTS, 3_848), "too late");
     }
 
     #[test]
     fn a_debt_after_a_freeze_lets_all_settle() {
         let mut trust = Trust::default();
         assert!(!trust.was_frozen(0) && trust.was_frozen(9_000));
-        assert!(!trust.was_away(CALM, 9_100) && trust.was_away(DEBTS, 9_700) && !trust.was_away(DEBTS, 9_800));
+        assert!(
+            !trust.was_away("i", CALM, 9_100)
+                && trust.was_away("i", DEBTS, 9_700)
+                && !trust.was_away("i", DEBTS, 9_800)
+        );
         assert_eq!(lends_from(&trust, 9_800), 12_700);
         assert!(trust.was_frozen(12_600), "frozen again");
         assert_eq!(lends_from(&trust, 12_600), 13_350);
     }
 
     #[test]
+    fn a_debt_after_a_freeze_lets_all_settle_also_where_that_was_so_before() {
+        let mut trust = Trust::default();
+        trust.note_success(true, 0);
+        assert!(!trust.was_frozen(0) && trust.was_frozen(9_000));
+        assert_eq!(lends_from(&trust, 9_100), 9_750);
+        assert!(trust.was_away("i", DEBTS, 9_700));
+        assert_eq!(lends_from(&trust, 9_700), 12_700);
+    }
+
+    #[test]
+    fn a_fleet_that_was_cut_off_is_noticed_although_another_was_not() {
+        let mut trust = Trust::default();
+        for now in [0, 500, 1_000, 1_500, 2_000] {
+            assert!(!trust.was_away("other", CALM, now));
+        }
+        assert!(!trust.was_away("i", CALM, 0) && trust.was_away("i", VAIN, 2_100));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_waited_for_is_as_none() {
+        let mut trust = Trust::default();
+        trust.note_late_answer(999, 5_000);
+        assert_eq!(lends_from(&trust, 5_000), 5_000);
+        trust.note_late_answer(1_000, 5_000);
+        assert_eq!(lends_from(&trust, 5_000), 6_750);
+        assert!(trust.was_away("i", DEBTS, 6_000));
+    }
+
+    #[test]
     fn who_asked_in_vain_lets_all_be_heard_and_a_debt_then_lets_them_settle() {
         let mut trust = Trust::default();
-        assert!(!trust.was_away(CALM, 0) && trust.was_away(VAIN, 9_000) && !trust.was_away(VAIN, 9_100));
+        assert!(!trust.was_away("i", CALM, 0) && trust.was_away("i", VAIN, 9_000) && !trust.was_away("i", VAIN, 9_100));
         assert_eq!(lends_from(&trust, 9_100), 10_750);
-        assert!(trust.was_away(DEBTS, 10_700));
+        assert!(trust.was_away("i", DEBTS, 10_700));
         assert_eq!(lends_from(&trust, 10_700), 13_700);
     }
 
@@ -237,8 +290,8 @@ mod tests {
     #[test]
     fn what_was_away_lends_again_when_nodes_have_had_the_time() {
         let mut trust = Trust::default();
-        assert!(!trust.was_away(CALM, 0));
-        assert!(trust.was_away(DEBTS, 5_000));
+        assert!(!trust.was_away("i", CALM, 0));
+        assert!(trust.was_away("i", DEBTS, 5_000));
         assert_eq!((trust.lending(7_999), trust.settles_for(5_000)), (Lending::OnlySettles, 3_000));
         assert_eq!((trust.lending(8_000), trust.settles_for(8_000)), (Lending::Lends, 0));
     }
@@ -246,9 +299,9 @@ mod tests {
     #[test]
     fn books_that_cannot_be_kept_stay_broken_whoever_asks() {
         let mut trust = Trust::default();
-        assert!(!trust.was_away(CALM, 0));
+        assert!(!trust.was_away("i", CALM, 0));
         trust.note_failure();
-        assert!(trust.was_away(DEBTS, 5_000));
+        assert!(trust.was_away("i", DEBTS, 5_000));
         assert_eq!(trust.lending(60_000), Lending::OnlySettles);
         trust.note_success(false, 60_000);
         assert_eq!((trust.lending(62_999), trust.lending(63_000)), (Lending::OnlySettles, Lending::Lends));
