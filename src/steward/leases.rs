@@ -225,14 +225,24 @@ impl Leases {
         self.not_before = table.now;
         self.heard = Some(table.now);
         self.unanswered = None;
-        self.nodes = opened.nodes;
+        self.nodes = self.count(table, &opened);
         if let Some(question) = self.under_way.take() {
             self.take_in(table, question, &opened);
         }
-        match NonZeroU32::new(opened.nodes) {
+        match NonZeroU32::new(self.nodes) {
             Some(nodes) => table::note_nodes(table.shared, table.names, nodes),
             None => Ok(()),
         }
+    }
+
+    /// How many nodes there are. After an outage, not all may have come back when the first are counted: as long as shares may be
+    /// spent, there are no fewer than before.
+    fn count(&self, table: &KeyTable<'_, impl SharedData>, answer: &lease::Answer) -> u32 {
+        if !answer.only_settles {
+            return answer.nodes;
+        }
+        let before = table::nodes(table.shared, table.names).ok().flatten().map_or(0, NonZeroU32::get);
+        answer.nodes.max(before)
     }
 
     fn take_in(&mut self, table: &KeyTable<'_, impl SharedData>, question: UnderWay, answer: &lease::Answer) {

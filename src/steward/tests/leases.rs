@@ -323,6 +323,20 @@ fn how_many_nodes_there_are_is_asked_also_if_nothing_else_is() {
 }
 
 #[test]
+fn as_long_as_an_outage_is_settled_there_are_no_fewer_nodes_than_before() {
+    let mut node = Node::new();
+    node.counts();
+    for (only_settles, told, expected) in [(true, 1, 3), (true, 4, 4), (false, 1, 1)] {
+        node.now += 1_000;
+        let question = node.question();
+        let answer = lease::Answer { nodes: told, ..answer(&[], 0, only_settles) };
+        let body = answer.seal(question.nonce, &token("a-token-for-nodes")).unwrap();
+        node.tell(question.nonce, Answer::Service { status: 200, body: &body });
+        assert_eq!(table::nodes(&node.shared, &node.names), Ok(NonZeroU32::new(expected)));
+    }
+}
+
+#[test]
 fn beside_others_that_have_shares_a_node_asks_so_often_that_an_absence_of_a_second_is_noticed() {
     let share = [(1, 1_000), (2, 400), (40, 400), (41, 410), (100, 1_000), (1_000, 10_000), (5_000, 10_000)];
     let cases = share.map(|(nodes, every)| (Fallback::Share, nodes, every));
