@@ -120,14 +120,15 @@ test: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy
 		"$${with_postgres[@]}" cargo nextest run --workspace $(ARGS) 2>&1 | tee "$(CARGO_TARGET_DIR)/tests.log" || failed=yes
 	else
 		echo "==> Tests, with cargo test"
-		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output || failed=yes
+		"$${with_postgres[@]}" cargo test --workspace --lib --bins --tests $(ARGS) -- --show-output 2>&1 \
+			| tee "$(CARGO_TARGET_DIR)/tests.log" || failed=yes
 	fi
 	[ -n "$(ARGS)" ] || {
 		echo "==> The key service against its own description, with schemathesis"
 		wait $$! || failed=yes
 		cat "$(CARGO_TARGET_DIR)/schemathesis.log"
 		echo "==> What was tried, and what came of it (make hold: more of it)"
-		[ ! -f "$(CARGO_TARGET_DIR)/tests.log" ] || python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/tests.log" || failed=yes
+		python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/tests.log" || failed=yes
 	}
 	[ -z "$$failed" ]
 
@@ -203,7 +204,7 @@ canaries: programs filter envoy ## A test of every make test, with 10,000 keys i
 	export $(COMPONENTS) CANARIES=10000
 	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
 		canaries::of_many_keys_none_is_found_in_logs_answers_metrics_configuration_database_or_shared_data \
-		| grep "^measured\|^test result"
+		| grep "^hold\|^test result"
 
 timing: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## Tests of every make test, with 100,000 of each sort instead of 3,000
 	@$(FIND_ENVOY)

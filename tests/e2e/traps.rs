@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     fleet::{
-        calls_for_leases,
+        calls_for_books,
         demand::{Demand, Wish},
         record::Quota,
     },
@@ -88,13 +88,13 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
 
     let stewards = log_counts(edge).1;
     let took = replace_steward(edge).await;
-    let (calls, since) = (calls_for_leases(&fleet).await, demand.now());
+    let (calls, since) = (calls_for_books(&fleet).await, demand.now());
     let revoked = edge.key_service().revoke_key(&doomed.id).await.unwrap();
     edge.serves(revoked["revision"].as_u64().unwrap()).await;
     let told = scene::get(edge, PATH, &doomed.key).await;
     let lost = u64::from(told.header("x-auth-reason") != "key_revoked");
     demand.until_each("requests flow again", 1, since, 100, |seen| seen.is_admitted()).await;
-    assert!(calls_for_leases(&fleet).await > calls, "a further lease was taken");
+    assert!(calls_for_books(&fleet).await > calls, "a further lease was taken");
     // On a busy machine it may be late once itself.
     assert!(log_counts(edge).1 - stewards <= 2, "whoever steps in stays: {}", edge.envoy_log());
 

@@ -27,7 +27,7 @@ async fn hurried(promise: &str) -> Record {
     let calls = Calls::of(&fleet).await.since(before);
     report(&format!("{REQUESTS} requests at once, {promise}"), QUOTA, &record, calls);
     // Also where nearly all are refused: about one in twenty, and more only for what comes back while a slow run lasts.
-    assert!(calls.of_books * 10 <= record.admitted(), "{calls:?} for {} admitted", record.admitted());
+    assert!(calls.of_nodes * 10 <= record.admitted(), "{calls:?} for {} admitted", record.admitted());
     record
 }
 
