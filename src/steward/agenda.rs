@@ -19,6 +19,8 @@ const TOGETHER: u64 = 50;
 pub(super) struct Agenda {
     /// For whom tokens are wanted.
     wanted: BTreeSet<Account>,
+    /// Who of these was asked about last: where there are more than one question can be about, all take turns.
+    turn: Option<Account>,
     /// Who holds a lease, and when it is to be settled.
     held: BTreeMap<Account, Monotonic>,
     /// Nothing is settled before.
@@ -35,7 +37,13 @@ enum Company {
 
 impl Agenda {
     pub(super) fn new() -> Self {
-        Self { wanted: BTreeSet::new(), held: BTreeMap::new(), settles_from: Monotonic(0), company: Company::Others }
+        Self {
+            wanted: BTreeSet::new(),
+            turn: None,
+            held: BTreeMap::new(),
+            settles_from: Monotonic(0),
+            company: Company::Others,
+        }
     }
 
     /// Tokens are wanted for these.
@@ -72,11 +80,23 @@ impl Agenda {
         if !due.is_empty() {
             self.settles_from = table.now.after(TOGETHER);
         }
-        let accounts: Vec<_> = self.wanted.iter().cloned().chain(due).take(MAX_ASKS).collect();
-        for account in &accounts {
-            self.wanted.remove(account);
-        }
+        let mut accounts = self.next_wanted();
+        accounts.extend(due);
+        accounts.truncate(MAX_ASKS);
         accounts
+    }
+
+    fn next_wanted(&mut self) -> Vec<Account> {
+        let later = match &self.turn {
+            Some(turn) => self.wanted.split_off(turn),
+            None => BTreeSet::new(),
+        };
+        let earlier = std::mem::take(&mut self.wanted);
+        let mut in_turn = later.into_iter().chain(earlier);
+        let next: Vec<_> = in_turn.by_ref().take(MAX_ASKS).collect();
+        self.wanted = in_turn.collect();
+        self.turn = self.wanted.iter().next().and(next.last().cloned());
+        next
     }
 
     /// What is to be settled.
@@ -126,6 +146,21 @@ mod tests {
     #[test]
     fn beside_other_nodes_what_is_left_is_heard_every_400_ms_and_of_a_thousand_teams_in_a_second_at_most() {
         assert_eq!([0, 1, 400, 401, 2000].map(|teams| known_for(teams, 2)), [400, 400, 400, 401, 2000]);
+    }
+
+    #[test]
+    fn where_more_accounts_are_wanted_again_and_again_than_a_question_can_be_about_all_take_turns() {
+        let mut agenda = Agenda::new();
+        let account = |number: usize| Account::Team(format!("team-{number:05}"));
+        let (count, mut asked) = (2 * MAX_ASKS + 500, BTreeSet::new());
+        agenda.want((0..count).map(account));
+        for _ in 0..3 {
+            let next = agenda.next_wanted();
+            assert_eq!(next.len(), MAX_ASKS);
+            agenda.want(next.iter().cloned());
+            asked.extend(next);
+        }
+        assert_eq!(asked.len(), count);
     }
 
     #[test]
