@@ -37,9 +37,9 @@ impl Flow {
         self.sent.iter().sum()
     }
 
-    /// How many requests waited for longer than `bound`, beyond ten times what one took before anything broke.
+    /// How many requests waited for longer than `bound`, beyond four times what one took before anything broke.
     pub(crate) fn waited(&self, bound: Duration) -> usize {
-        let most = bound + 10 * self.longest[Phase::Before as usize].max(AT_ONCE);
+        let most = bound + 4 * self.longest[Phase::Before as usize].max(AT_ONCE);
         self.slow.iter().filter(|(_, took)| *took > most).count()
     }
 
