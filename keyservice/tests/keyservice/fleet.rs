@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{Folder, Service, answer, eventually, text};
 
 /// A node says that it serves `revision`; with `wait`, its poll is held that long at most.
-async fn poll(service: &Service, name: &str, revision: u64, wait: u64) -> StatusCode {
+pub(crate) async fn poll(service: &Service, name: &str, revision: u64, wait: u64) -> StatusCode {
     let path = format!("/node/v1/changes?after={revision}&wait={wait}&nonce=1");
     let request = service.node(Method::GET, &path).header("x-tollkeeper-version", "0.1.0");
     // A header that is set again replaces the one of the harness only when it is built.

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tollkeeper_contract::lease::{Account, Answer as Leases, Ask, Lent, MAX_ASKS, Promise, Question};
 
-use crate::harness::{Service, answer, eventually, metric, node_token};
+use crate::{
+    behaviours::fleet::poll,
+    harness::{Service, answer, eventually, metric, node_token},
+};
 
 const NONCE: u64 = u64::MAX;
 
@@ -185,6 +188,9 @@ async fn silence() {
 #[tokio::test]
 async fn a_service_that_was_cut_off_lends_nothing_until_it_has_heard_all_that_asked_in_vain() {
     let service = with_teams().await;
+    for node in ["edge-1", "edge-2"] {
+        assert_eq!(poll(&service, node, 0, 0).await, 200);
+    }
     lent(&service, vec![ask("acme")]).await;
     silence().await;
     let in_vain = Question { unanswered_ms: 1, ..question(vec![ask("other")]) };
@@ -200,6 +206,10 @@ async fn a_service_that_nobody_asked_for_a_while_lends_at_once() {
     lent(&service, vec![ask("acme")]).await;
     silence().await;
     assert!(!lent(&service, vec![Ask { seq: 2, ..ask("acme") }]).await.only_settles);
+    // What a node that is alone has spent, it says itself.
+    silence().await;
+    let in_vain = Question { unanswered_ms: 5_000, ..question(vec![Ask { seq: 3, ..ask("acme") }]) };
+    assert!(!answered(&service, &in_vain).await.only_settles);
 }
 
 #[tokio::test]
