@@ -24,14 +24,19 @@ pub fn look(data: &[u8]) {
     }
 }
 
-/// Whether an authority begins with this host; an IPv6 address has many spellings.
+/// Whether an authority begins with this host.
 fn is_named(host: &HostName, authority: &[u8]) -> bool {
     let authority = String::from_utf8(authority.to_ascii_lowercase()).expect("text");
-    let address = |text: &str| text.strip_prefix('[')?.split_once(']')?.0.parse::<Ipv6Addr>().ok();
     match address(&authority) {
-        Some(named) => address(host.as_str()) == Some(named),
+        Some((named, _)) => address(host.as_str()).is_some_and(|(address, _)| address == named),
         None => authority.starts_with(host.as_str()),
     }
+}
+
+/// The IPv6 address that an authority begins with, and what follows: it has many spellings.
+fn address(authority: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, rest) = authority.strip_prefix('[')?.split_once(']')?;
+    Some((address.parse().ok()?, rest))
 }
 
 fn is_the_same_place(registered: &str, presented: &[u8]) -> bool {
@@ -50,7 +55,8 @@ fn is_the_same_place(registered: &str, presented: &[u8]) -> bool {
     let authority = authority.to_ascii_lowercase();
     let authority = default_ports.iter().find_map(|port| authority.strip_suffix(port)).unwrap_or(&authority);
     let (host, place) = registered.split_at(registered.find('/').unwrap_or(registered.len()));
-    authority == host && (path == place || (length > 0 && path.is_empty()))
+    let is_host = authority == host || address(authority).is_some_and(|named| address(host) == Some(named));
+    is_host && (path == place || (length > 0 && path.is_empty()))
 }
 
 /// Domains and webhooks, with what clients and browsers send.
