@@ -20,7 +20,7 @@ use crate::{
     refusal::{Denial, Refusal},
     shared::memory::Memory,
     steward::{Answer, Call, Errand, Generation, Holder, Lease, Settings, Standing, Steward, Unsettled},
-    table::{self, Charge, KeyTable, Names, Order},
+    table::{Charge, Company, KeyTable, Names, Order},
     time::{Monotonic, Now},
 };
 
@@ -139,7 +139,8 @@ impl<Request: Copy> Node<Request> {
 
     pub(super) fn fleet(&self) -> Fleet {
         let FleetQuotas { wait_ms: wait, fallback, remaining } = self.settings.fleet.unwrap();
-        Fleet { wait, fallback, remaining, nodes: table::nodes(&self.shared, &self.names).unwrap() }
+        let company = Company::read(&self.shared, &self.names).unwrap();
+        Fleet { wait, fallback, remaining, nodes: company.map(|company| company.nodes) }
     }
 
     pub(super) fn charge(&self, account: &Account, cost: u32, patience: Patience, now: u64) -> Result<Charge, Refusal> {

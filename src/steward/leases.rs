@@ -17,7 +17,7 @@ use crate::{
     lease::{Draft, Reply},
     principal::Account,
     shared::{HostFailure, SharedData},
-    table::{self, KeyTable, Upkeep},
+    table::{Company, KeyTable, Upkeep},
     time::Monotonic,
 };
 
@@ -140,7 +140,7 @@ impl Leases {
         let timeout = self.settings.timeout.min(TIMEOUT);
         let lost = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).saturating_add(1000);
         self.under_way = Some(UnderWay { nonce, sent: now, until: now.after(lost), drafts });
-        let unanswered_ms = self.unanswered_for(now);
+        let unanswered_ms = self.unanswered_for(table);
         let Settings { node, instance, .. } = &self.settings;
         let question = Question { node: node.clone(), instance: instance.clone(), nonce, unanswered_ms, asks };
         Some(Call {
@@ -152,9 +152,16 @@ impl Leases {
         })
     }
 
-    /// For how long nobody has answered, in milliseconds, if nodes may have spent of their shares meanwhile.
-    fn unanswered_for(&mut self, now: Monotonic) -> u64 {
-        if self.has_share() { now.since(*self.unanswered.get_or_insert(now)) } else { 0 }
+    /// For how long nobody has answered, in milliseconds, if nodes may have spent of their shares meanwhile. Who was steward before
+    /// may have asked in vain, too: then it is long since anybody heard.
+    fn unanswered_for(&mut self, table: &KeyTable<'_, impl SharedData>) -> u64 {
+        if !self.has_share() {
+            return 0;
+        }
+        let now = table.now;
+        let company = Company::read(table.shared, table.names).ok().flatten();
+        let overdue = company.filter(|company| now.since(company.heard) / 2 >= self.counts_every(company.nodes.get()));
+        now.since(*self.unanswered.get_or_insert(overdue.map_or(now, |company| company.heard)))
     }
 
     /// Whether this node spends of a share when nobody answers.
@@ -164,13 +171,18 @@ impl Leases {
 
     /// Whether it is time to ask how many nodes there are.
     fn is_to_count(&self, now: Monotonic) -> bool {
-        let every = match self.books {
+        let every = self.counts_every(self.nodes);
+        self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= every)
+    }
+
+    /// How often that is asked where there are so many nodes, in milliseconds.
+    fn counts_every(&self, nodes: u32) -> u64 {
+        match self.books {
             Books::Failing => COUNT_IN_OUTAGE,
             Books::Kept if !self.has_share() => COUNT_EVERY,
-            Books::Kept if self.nodes == 1 => ALONE_EVERY,
-            Books::Kept => PRESENT_EVERY.max(PRESENT_EVERY_PER_NODE * u64::from(self.nodes)).min(COUNT_EVERY),
-        };
-        self.settings.fleet.is_some() && self.heard.is_none_or(|heard| now.since(heard) >= every)
+            Books::Kept if nodes == 1 => ALONE_EVERY,
+            Books::Kept => PRESENT_EVERY.max(PRESENT_EVERY_PER_NODE * u64::from(nodes)).min(COUNT_EVERY),
+        }
     }
 
     /// What is asked next: first for whom tokens are wanted, then what is to be settled.
@@ -230,7 +242,7 @@ impl Leases {
             self.take_in(table, question, &opened);
         }
         match NonZeroU32::new(self.nodes) {
-            Some(nodes) => table::note_nodes(table.shared, table.names, nodes),
+            Some(nodes) => Company { nodes, heard: table.now }.write(table.shared, table.names),
             None => Ok(()),
         }
     }
@@ -241,8 +253,8 @@ impl Leases {
         if !answer.only_settles {
             return answer.nodes;
         }
-        let before = table::nodes(table.shared, table.names).ok().flatten().map_or(0, NonZeroU32::get);
-        answer.nodes.max(before)
+        let before = Company::read(table.shared, table.names).ok().flatten();
+        before.map_or(answer.nodes, |before| answer.nodes.max(before.nodes.get()))
     }
 
     fn take_in(&mut self, table: &KeyTable<'_, impl SharedData>, question: UnderWay, answer: &lease::Answer) {

@@ -12,6 +12,7 @@ use crate::{
     principal::Account,
     purse::Purse,
     shared::{Expected, HostFailure, SharedData, Swap},
+    time::Monotonic,
 };
 
 use super::{
@@ -102,27 +103,39 @@ impl<Shared: SharedData> KeyTable<'_, Shared> {
     }
 }
 
-/// How many nodes there are, as the key service said last; `None` before it has.
-///
-/// # Errors
-/// When the host fails.
-pub fn nodes(shared: &impl SharedData, names: &Names) -> Result<Option<NonZeroU32>, HostFailure> {
-    let value = shared.get(&names.fleet())?;
-    let number = value.and_then(|value| Some(u32::from_le_bytes(value.bytes.try_into().ok()?)));
-    Ok(number.and_then(NonZeroU32::new))
+/// What the key service said last of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Company {
+    /// How many nodes there are.
+    pub nodes: NonZeroU32,
+    /// When it said so.
+    pub heard: Monotonic,
 }
 
-/// Notes how many nodes there are.
-///
-/// # Errors
-/// When the host fails.
-pub fn note_nodes(shared: &impl SharedData, names: &Names, nodes: NonZeroU32) -> Result<(), HostFailure> {
-    let read = shared.get(&names.fleet())?;
-    let bytes = nodes.get().to_le_bytes();
-    if read.as_ref().is_some_and(|value| value.bytes == bytes) {
-        return Ok(());
+impl Company {
+    /// `None` before the key service has said anything.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn read(shared: &impl SharedData, names: &Names) -> Result<Option<Self>, HostFailure> {
+        Ok(shared.get(&names.fleet())?.and_then(|value| Self::decode(&value.bytes)))
     }
-    // Who was faster has heard as much.
-    let _ = shared.swap(&names.fleet(), &bytes, Expected::from_read(read.as_ref()))?;
-    Ok(())
+
+    /// Puts it down for all VMs.
+    ///
+    /// # Errors
+    /// When the host fails.
+    pub fn write(self, shared: &impl SharedData, names: &Names) -> Result<(), HostFailure> {
+        let read = shared.get(&names.fleet())?;
+        let bytes = [&self.nodes.get().to_le_bytes()[..], &self.heard.0.to_le_bytes()].concat();
+        // Who was faster has heard as much.
+        let _ = shared.swap(&names.fleet(), &bytes, Expected::from_read(read.as_ref()))?;
+        Ok(())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (nodes, heard) = bytes.split_first_chunk()?;
+        let nodes = NonZeroU32::new(u32::from_le_bytes(*nodes))?;
+        Some(Self { nodes, heard: Monotonic(u64::from_le_bytes(heard.try_into().ok()?)) })
+    }
 }

@@ -25,7 +25,7 @@ mod snapshot;
 mod write;
 
 pub use cell::{Cell, Charge, Order};
-pub use lending::{Upkeep, nodes, note_nodes};
+pub use lending::{Company, Upkeep};
 pub use limits::{Limits, read_factor};
 pub use meta::Meta;
 pub use names::Names;

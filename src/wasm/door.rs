@@ -19,7 +19,7 @@ use crate::{
     refusal::Fault,
     shared::{Expected, SharedData, Swap},
     steward::{Generation, Holder, Lease, Settings, Steward},
-    table::{self, KeyTable, Limits, Meta, Names, Recent, read_factor},
+    table::{Company, KeyTable, Limits, Meta, Names, Recent, read_factor},
     time::Monotonic,
     token::{self, Verifier},
     wanted::Wanted,
@@ -175,9 +175,9 @@ impl Door {
             self.factor.set(factor);
         }
         if self.config.quotas.fleet.is_some()
-            && let Ok(nodes) = table::nodes(&HostSharedData, &self.names)
+            && let Ok(company) = Company::read(&HostSharedData, &self.names)
         {
-            self.nodes.set(nodes);
+            self.nodes.set(company.map(|company| company.nodes));
         }
     }
 
