@@ -56,7 +56,9 @@ impl Valkey {
     /// # Errors
     /// See [`Self::start`].
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
-        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        // A cluster's own port is 10,000 higher otherwise, where outgoing connections have theirs.
+        settings.extend(["--cluster-port".to_owned(), port::reserve()?.port().to_string()]);
         let folder = TempDir::with_prefix("tollkeeper-valkey-")?;
         let mut valkey = Self { process: None, address: port::reserve()?, settings, folder };
         valkey.launch().await?;
