@@ -33,7 +33,7 @@ const COUNT_EVERY: u64 = 10_000;
 const ALONE_EVERY: u64 = 1_000;
 
 /// The same beside others, of nodes that have shares: so often that no absence of a second, after which they spend of these, goes by
-/// without a question that is lost. For each node as much more, so that a key service is asked a hundred times a second at most.
+/// without a question that is lost. For each node as much more, so that up to 1,000 ask a hundred times a second at most.
 const PRESENT_EVERY: u64 = 400;
 const PRESENT_EVERY_PER_NODE: u64 = 10;
 

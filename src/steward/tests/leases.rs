@@ -24,24 +24,24 @@ use crate::{
 
 const TERM: u32 = 5000;
 
-struct Node {
-    shared: Memory,
-    names: Names,
-    leases: Leases,
-    now: u64,
+pub(super) struct Node {
+    pub(super) shared: Memory,
+    pub(super) names: Names,
+    pub(super) leases: Leases,
+    pub(super) now: u64,
     /// How many there are.
-    nodes: u32,
+    pub(super) nodes: u32,
 }
 
-fn token(text: &str) -> NodeToken {
+pub(super) fn token(text: &str) -> NodeToken {
     NodeToken::parse(text).unwrap()
 }
 
-fn leases(names: &Names, holder: u64) -> Leases {
+pub(super) fn leases(names: &Names, holder: u64) -> Leases {
     leases_under(Fallback::Share, names, holder)
 }
 
-fn leases_under(fallback: Fallback, names: &Names, holder: u64) -> Leases {
+pub(super) fn leases_under(fallback: Fallback, names: &Names, holder: u64) -> Leases {
     let (poll, timeout) = (Duration::from_secs(20), Duration::from_secs(5));
     let (token, node, instance) = (token("a-token-for-nodes"), "n".to_owned(), names.meta());
     let fleet = Some(FleetQuotas { wait_ms: 500, fallback, remaining: Remaining::Fleet });
@@ -51,7 +51,7 @@ fn leases_under(fallback: Fallback, names: &Names, holder: u64) -> Leases {
 
 impl Node {
     /// With the teams `a` to `e`.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let names = Names::new("test");
         let node = Self { shared: Memory::default(), leases: leases(&names, 1), names, now: 1000, nodes: 3 };
         for id in ["a", "b", "c", "d", "e"] {
@@ -64,13 +64,13 @@ impl Node {
         node
     }
 
-    fn table(&self) -> KeyTable<'_, Memory> {
+    pub(super) fn table(&self) -> KeyTable<'_, Memory> {
         let limits = Limit::bucket(300, 300).into();
         KeyTable { shared: &self.shared, names: &self.names, limits, now: Monotonic(self.now) }
     }
 
     /// A request of the team, for one token.
-    fn take(&self, team: &str) -> Taking {
+    pub(super) fn take(&self, team: &str) -> Taking {
         const TERMS: Terms<'_> = Terms { acting: None, foreign: Denial::TeamMismatch, host_of: None };
         let scope =
             Scope::Fleet(Fleet { wait: 500, fallback: Fallback::Share, remaining: Remaining::Fleet, nodes: None });
@@ -79,20 +79,20 @@ impl Node {
     }
 
     /// Requests of these teams, which find nothing; and the steward hears of them.
-    fn want(&mut self, teams: &[&str]) {
+    pub(super) fn want(&mut self, teams: &[&str]) {
         for team in teams {
             assert_eq!(self.take(team), Taking::Wait);
             self.leases.ask_for([Account::Team((*team).into())]);
         }
     }
 
-    fn call(&mut self) -> Option<Call> {
+    pub(super) fn call(&mut self) -> Option<Call> {
         let limits = Limit::bucket(300, 300).into();
         let table = KeyTable { shared: &self.shared, names: &self.names, limits, now: Monotonic(self.now) };
         self.leases.next_call(&table)
     }
 
-    fn question(&mut self) -> Question {
+    pub(super) fn question(&mut self) -> Question {
         let call = self.call().expect("a question");
         assert_eq!((call.method, call.path.as_str()), ("POST", "/node/v1/leases"));
         let question: Question = serde_json::from_slice(&call.body.unwrap()).unwrap();
@@ -101,32 +101,32 @@ impl Node {
     }
 
     /// It asks how many nodes there are, and is told.
-    fn counts(&mut self) {
+    pub(super) fn counts(&mut self) {
         let question = self.question();
         assert_eq!(teams(&question), Vec::<&str>::new());
         self.lend(&question, 0);
     }
 
-    fn tell(&mut self, nonce: u64, answer: Answer<'_>) {
+    pub(super) fn tell(&mut self, nonce: u64, answer: Answer<'_>) {
         let limits = Limit::bucket(300, 300).into();
         let table = KeyTable { shared: &self.shared, names: &self.names, limits, now: Monotonic(self.now) };
         self.leases.on_answer(&table, nonce, &answer).unwrap();
     }
 
     /// How many nodes there are, as all VMs know.
-    fn known(&self) -> Option<u32> {
+    pub(super) fn known(&self) -> Option<u32> {
         Company::read(&self.shared, &self.names).unwrap().map(|company| company.nodes.get())
     }
 
     /// An answer that lends as many to each of those asked for.
-    fn lend(&mut self, question: &Question, granted: u64) {
+    pub(super) fn lend(&mut self, question: &Question, granted: u64) {
         let answer = lease::Answer { nodes: self.nodes, ..answer(&question.asks, granted, false) };
         let body = answer.seal(question.nonce, &token("a-token-for-nodes")).unwrap();
         self.tell(question.nonce, Answer::Service { status: 200, body: &body });
     }
 }
 
-fn answer(asks: &[Ask], granted: u64, only_settles: bool) -> lease::Answer {
+pub(super) fn answer(asks: &[Ask], granted: u64, only_settles: bool) -> lease::Answer {
     let lent = |ask: &Ask| {
         let (account, seq) = (ask.account.clone(), ask.seq);
         Lent { account, seq, granted, void: 0, left: 100, wait_ms: 0, held: 0 }
@@ -134,7 +134,7 @@ fn answer(asks: &[Ask], granted: u64, only_settles: bool) -> lease::Answer {
     lease::Answer { nodes: 3, term_ms: TERM, only_settles, lent: asks.iter().map(lent).collect() }
 }
 
-fn teams(question: &Question) -> Vec<&str> {
+pub(super) fn teams(question: &Question) -> Vec<&str> {
     let id = |ask: &'_ Ask| match &ask.account {
         lease::Account::Team(id) => id.clone(),
         lease::Account::Enterprise(id) => panic!("{id}"),
@@ -147,7 +147,7 @@ fn teams(question: &Question) -> Vec<&str> {
         .collect()
 }
 
-const TAKEN: Taking = Taking::Taken(crate::lease::Basis::Quota);
+pub(super) const TAKEN: Taking = Taking::Taken(crate::lease::Basis::Quota);
 
 #[test]
 fn all_teams_are_asked_for_in_one_question_and_what_comes_up_meanwhile_in_the_next() {
@@ -188,29 +188,6 @@ fn a_question_that_is_refused_or_lost_is_put_again_and_tells_the_sums_of_then() 
     // Now it comes, too late.
     node.lend(&third, 9);
     assert_ne!(node.take("a"), TAKEN);
-}
-
-#[test]
-fn a_question_tells_for_how_long_none_was_answered() {
-    // Where nothing is spent without a lease, that is of no interest.
-    for (fallback, expected) in [(Fallback::Share, [0, 1_000, 2_000, 3_000, 0]), (Fallback::Refuse, [0; 5])] {
-        let mut node = Node::new();
-        node.leases = leases_under(fallback, &node.names, 1);
-        node.want(&["a"]);
-        let mut told = Vec::new();
-        for _ in 0..3 {
-            let question = node.question();
-            told.push(question.unanswered_ms);
-            node.tell(question.nonce, Answer::Service { status: 503, body: b"" });
-            node.now += 1_000;
-        }
-        let question = node.question();
-        told.push(question.unanswered_ms);
-        node.lend(&question, 2);
-        node.want(&["b"]);
-        told.push(node.question().unanswered_ms);
-        assert_eq!(told, expected);
-    }
 }
 
 #[test]
@@ -314,88 +291,6 @@ fn accounts_that_are_due_at_about_the_same_time_are_settled_together() {
     assert_eq!(node.call(), None);
     node.now += 1;
     assert_eq!(teams(&node.question()), ["b", "c"]);
-}
-
-#[test]
-fn how_many_nodes_there_are_is_asked_also_if_nothing_else_is() {
-    let mut node = Node::new();
-    let question = node.question();
-    assert_eq!(teams(&question), Vec::<&str>::new());
-    node.lend(&question, 0);
-    assert_eq!(node.known(), Some(3));
-    node.now += 10_000;
-    node.question();
-}
-
-#[test]
-fn whoever_is_steward_after_another_that_asked_in_vain_says_so() {
-    let mut node = Node::new();
-    node.counts();
-    for (silence, expected) in [(799, 0), (800, 800)] {
-        node.now += silence;
-        node.leases = leases(&node.names, silence);
-        let question = node.question();
-        assert_eq!(question.unanswered_ms, expected);
-        node.lend(&question, 0);
-    }
-}
-
-#[test]
-fn as_long_as_an_outage_is_settled_there_are_no_fewer_nodes_than_before() {
-    let mut node = Node::new();
-    node.counts();
-    for (only_settles, told, expected) in [(true, 1, 3), (true, 4, 4), (false, 1, 1)] {
-        node.now += 1_000;
-        let question = node.question();
-        let answer = lease::Answer { nodes: told, ..answer(&[], 0, only_settles) };
-        let body = answer.seal(question.nonce, &token("a-token-for-nodes")).unwrap();
-        node.tell(question.nonce, Answer::Service { status: 200, body: &body });
-        assert_eq!(node.known(), Some(expected));
-    }
-}
-
-#[test]
-fn beside_others_that_have_shares_a_node_asks_so_often_that_an_absence_of_a_second_is_noticed() {
-    let share = [(1, 1_000), (2, 400), (40, 400), (41, 410), (100, 1_000), (1_000, 10_000), (5_000, 10_000)];
-    let cases = share.map(|(nodes, every)| (Fallback::Share, nodes, every));
-    for (fallback, nodes, every) in cases.into_iter().chain([(Fallback::Refuse, 2, 10_000)]) {
-        let mut node = Node { nodes, ..Node::new() };
-        node.leases = leases_under(fallback, &node.names, 1);
-        node.counts();
-        node.now += every - 1;
-        assert_eq!(node.call(), None, "{nodes} nodes, {fallback:?}");
-        node.now += 1;
-        node.counts();
-    }
-}
-
-#[test]
-fn how_many_nodes_there_are_is_heard_also_while_nothing_can_be_said_of_accounts() {
-    let mut node = Node::new();
-    node.want(&["a"]);
-    let mut heard = 0;
-    for _ in 0..50 {
-        if let Some(call) = node.call() {
-            let question: Question = serde_json::from_slice(&call.body.unwrap()).unwrap();
-            if question.asks.is_empty() {
-                heard += 1;
-                node.lend(&question, 0);
-                assert_eq!(node.known(), Some(3));
-            } else {
-                node.tell(question.nonce, Answer::Service { status: 503, body: b"" });
-            }
-        }
-        node.now += 100;
-    }
-    assert!((4..=5).contains(&heard), "once a second: {heard} times");
-    node.now += 1_000;
-    node.counts();
-    let question = node.question();
-    assert_eq!(teams(&question), ["a"], "that goes on being asked");
-    node.lend(&question, 5);
-    assert_eq!(node.take("a"), TAKEN);
-    node.now += 399;
-    assert_eq!(node.call(), None, "all is well");
 }
 
 #[test]

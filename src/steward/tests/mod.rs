@@ -2,6 +2,7 @@
 
 mod leases;
 mod node;
+mod presence;
 mod replacement;
 mod service;
 
