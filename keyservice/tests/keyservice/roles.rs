@@ -165,15 +165,21 @@ async fn asks_always(url: String, token: watch::Receiver<Option<&'static str>>, 
     }
 }
 
-#[tokio::test]
-async fn while_an_admin_token_is_replaced_under_load_no_request_is_refused() {
-    const OLD: &str = "the-old-token-of-admins";
-    const NEW: &str = "the-new-token-of-admins";
+const OLD: &str = "the-old-token-of-admins";
+const NEW: &str = "the-new-token-of-admins";
+
+/// A service whose admin token, `OLD`, is in the file `admin`.
+async fn with_token_in_a_file() -> Service {
     let folder = Folder::new();
     fs::write(folder.path().join("admin"), OLD).unwrap();
     let mut command = serve_in(&folder);
     command.env_remove("TOLLKEEPER_ADMIN_TOKEN").env("TOLLKEEPER_ADMIN_TOKEN_FILE", "admin");
-    let service = Service::start_as(command, folder).await;
+    Service::start_as(command, folder).await
+}
+
+#[tokio::test]
+async fn while_an_admin_token_is_replaced_under_load_no_request_is_refused() {
+    let service = with_token_in_a_file().await;
     let (given, token) = watch::channel(Some(OLD));
     let asked = Arc::<AtomicU64>::default();
     let running: Vec<_> = (0..4)
@@ -203,13 +209,7 @@ async fn while_an_admin_token_is_replaced_under_load_no_request_is_refused() {
 
 #[tokio::test]
 async fn an_admin_token_is_replaced_without_a_moment_in_which_none_is_taken() {
-    const OLD: &str = "the-old-token-of-admins";
-    const NEW: &str = "the-new-token-of-admins";
-    let folder = Folder::new();
-    fs::write(folder.path().join("admin"), OLD).unwrap();
-    let mut command = serve_in(&folder);
-    command.env_remove("TOLLKEEPER_ADMIN_TOKEN").env("TOLLKEEPER_ADMIN_TOKEN_FILE", "admin");
-    let service = Service::start_as(command, folder).await;
+    let service = with_token_in_a_file().await;
     let taken = async |token: &str| answer(with(&service, token, Method::GET, "/v1/teams")).await.status.as_u16();
     assert_eq!((taken(OLD).await, taken(NEW).await), (200, 401));
     told(&service, "admin", &format!("2031:{NEW}\n2030:{OLD}\n")).await;

@@ -47,6 +47,11 @@ async fn survives(
     demand.until_each("every node admits its share", NODES, demand.now(), 10, admitted_degraded).await;
     mends(&mut fleet).await;
     let mended = demand.now();
+    recovers(&fleet, demand, mended, promise, promised).await;
+}
+
+/// Every node has leases again, and all that was admitted is what was promised.
+async fn recovers(fleet: &Fleet, demand: Demand, mended: Duration, promise: &str, promised: impl FnOnce(&Record)) {
     demand.until_each("every node has leases again", NODES, mended, 10, admitted_as_ever).await;
     demand.until_age(mended + SETTLED).await;
     let record = demand.stop().await;
@@ -68,6 +73,12 @@ fn report(record: &Record, over: u64) {
     let thread = std::thread::current();
     let name = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("quota");
     println!("hold: quota/{name} {} over={over} admitted={}", record.seen().len(), record.admitted());
+}
+
+/// The key service is frozen.
+async fn survives_a_freeze(promise: &str, promised: impl FnOnce(&Record)) {
+    let freeze = async |fleet: &mut Fleet| fleet.key_service_process().process().unwrap().pause().unwrap();
+    survives(promise, freeze, thaw_the_key_service, promised).await;
 }
 
 /// Once nodes have spent the limit over again, of which the service knows nothing.
@@ -154,24 +165,12 @@ async fn while_the_key_service_is_dead_and_afterwards_no_window_has_more_than_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_key_service_is_frozen_and_afterwards_no_window_has_more_than_a_strict_quota() {
-    survives(
-        "strict",
-        async |fleet| fleet.key_service_process().process().unwrap().pause().unwrap(),
-        thaw_the_key_service,
-        is_never_over_in_any_window,
-    )
-    .await;
+    survives_a_freeze("strict", is_never_over_in_any_window).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_key_service_is_frozen_and_afterwards_nobody_has_more_than_a_bucket() {
-    survives(
-        "bucket",
-        async |fleet| fleet.key_service_process().process().unwrap().pause().unwrap(),
-        thaw_the_key_service,
-        is_never_over,
-    )
-    .await;
+    survives_a_freeze("bucket", is_never_over).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,13 +197,7 @@ async fn comes_back_to_nodes_that_were_idle(promise: &str, promised: impl FnOnce
     }
     fleet.way().mend();
     let mended = demand.now();
-    demand.until_each("every node has leases again", NODES, mended, 10, admitted_as_ever).await;
-    demand.until_age(mended + SETTLED).await;
-    let record = demand.stop().await;
-    record.assert_decided();
-    assert_eq!(fleet.hits(), record.admitted());
-    report(&record, over(promise, &record));
-    promised(&record);
+    recovers(&fleet, demand, mended, promise, promised).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
