@@ -9,7 +9,7 @@ use lab::{
 };
 use serde_json::json;
 
-use super::{Course, PATH, becomes, everywhere, log_in, outcome, sort::Sort, sorts, with_tokens};
+use super::{Course, LIMIT, PATH, becomes, everywhere, log_in, outcome, sort::Sort, sorts, with_tokens};
 use crate::connections::Connections;
 
 const HOUR: i64 = 3_600;
@@ -118,7 +118,13 @@ async fn revoke(edge: &Edge, session: &str) {
 async fn revoked_session(edge: &Edge) -> Sort {
     let (token, session) = session(edge).await;
     revoke(edge, &session).await;
-    Sort::wrong("revoked_session", ("authorization", format!("Bearer {token}")), "401 session_revoked")
+    let refusal = "401 session_revoked";
+    edge.wait_until("the session is over", LIMIT, async || {
+        let request = edge.get_over_new_connection(PATH).bearer_auth(&token);
+        (outcome(edge, request).await == refusal).then_some(())
+    })
+    .await;
+    Sort::wrong("revoked_session", ("authorization", format!("Bearer {token}")), refusal)
 }
 
 #[tokio::test(flavor = "multi_thread")]
