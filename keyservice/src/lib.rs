@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod census;
 pub mod cli;
 pub mod connections;
 pub mod domain;

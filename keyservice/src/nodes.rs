@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::domain::{Moment, NodeName, NodeSeen};
+use crate::domain::{GRACE_SECONDS, Moment, NodeName, NodeSeen};
 
 /// How long a node counts as live in the metrics after its last call, in seconds: twice the longest long poll.
 const LIVE_SECONDS: u64 = 600;
@@ -51,6 +51,22 @@ impl Nodes {
         if seen.has_room_for(name, now) {
             seen.callers.insert(name.clone(), Caller { at: now, version: version.cloned() });
         }
+    }
+
+    /// A node asks for leases at `now`.
+    pub fn hear(&self, name: &NodeName, now: Moment) {
+        let mut seen = self.lock();
+        if seen.has_room_for(name, now) {
+            seen.callers.entry(name.clone()).or_insert(Caller { at: now, version: None }).at = now;
+        }
+    }
+
+    /// How many nodes beside the `known` ones have called lately.
+    #[must_use]
+    pub fn calling_beside(&self, known: &HashSet<NodeName>, now: Moment) -> usize {
+        let since = now.minus(GRACE_SECONDS);
+        let seen = self.lock();
+        seen.callers.iter().filter(|(name, caller)| since <= caller.at && !known.contains(*name)).count()
     }
 
     /// A node polls, and so says what it serves.
@@ -158,8 +174,10 @@ fn is_live(caller: &Caller, now: Moment) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::{MOST, Nodes, merged};
-    use crate::domain::{Moment, NodeName, NodeSeen};
+    use crate::domain::{GRACE_SECONDS, Moment, NodeName, NodeSeen};
 
     fn at(second: u64) -> Moment {
         Moment::from_unix(second).unwrap()
@@ -180,6 +198,19 @@ mod tests {
         nodes.saw(None, None, at(1000));
         assert_eq!(nodes.live(at(1600)), [("0.1.0".to_owned(), 1)]);
         assert_eq!(nodes.live(at(1601)), []);
+    }
+
+    #[test]
+    fn a_node_that_asks_for_leases_is_counted_at_once_and_no_node_twice() {
+        let nodes = Nodes::default();
+        nodes.hear(&name("new"), at(1000));
+        nodes.polls(node("known", 1, 1000));
+        let known = HashSet::from([name("known"), name("elsewhere")]);
+        assert_eq!(nodes.calling_beside(&known, at(1000)), 1);
+        assert_eq!(nodes.calling_beside(&known, at(1000 + GRACE_SECONDS)), 1);
+        assert_eq!(nodes.calling_beside(&known, at(1001 + GRACE_SECONDS)), 0);
+        nodes.hear(&name("new"), at(1040));
+        assert_eq!(nodes.calling_beside(&known, at(1041)), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     api::{self, App},
+    census::Census,
     connections::{self, Terms},
     domain::{Mint, TokenRules, TrustedProxies},
     edge, fleet,
@@ -141,6 +142,7 @@ pub async fn serve(settings: ServeSettings) -> Result<(), ServeError> {
         desk: Arc::clone(&desk),
         metrics: Metrics::new(),
         nodes: Arc::clone(&nodes),
+        census: Census::default(),
         quotas: Arc::clone(&quotas),
         stopping: stopping.clone(),
     };

@@ -15,7 +15,7 @@ use tollkeeper_contract::{
 use super::{App, auth::Asking, body::Sent, problem::Problem};
 use crate::{
     domain::{
-        NodeName, Standing,
+        NodeName,
         quota::{Claim, Lending, TERM_MS},
     },
     edge, fleet,
@@ -46,7 +46,10 @@ pub(super) async fn ask(
 
 async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result<Response, Problem> {
     let asker = asker(&question)?;
+    app.nodes.hear(&asker.node, edge::now());
     let Question { nonce, unanswered_ms, .. } = question;
+    // What one that is alone spent of its share, it says itself.
+    let unanswered_ms = if app.census.was_one() { 0 } else { unanswered_ms };
     let claims = claims(question.asks)?;
     // Also if the node does not stay to hear of it: when it gave up because the books cannot be kept, that must be noted.
     let settled = tokio::spawn(settle(Arc::clone(app), asker, claims, unanswered_ms)).await;
@@ -55,7 +58,7 @@ async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result
     let only_settles = answered.lending == Lending::OnlySettles;
     app.metrics.count_leases(if only_settles { LeaseOutcome::Settled } else { LeaseOutcome::Lent { granted } });
     let lent = answered.settled.into_iter().map(|settled| settled.lent).collect();
-    let answer = Answer { nodes: app.quotas.live_nodes(count_nodes(app)).await, term_ms: TERM_MS, only_settles, lent };
+    let answer = Answer { nodes: count_nodes(app).await, term_ms: TERM_MS, only_settles, lent };
     let bytes = answer.seal(nonce, token).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "answer_failed", "the answer cannot be written")
@@ -98,11 +101,20 @@ fn claims(asks: Vec<Ask>) -> Result<Vec<Claim>, Problem> {
     asks.into_iter().enumerate().map(claim).collect()
 }
 
-async fn count_nodes(app: &App) -> Option<u32> {
+/// How many nodes are live: those that the database knows, and those that have called here since, at once. A node that is not
+/// counted yet, or not any more, would let the others spend its share.
+async fn count_nodes(app: &App) -> u32 {
+    app.census.take(read_nodes(app), |known| app.nodes.calling_beside(known, edge::now())).await
+}
+
+async fn read_nodes(app: &App) -> Option<HashSet<NodeName>> {
     match fleet::nodes(app).await {
-        Ok(nodes) => u32::try_from(Standing::of(&nodes, 0, edge::now()).live).ok(),
+        Ok(nodes) => {
+            let now = edge::now();
+            Some(nodes.into_iter().filter(|node| node.is_live(now)).map(|node| node.name).collect())
+        }
         Err(error) => {
-            tracing::warn!(%error, "cannot count the nodes; the number before is told");
+            tracing::warn!(%error, "cannot read which nodes are live; those before are counted");
             None
         }
     }

@@ -46,6 +46,7 @@ use tokio::sync::watch;
 use tollkeeper_contract::{SERVICE_HEADER, SERVICE_NAME, page::NodeTokens};
 
 use crate::{
+    census::Census,
     domain::{AdminTokens, Enterprise, ServiceAccount, Team, TrustedProxies, User},
     guesses::Guesses,
     login::Desk,
@@ -84,6 +85,8 @@ pub struct App {
     pub metrics: Metrics,
     /// Who called lately.
     pub nodes: Arc<Nodes>,
+    /// How many there are.
+    pub census: Census,
     /// What the fleet may spend.
     pub quotas: Arc<Quotas>,
     /// Becomes true when the program is asked to end.

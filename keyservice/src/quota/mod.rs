@@ -19,7 +19,7 @@ use std::{
 
 use tokio::{
     sync::OnceCell,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval},
 };
 use tollkeeper_contract::lease::{Account, Lent};
 
@@ -35,12 +35,6 @@ use memory::Memory;
 use valkey::Valkey;
 
 pub use place::{InvalidPlace, Place};
-
-/// How old the number of live nodes may be.
-const FLEET_AGE: Duration = Duration::from_secs(1);
-
-/// How long counting may hold up an answer: a node gives up on one after a second.
-const COUNT_LIMIT: Duration = Duration::from_millis(250);
 
 /// How often the heart beats: a fraction of the absence that it is to tell of.
 const BEAT: Duration = Duration::from_millis(100);
@@ -106,7 +100,6 @@ pub struct Quotas {
     /// Whether it is known with what the books began.
     begun: OnceCell<()>,
     trust: Mutex<Trust>,
-    fleet: tokio::sync::Mutex<Option<(Instant, u32)>>,
     /// Accounts that existed when they were first asked about. Nobody else has books, so that none grow with what is asked.
     known: Mutex<HashSet<Account>>,
 }
@@ -125,7 +118,6 @@ impl Quotas {
             born: Instant::now(),
             begun: OnceCell::new(),
             trust: Mutex::default(),
-            fleet: tokio::sync::Mutex::new(None),
             known: Mutex::default(),
         }
     }
@@ -167,7 +159,7 @@ impl Quotas {
     ) -> Result<Answered, QuotaError> {
         self.beat();
         let asked = self.now();
-        self.note_presence(asker, &claims, unanswered_ms).await;
+        self.note_presence(asker, &claims, unanswered_ms);
         let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
             return Ok(Answered { settled: Vec::new(), lending: self.lending() });
@@ -207,21 +199,6 @@ impl Quotas {
             Err(error) => tracing::error!(%error, "the books of quotas cannot be written"),
         }
         Ok(())
-    }
-
-    /// How many nodes are live, at least 1; `count` is asked at most once a second.
-    pub async fn live_nodes(&self, count: impl Future<Output = Option<u32>>) -> u32 {
-        // Also a queue: however many ask at the same time, one counts.
-        let mut known = self.fleet.lock().await;
-        let before = known.map_or(1, |(_, nodes)| nodes);
-        if known.is_some_and(|(at, _)| at.elapsed() < FLEET_AGE) {
-            return before;
-        }
-        // Nodes do not wait for a database that is slow: what they would be told is as old as this at most.
-        let counted = timeout(COUNT_LIMIT, count).await;
-        let nodes = counted.ok().flatten().unwrap_or(before).max(1);
-        *known = Some((Instant::now(), nodes));
-        nodes
     }
 
     /// The database is asked only about accounts that were not known before.
@@ -276,10 +253,7 @@ impl Quotas {
         }
     }
 
-    async fn note_presence(&self, asker: &Asker, claims: &[Claim], unanswered_ms: u64) {
-        // What one that is alone spent of its share, it says itself.
-        let is_alone = self.fleet.lock().await.is_some_and(|(_, nodes)| nodes == 1);
-        let unanswered_ms = if is_alone { 0 } else { unanswered_ms };
+    fn note_presence(&self, asker: &Asker, claims: &[Claim], unanswered_ms: u64) {
         let past = Past::shown_by(claims.iter().map(Claim::ask), unanswered_ms);
         if self.trust().was_away(&asker.instance, past, self.now()) {
             tracing::warn!(
