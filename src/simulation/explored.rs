@@ -141,7 +141,7 @@ fn explore(actors: &[Actor<Scene>], check: impl Fn(&Scene, &[usize])) -> u64 {
 fn prepared() -> Scene {
     let scene = Scene {
         memory: Mutex::default(),
-        service: Mutex::new(Service::new(1)),
+        service: Mutex::new(Service::new()),
         names: Names::new("test"),
         taken: Mutex::default(),
         clock: Mutex::default(),

@@ -18,7 +18,19 @@ const QUIET: Network = Network { slowest: 5, lost: 0, doubled: 0, late: 0 };
 
 fn plan(limit: Limit, nodes: usize, clients: Vec<Client>, end: u64) -> Plan {
     let fleet = FleetQuotas { wait_ms: 1000, fallback: Fallback::Refuse, remaining: Remaining::Fleet };
-    Plan { limit, fleet, nodes, vms: 3, teams: 1, end, clients, network: QUIET, trouble: Vec::new(), drift: 0 }
+    Plan {
+        limit,
+        fleet,
+        nodes,
+        late: Vec::new(),
+        vms: 3,
+        teams: 1,
+        end,
+        clients,
+        network: QUIET,
+        trouble: Vec::new(),
+        drift: 0,
+    }
 }
 
 /// What a team gets.

@@ -138,9 +138,7 @@ impl<Request: Copy> Node<Request> {
     }
 
     pub(super) fn fleet(&self) -> Fleet {
-        let FleetQuotas { wait_ms: wait, fallback, remaining } = self.settings.fleet.unwrap();
-        let company = Company::read(&self.shared, &self.names).unwrap();
-        Fleet { wait, fallback, remaining, nodes: company.map(|company| company.nodes) }
+        Company::fleet(Company::read(&self.shared, &self.names).unwrap(), self.settings.fleet.unwrap())
     }
 
     pub(super) fn charge(&self, account: &Account, cost: u32, patience: Patience, now: u64) -> Result<Charge, Refusal> {

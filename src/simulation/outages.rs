@@ -16,27 +16,84 @@ use super::{
 const QUIET: Network = Network { slowest: 5, lost: 0, doubled: 0, late: 0 };
 const SEEDS: u64 = 150;
 
+/// How many are simulated for minutes.
+const LONG_SEEDS: u64 = 50;
+
+/// How nobody answers for some time, of so many nodes.
+type Absence = fn(u64, usize) -> Vec<Trouble>;
+
+/// Books cannot be kept.
+const FAILS: Absence = |time, _| vec![Trouble::Fail { time }];
+
+/// The service is frozen.
+const FREEZES: Absence = |time, _| vec![Trouble::Freeze { time }];
+
+/// It is cut off from all nodes.
+const IS_CUT_OFF: Absence = |time, nodes| (0..nodes).map(|node| Trouble::Cut { node, time }).collect();
+
 #[test]
 fn while_books_cannot_be_kept_and_afterwards_leases_and_shares_are_no_more_than_was_promised() {
-    are_no_more(|time, _| vec![Trouble::Fail { time }]);
+    are_no_more(SEEDS, FAILS, once);
 }
 
 #[test]
 fn while_a_service_is_frozen_and_afterwards_they_are_no_more_either() {
-    are_no_more(|time, _| vec![Trouble::Freeze { time }]);
+    are_no_more(SEEDS, FREEZES, once);
 }
 
 #[test]
 fn while_a_service_is_cut_off_from_all_nodes_and_afterwards_they_are_no_more_either() {
-    are_no_more(|time, nodes| (0..nodes).map(|node| Trouble::Cut { node, time }).collect());
+    are_no_more(SEEDS, IS_CUT_OFF, once);
 }
 
-fn are_no_more(trouble: impl Fn(u64, usize) -> Vec<Trouble>) {
-    let runs: Vec<_> = (0..SEEDS).map(|seed| outage(seed, &trouble)).collect();
+#[test]
+fn where_nodes_come_about_when_it_begins_they_are_no_more_either() {
+    for absence in [FAILS, FREEZES, IS_CUT_OFF] {
+        are_no_more(SEEDS / 3, absence, beside_newcomers);
+    }
+}
+
+#[test]
+fn where_nodes_were_given_up_for_lost_they_are_no_more_in_the_next_absence_either() {
+    for absence in [FAILS, FREEZES, IS_CUT_OFF] {
+        are_no_more(LONG_SEEDS, absence, again_after_a_long_one);
+    }
+}
+
+fn are_no_more(seeds: u64, absence: Absence, course: fn(&mut Random, usize) -> Course) {
+    let runs: Vec<_> = (0..seeds).map(|seed| outage(seed, absence, course)).collect();
     for run in &runs {
         assert_eq!(run.over, None);
     }
     assert!(runs.iter().any(|run| run.of_shares > 0));
+}
+
+/// When nobody answers, and which nodes come when.
+#[derive(Debug)]
+struct Course {
+    /// When an absence begins, and for how long it lasts.
+    absences: Vec<(u64, u64)>,
+    late: Vec<(usize, u64)>,
+}
+
+fn once(random: &mut Random, _: usize) -> Course {
+    Course { absences: vec![(random.between(1_500, 6_000), random.between(200, 20_000))], late: Vec::new() }
+}
+
+/// The last node, or the last two, come shortly before it begins, or afterwards.
+fn beside_newcomers(random: &mut Random, nodes: usize) -> Course {
+    let course = once(random, nodes);
+    let begin = course.absences[0].0;
+    let new = random.between(1, 2.min(nodes as u64 - 1)) as usize;
+    let late = (nodes - new..nodes).map(|node| (node, begin + random.between(0, 3_000) - 1_500)).collect();
+    Course { late, ..course }
+}
+
+/// The first lasts for so long that no node counts any more; the second begins soon after it.
+fn again_after_a_long_one(random: &mut Random, _: usize) -> Course {
+    let (first, long) = (random.between(1_500, 6_000), random.between(30_000, 70_000));
+    let second = first + long + random.between(500, 8_000);
+    Course { absences: vec![(first, long), (second, random.between(200, 20_000))], late: Vec::new() }
 }
 
 struct Run {
@@ -45,19 +102,22 @@ struct Run {
     over: Option<String>,
 }
 
-fn outage(seed: u64, trouble: impl Fn(u64, usize) -> Vec<Trouble>) -> Run {
+fn outage(seed: u64, absence: Absence, course: fn(&mut Random, usize) -> Course) -> Run {
     let mut random = Random::new(seed);
     let promise = random.pick(&[Promise::Bucket, Promise::Strict]);
     let (limit, window) = random.pick(&[(6, 5), (30, 3), (100, 1), (300, 10), (300, 10)]);
     let quota = Quota::new(limit, window).unwrap();
     let nodes = random.between(2, 6) as usize;
-    let (begin, time) = (random.between(1_500, 6_000), random.between(200, 20_000));
+    let course = course(&mut random, nodes);
+    let case = format!("seed {seed}: {promise:?} {quota:?}, {nodes} nodes, {course:?}");
+    let (begin, time) = *course.absences.last().unwrap();
     let wait_ms = random.pick(&[50, 300, 1000, 1000, 3000]);
     let fleet = FleetQuotas { wait_ms, fallback: Fallback::Share, remaining: Remaining::Fleet };
     let plan = Plan {
         limit: Limit { quota, promise },
         fleet,
         nodes,
+        late: course.late,
         vms: 2,
         teams: 1,
         end: begin + time + 15_000,
@@ -67,10 +127,13 @@ fn outage(seed: u64, trouble: impl Fn(u64, usize) -> Vec<Trouble>) -> Run {
             _ => others_come_in_the_end(&mut random, nodes, quota, begin + time),
         },
         network: QUIET,
-        trouble: trouble(time, nodes).into_iter().map(|trouble| (begin, trouble)).collect(),
+        trouble: course
+            .absences
+            .iter()
+            .flat_map(|(begin, time)| absence(*time, nodes).into_iter().map(|trouble| (*begin, trouble)))
+            .collect(),
         drift: 0,
     };
-    let case = format!("seed {seed}: {promise:?} {quota:?}, {nodes} nodes, away from {begin} for {time} ms");
     let mut world = World::new(plan, random);
     world.judge.adds_shares = true;
     world.run();

@@ -15,6 +15,8 @@ pub(super) struct Plan {
     pub(super) limit: Limit,
     pub(super) fleet: FleetQuotas,
     pub(super) nodes: usize,
+    /// Nodes that come later, and when.
+    pub(super) late: Vec<(usize, u64)>,
     /// VMs of each, the main thread's included.
     pub(super) vms: usize,
     pub(super) teams: usize,
@@ -120,6 +122,7 @@ impl Plan {
             limit: Limit { quota: quota(random), promise },
             fleet,
             nodes,
+            late: Vec::new(),
             vms,
             teams,
             end,

@@ -12,6 +12,24 @@ pub(super) struct Told {
     pub(super) lent: Lent,
 }
 
+/// When each node called last.
+#[derive(Debug, Default)]
+struct Census(BTreeMap<String, u64>);
+
+impl Census {
+    /// For how long a node counts after it has called, in milliseconds.
+    const LIVE: u64 = 45_000;
+
+    fn note(&mut self, node: &str, now: u64) {
+        self.0.insert(node.to_owned(), now);
+    }
+
+    fn nodes(&self, now: u64) -> u32 {
+        let live = self.0.values().filter(|at| now <= *at + Self::LIVE).count();
+        u32::try_from(live).unwrap().max(1)
+    }
+}
+
 /// The service, with books in memory.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -25,13 +43,13 @@ pub(super) struct Service {
     pub(super) has_forgotten: bool,
     /// What was lent by questions that were late or doubled.
     pub(super) lent_twice: u64,
-    pub(super) nodes: u32,
+    census: Census,
     pub(super) questions: u64,
     pub(super) asks: u64,
 }
 
 impl Service {
-    pub(super) fn new(nodes: u32) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             opening: Opening::Full,
             books: BTreeMap::new(),
@@ -40,10 +58,15 @@ impl Service {
             told: BTreeMap::new(),
             has_forgotten: false,
             lent_twice: 0,
-            nodes,
+            census: Census::default(),
             questions: 0,
             asks: 0,
         }
+    }
+
+    /// A node calls.
+    pub(super) fn see(&mut self, node: &str, now: u64) {
+        self.census.note(node, now);
     }
 
     /// It cannot keep books.
@@ -103,7 +126,7 @@ impl Service {
             lent.push(answer);
         }
         let only_settles = lending == Lending::OnlySettles;
-        (Answer { nodes: self.nodes, term_ms: TERM_MS, only_settles, lent }, news)
+        (Answer { nodes: self.census.nodes(now), term_ms: TERM_MS, only_settles, lent }, news)
     }
 
     /// The last that a counter has said of an account, and was told.

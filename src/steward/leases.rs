@@ -26,6 +26,9 @@ use super::{Answer, Call, Errand, Holder, Settings, agenda::Agenda, question::Pa
 /// The longest that an answer may take: it comes from memory, and requests wait for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// For how long a node goes on waiting for the answer to a question that was lost, in milliseconds, before it asks again.
+const LOST: u64 = 1_000;
+
 /// How often the key service is asked how many nodes there are, if nothing else is asked, in milliseconds.
 const COUNT_EVERY: u64 = 10_000;
 
@@ -237,24 +240,33 @@ impl Leases {
         self.not_before = table.now;
         self.heard = Some(table.now);
         self.unanswered = None;
-        self.nodes = self.count(table, &opened);
+        let company = self.company(table, &opened);
+        self.nodes = company.nodes.get();
         if let Some(question) = self.under_way.take() {
             self.take_in(table, question, &opened);
         }
-        match NonZeroU32::new(self.nodes) {
-            Some(nodes) => Company { nodes, heard: table.now }.write(table.shared, table.names),
-            None => Ok(()),
+        company.write(table.shared, table.names)
+    }
+
+    /// What is known of the fleet by this answer. After an outage, not all nodes may have come back when the first are counted: as
+    /// long as shares may be spent, there are no fewer than before.
+    fn company(&self, table: &KeyTable<'_, impl SharedData>, answer: &lease::Answer) -> Company {
+        let heard = table.now;
+        let nodes = NonZeroU32::new(answer.nodes).unwrap_or(NonZeroU32::MIN);
+        match Company::read(table.shared, table.names).ok().flatten() {
+            Some(before) if answer.only_settles => Company { nodes: nodes.max(before.nodes), heard, ..before },
+            Some(before) => Company { nodes, heard, ..before },
+            None => Company { nodes, heard, known_from: self.known_from(nodes, heard) },
         }
     }
 
-    /// How many nodes there are. After an outage, not all may have come back when the first are counted: as long as shares may be
-    /// spent, there are no fewer than before.
-    fn count(&self, table: &KeyTable<'_, impl SharedData>, answer: &lease::Answer) -> u32 {
-        if !answer.only_settles {
-            return answer.nodes;
+    /// From when on all nodes know of this one, of which the key service has heard `now`: if there are others, when each of them has
+    /// asked since, even if one question was lost.
+    fn known_from(&self, nodes: NonZeroU32, now: Monotonic) -> Monotonic {
+        match nodes.get() {
+            1 => now,
+            nodes => now.after(self.counts_every(nodes).max(ALONE_EVERY).saturating_add(LOST)),
         }
-        let before = Company::read(table.shared, table.names).ok().flatten();
-        before.map_or(answer.nodes, |before| answer.nodes.max(before.nodes.get()))
     }
 
     fn take_in(&mut self, table: &KeyTable<'_, impl SharedData>, question: UnderWay, answer: &lease::Answer) {

@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use tollkeeper_contract::lease::Ask;
 
 use crate::{
-    lease::{Draft, Lease, Reply},
+    config::{Fallback, FleetQuotas},
+    lease::{Draft, Fleet, Lease, Reply},
     principal::Account,
     purse::Purse,
     shared::{Expected, HostFailure, SharedData, Swap},
@@ -110,9 +111,21 @@ pub struct Company {
     pub nodes: NonZeroU32,
     /// When it said so.
     pub heard: Monotonic,
+    /// Once something was heard then or later, every other node knows of this one. Before, their shares and one of this node
+    /// together would be more than the whole.
+    pub known_from: Monotonic,
 }
 
 impl Company {
+    /// On what requests are judged by a node that knows so much.
+    #[must_use]
+    pub fn fleet(known: Option<Self>, quotas: FleetQuotas) -> Fleet {
+        let FleetQuotas { wait_ms: wait, fallback, remaining } = quotas;
+        let has_share = known.is_some_and(|company| company.heard >= company.known_from);
+        let fallback = if has_share { fallback } else { Fallback::Refuse };
+        Fleet { wait, fallback, remaining, nodes: known.map(|company| company.nodes) }
+    }
+
     /// `None` before the key service has said anything.
     ///
     /// # Errors
@@ -127,15 +140,18 @@ impl Company {
     /// When the host fails.
     pub fn write(self, shared: &impl SharedData, names: &Names) -> Result<(), HostFailure> {
         let read = shared.get(&names.fleet())?;
-        let bytes = [&self.nodes.get().to_le_bytes()[..], &self.heard.0.to_le_bytes()].concat();
+        let Self { nodes, heard, known_from } = self;
+        let bytes = [&nodes.get().to_le_bytes()[..], &heard.0.to_le_bytes(), &known_from.0.to_le_bytes()].concat();
         // Who was faster has heard as much.
         let _ = shared.swap(&names.fleet(), &bytes, Expected::from_read(read.as_ref()))?;
         Ok(())
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (nodes, heard) = bytes.split_first_chunk()?;
+        let (nodes, bytes) = bytes.split_first_chunk()?;
+        let (heard, bytes) = bytes.split_first_chunk()?;
         let nodes = NonZeroU32::new(u32::from_le_bytes(*nodes))?;
-        Some(Self { nodes, heard: Monotonic(u64::from_le_bytes(heard.try_into().ok()?)) })
+        let [heard, known_from] = [*heard, bytes.try_into().ok()?].map(|time| Monotonic(u64::from_le_bytes(time)));
+        Some(Self { nodes, heard, known_from })
     }
 }

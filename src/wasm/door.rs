@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    num::NonZeroU32,
     rc::Rc,
     time::Duration,
 };
@@ -11,9 +10,8 @@ use proxy_wasm::hostcalls;
 use tollkeeper_contract::{Factor, page::NodeToken};
 
 use crate::{
-    config::{Config, FleetQuotas},
+    config::Config,
     familiar::Familiar,
-    lease::Fleet,
     principal::Account,
     purse::Scope,
     refusal::Fault,
@@ -68,8 +66,8 @@ pub(super) struct Door {
     calling: Cell<Calling>,
     waiting: Waiting,
     pace: Cell<Pace>,
-    /// How many nodes there are, as of the last tick.
-    nodes: Cell<Option<NonZeroU32>>,
+    /// What is known of the fleet, as of the last tick.
+    company: Cell<Option<Company>>,
     node_name: OnceCell<String>,
 }
 
@@ -91,7 +89,7 @@ impl Door {
             calling: Cell::new(Calling::Idle),
             waiting: Waiting::default(),
             pace: Cell::new(Pace::Usual),
-            nodes: Cell::new(None),
+            company: Cell::new(None),
             node_name: OnceCell::new(),
             config,
             fingerprint,
@@ -177,7 +175,7 @@ impl Door {
         if self.config.quotas.fleet.is_some()
             && let Ok(company) = Company::read(&HostSharedData, &self.names)
         {
-            self.nodes.set(company.map(|company| company.nodes));
+            self.company.set(company);
         }
     }
 
@@ -190,10 +188,7 @@ impl Door {
     pub(super) fn scope(&self) -> Scope {
         match self.config.quotas.fleet {
             None => Scope::Process,
-            Some(fleet) => {
-                let FleetQuotas { wait_ms: wait, fallback, remaining } = fleet;
-                Scope::Fleet(Fleet { wait, fallback, remaining, nodes: self.nodes.get() })
-            }
+            Some(fleet) => Scope::Fleet(Company::fleet(self.company.get(), fleet)),
         }
     }
 

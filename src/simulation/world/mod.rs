@@ -123,12 +123,17 @@ impl World {
             frozen_until: 0,
             quotas: vec![Some(plan.limit.quota); teams],
             stays_at: vec![0; plan.clients.len()],
-            service: Service::new(nodes as u32),
+            service: Service::new(),
             judge: Judge::new(teams),
             is_lone: false,
             plan,
         };
-        (0..nodes).for_each(|node| world.start(node));
+        for node in 0..nodes {
+            match world.plan.late.iter().find(|(late, _)| *late == node).copied() {
+                Some((_, time)) => world.at(time, Event::Start { node }),
+                None => world.start(node),
+            }
+        }
         for client in 0..world.plan.clients.len() {
             let first = world.plan.clients[client].from + world.random.between(0, 1000);
             world.at(first, Event::Send { client, again: None });
@@ -213,6 +218,9 @@ impl World {
         let clock = Clock { ahead: self.random.between(1_000_000, 9_000_000), pace };
         // Named after its process, or after its place: then the next process there has the same name.
         let name = if self.random.chance(50) { format!("node-{node}#{life}") } else { format!("node-{node}") };
+        if self.cut_until[node] <= self.now && self.frozen_until <= self.now {
+            self.service.see(&name, self.now);
+        }
         let mut made = Node::new(name, clock, self.plan.limit, self.plan.fleet, self.plan.vms);
         for (team, quota) in self.quotas.iter().enumerate() {
             made.set_team(&id(team), *quota, self.now);

@@ -46,10 +46,12 @@ impl World {
             self.at(time, Event::Question { place, number, errand, body });
             return;
         }
-        let body = if self.down_until > now {
+        let question: lease::Question = serde_json::from_slice(body).unwrap();
+        self.service.see(&question.node, now);
+        // How many nodes there are, it also says then.
+        let body = if self.down_until > now && !question.asks.is_empty() {
             Err(503)
         } else {
-            let question: lease::Question = serde_json::from_slice(body).unwrap();
             let (answer, news) = self.service.hear(&question, now);
             for (ask, born) in news {
                 self.judge.note_settled(number_of(&ask.account), &ask, born, now);

@@ -118,6 +118,12 @@ impl Node {
         Company::read(&self.shared, &self.names).unwrap().map(|company| company.nodes.get())
     }
 
+    /// What becomes of requests when nobody answers.
+    pub(super) fn fallback(&self) -> Fallback {
+        let quotas = FleetQuotas { wait_ms: 500, fallback: Fallback::Share, remaining: Remaining::Fleet };
+        Company::fleet(Company::read(&self.shared, &self.names).unwrap(), quotas).fallback
+    }
+
     /// An answer that lends as many to each of those asked for.
     pub(super) fn lend(&mut self, question: &Question, granted: u64) {
         let answer = lease::Answer { nodes: self.nodes, ..answer(&question.asks, granted, false) };

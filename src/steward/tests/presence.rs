@@ -67,6 +67,27 @@ fn as_long_as_an_outage_is_settled_there_are_no_fewer_nodes_than_before() {
 }
 
 #[test]
+fn a_new_node_has_a_share_once_all_others_have_been_told_of_it() {
+    for (nodes, time) in [(1, 0), (2, 2_000), (40, 2_000), (300, 4_000), (5_000, 11_000)] {
+        let mut node = Node { nodes, ..Node::new() };
+        assert_eq!(node.fallback(), Fallback::Refuse);
+        node.counts();
+        let begin = node.now;
+        while node.fallback() == Fallback::Refuse {
+            node.now += 1;
+            if node.call().is_some() {
+                // Only what is heard counts, not the time that goes by.
+                assert_eq!(node.fallback(), Fallback::Refuse);
+                node.leases = leases(&node.names, node.now);
+                node.counts();
+            }
+        }
+        let waited = node.now - begin;
+        assert!((time..=2 * time).contains(&waited), "{nodes} nodes: {waited} ms");
+    }
+}
+
+#[test]
 fn beside_others_that_have_shares_a_node_asks_so_often_that_an_absence_of_a_second_is_noticed() {
     let share = [(1, 1_000), (2, 400), (40, 400), (41, 410), (100, 1_000), (1_000, 10_000), (5_000, 10_000)];
     let cases = share.map(|(nodes, every)| (Fallback::Share, nodes, every));

@@ -248,9 +248,14 @@ async fn nodes_that_come_while_valkey_is_gone_share_the_limit_with_those_that_we
     let known = demand.now();
     demand.until_age(known + 2 * QUOTA.window).await;
     let record = demand.stop().await;
-    record.assert_decided();
     record.assert_never_over(QUOTA);
+    record.part(|seen| seen.node < NODES).assert_decided();
+    // Who is new has a share once all others have heard of it.
+    let first = record.part(|seen| seen.node >= NODES && seen.sent < known);
+    let is_refused = |seen: &Seen| !seen.is_admitted() && seen.degraded;
+    assert!(first.seen().iter().all(|seen| admitted_degraded(seen) || is_refused(seen)), "{:?}", first.summary());
     let later = record.part(|seen| seen.sent >= known);
+    later.assert_decided();
     let refill = QUOTA.within(record.end() - known) - u64::from(QUOTA.limit);
     // Each may have had a token that it had not spent yet.
     assert!(later.admitted() <= refill + ALL as u64, "{} of {refill}: {:?}", later.admitted(), later.summary());
