@@ -50,7 +50,7 @@ impl Scene {
     fn hear(&self, ask: Ask, now: u64) -> Lent {
         let question =
             Question { node: "n".to_owned(), instance: "i".to_owned(), nonce: 0, unanswered_ms: 0, asks: vec![ask] };
-        let (answer, _) = self.service.lock().unwrap().hear(&question, self.latest(now));
+        let answer = self.service.lock().unwrap().hear(&question, self.latest(now));
         answer.lent.into_iter().next().unwrap()
     }
 }

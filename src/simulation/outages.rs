@@ -31,6 +31,14 @@ const FREEZES: Absence = |time, _| vec![Trouble::Freeze { time }];
 /// It is cut off from all nodes.
 const IS_CUT_OFF: Absence = |time, nodes| (0..nodes).map(|node| Trouble::Cut { node, time }).collect();
 
+/// Every answer is late.
+const IS_LATE: Absence = |time, _| vec![Trouble::Slow { time, by: 1_100 + time % 1_000 }];
+
+#[test]
+fn while_every_answer_is_late_and_afterwards_they_are_no_more_either() {
+    are_no_more(SEEDS, IS_LATE, once);
+}
+
 #[test]
 fn while_books_cannot_be_kept_and_afterwards_leases_and_shares_are_no_more_than_was_promised() {
     are_no_more(SEEDS, FAILS, once);
@@ -48,7 +56,7 @@ fn while_a_service_is_cut_off_from_all_nodes_and_afterwards_they_are_no_more_eit
 
 #[test]
 fn where_nodes_come_about_when_it_begins_they_are_no_more_either() {
-    for absence in [FAILS, FREEZES, IS_CUT_OFF] {
+    for absence in [FAILS, FREEZES, IS_CUT_OFF, IS_LATE] {
         are_no_more(SEEDS / 3, absence, beside_newcomers);
     }
 }

@@ -90,6 +90,8 @@ pub(super) enum Trouble {
     Fail { time: u64 },
     /// The service does nothing for a while: what it was asked it answers afterwards.
     Freeze { time: u64 },
+    /// The place where books are kept answers so many milliseconds late for a while.
+    Slow { time: u64, by: u64 },
     /// The service starts anew without its memory, after so long.
     Forget { time: u64 },
     /// A team gets another quota; nodes hear of it within so many milliseconds.

@@ -12,6 +12,9 @@ pub(super) struct Told {
     pub(super) lent: Lent,
 }
 
+/// Asks that were not late or doubled, and when the memory began if one is the first since then.
+pub(super) type News = Vec<(Ask, Option<u64>)>;
+
 /// When each node called last.
 #[derive(Debug, Default)]
 struct Census(BTreeMap<String, u64>);
@@ -89,16 +92,24 @@ impl Service {
         self.opening = Opening::EmptySince(now);
     }
 
-    /// Answers a question; also says which of the asks were not late or doubled, and when the memory began if one is the first
-    /// since then.
-    pub(super) fn hear(&mut self, question: &Question, now: u64) -> (Answer, Vec<(Ask, Option<u64>)>) {
+    /// Answers a question at once.
+    pub(super) fn hear(&mut self, question: &Question, now: u64) -> Answer {
+        let lending = self.arrive(question, now);
+        let (lent, _) = self.settle(question, lending, now);
+        self.answer(lent, lending, now, now)
+    }
+
+    /// A question arrives: whether anything can be lent now.
+    pub(super) fn arrive(&mut self, question: &Question, now: u64) -> Lending {
         self.questions += 1;
-        let _ =
-            self.trust.was_away(&question.instance, Past::shown_by(question.asks.iter(), question.unanswered_ms), now);
-        if !question.asks.is_empty() {
-            self.trust.note_success(false, now);
-        }
-        let lending = self.trust.lending(now);
+        let past = Past::shown_by(question.asks.iter(), question.unanswered_ms);
+        let _ = self.trust.was_away(&question.instance, past, now);
+        self.trust.note_question(now);
+        self.trust.lending(now)
+    }
+
+    /// Settles a question, for which it was looked before whether anything can be lent.
+    pub(super) fn settle(&mut self, question: &Question, lending: Lending, now: u64) -> (Vec<Lent>, News) {
         let (mut lent, mut news) = (Vec::new(), Vec::new());
         for ask in &question.asks {
             self.asks += 1;
@@ -108,10 +119,7 @@ impl Service {
             let is_new = !self.books.contains_key(&ask.account);
             let book = self.books.entry(ask.account.clone()).or_insert_with(|| Book::open(&claim, self.opening, now));
             let granted = book.granted(&counter);
-            let mut answer = book.settle(&claim, &counter, now, lending);
-            if lending == Lending::OnlySettles {
-                answer.wait_ms = self.trust.settles_for(now);
-            }
+            let answer = book.settle(&claim, &counter, now, lending);
             if self.settled.get(&key).is_none_or(|seq| *seq < ask.seq) {
                 self.settled.insert(key.clone(), ask.seq);
                 self.told.insert(key, Told { ask: ask.clone(), lent: answer.clone() });
@@ -125,8 +133,22 @@ impl Service {
             }
             lent.push(answer);
         }
+        (lent, news)
+    }
+
+    /// The answer to a question that arrived when it was `asked`.
+    pub(super) fn answer(&mut self, mut lent: Vec<Lent>, lending: Lending, asked: u64, now: u64) -> Answer {
+        if !lent.is_empty() {
+            self.trust.note_success(false, now);
+        }
+        let lending = if self.trust.lending(now) == Lending::OnlySettles { Lending::OnlySettles } else { lending };
+        self.trust.note_answer(asked, now);
         let only_settles = lending == Lending::OnlySettles;
-        (Answer { nodes: self.census.nodes(now), term_ms: TERM_MS, only_settles, lent }, news)
+        if only_settles {
+            let wait_ms = self.trust.settles_for(now);
+            lent.iter_mut().for_each(|lent| lent.wait_ms = wait_ms);
+        }
+        Answer { nodes: self.census.nodes(now), term_ms: TERM_MS, only_settles, lent }
     }
 
     /// The last that a counter has said of an account, and was told.

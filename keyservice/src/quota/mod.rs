@@ -158,8 +158,15 @@ impl Quotas {
         database: &Store,
     ) -> Result<Answered, QuotaError> {
         self.beat();
-        let asked = self.now();
         self.note_presence(asker, &claims, unanswered_ms);
+        let asked = self.now();
+        self.trust().note_question(asked);
+        let answered = self.settle(asker, claims, database).await;
+        self.trust().note_answer(asked, self.now());
+        answered
+    }
+
+    async fn settle(&self, asker: &Asker, claims: Vec<Claim>, database: &Store) -> Result<Answered, QuotaError> {
         let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
             return Ok(Answered { settled: Vec::new(), lending: self.lending() });
@@ -174,8 +181,6 @@ impl Quotas {
         self.trust().note_success(books.begin, self.now());
         // Others may have failed meanwhile. Then nodes give back what was lent by this.
         let lending = if self.lending() == Lending::OnlySettles { Lending::OnlySettles } else { lending };
-        let now = self.now();
-        self.trust().note_late_answer(now.saturating_sub(asked), now);
         let mut settled = books.settled;
         if lending == Lending::OnlySettles {
             let wait_ms = self.trust().settles_for(self.now());

@@ -6,9 +6,14 @@ mod trouble;
 
 use std::collections::BTreeMap;
 
-use tollkeeper_contract::{Quota, lease};
+use tollkeeper_contract::{
+    Quota,
+    lease::{self, Lent},
+};
 
 use crate::{config::Promise, principal::Account, steward::Errand};
+
+use network::Pending;
 
 use super::{
     judge::Judge,
@@ -70,6 +75,14 @@ enum Event {
         errand: Errand,
         body: Result<Vec<u8>, u16>,
     },
+    Settle {
+        question: lease::Question,
+        pending: Pending,
+    },
+    Reply {
+        pending: Pending,
+        lent: Vec<Lent>,
+    },
     Trouble(Trouble),
     Record {
         node: usize,
@@ -99,6 +112,9 @@ pub(super) struct World {
     cut_until: Vec<u64>,
     down_until: u64,
     frozen_until: u64,
+    /// How long each answer takes until then, in milliseconds.
+    slowness: u64,
+    slow_until: u64,
     quotas: Vec<Option<Quota>>,
     /// The node to which each client sends requests, if it stays.
     stays_at: Vec<usize>,
@@ -121,6 +137,8 @@ impl World {
             cut_until: vec![0; nodes],
             down_until: 0,
             frozen_until: 0,
+            slowness: 0,
+            slow_until: 0,
             quotas: vec![Some(plan.limit.quota); teams],
             stays_at: vec![0; plan.clients.len()],
             service: Service::new(),
@@ -197,6 +215,8 @@ impl World {
             Event::LookAfter { node, life } => self.look_after(node, life),
             Event::Question { place, number, errand, body } => self.hear(place, number, errand, &body),
             Event::Answer { place, number, errand, body } => self.answer(place, number, errand, body),
+            Event::Settle { question, pending } => self.settle_slowly(&question, pending),
+            Event::Reply { pending, lent } => self.reply(&pending, lent),
             Event::Trouble(trouble) => self.trouble(trouble),
             Event::Record { node, team, quota } => {
                 if let Some(node) = &mut self.nodes[node] {

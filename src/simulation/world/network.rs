@@ -1,12 +1,29 @@
 //! Questions and answers on their way between nodes and the key service.
 
-use tollkeeper_contract::lease;
+use tollkeeper_contract::lease::{self, Lent};
 
 use super::{Event, Place, World, account, number_of};
 use crate::{
-    simulation::{node::token, plan::Network},
+    simulation::{engine::Lending, node::token, plan::Network},
     steward::{Answer, Call, Errand},
 };
+
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker {
+    place: Place,
+    number: u64,
+    errand: Errand,
+}
+
+/// A question that is being answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pending {
+    asker: Asker,
+    nonce: u64,
+    asked: u64,
+    lending: Lending,
+}
 
 impl World {
     pub(super) fn dispatch(&mut self, place: Place, call: Call) {
@@ -48,19 +65,49 @@ impl World {
         }
         let question: lease::Question = serde_json::from_slice(body).unwrap();
         self.service.see(&question.node, now);
+        let asker = Asker { place, number, errand };
         // How many nodes there are, it also says then.
-        let body = if self.down_until > now && !question.asks.is_empty() {
-            Err(503)
-        } else {
-            let (answer, news) = self.service.hear(&question, now);
-            for (ask, born) in news {
-                self.judge.note_settled(number_of(&ask.account), &ask, born, now);
-            }
-            self.judge.note_lent_twice(std::mem::take(&mut self.service.lent_twice), now);
-            Ok(answer.seal(question.nonce, &token()).unwrap())
-        };
+        if self.down_until > now && !question.asks.is_empty() {
+            self.send_back(asker, &Err(503));
+            return;
+        }
+        let lending = self.service.arrive(&question, now);
+        let pending = Pending { asker, nonce: question.nonce, asked: now, lending };
+        if self.slow_until <= now || question.asks.is_empty() {
+            let lent = self.settle(&question, lending);
+            self.reply(&pending, lent);
+            return;
+        }
+        let settled = now + self.random.between(0, self.slowness);
+        self.at(settled, Event::Settle { question, pending });
+    }
+
+    /// A store that is slow does what it is asked, at some time, and says so later.
+    pub(super) fn settle_slowly(&mut self, question: &lease::Question, pending: Pending) {
+        let lent = self.settle(question, pending.lending);
+        self.at(pending.asked + self.slowness, Event::Reply { pending, lent });
+    }
+
+    fn settle(&mut self, question: &lease::Question, lending: Lending) -> Vec<Lent> {
+        let now = self.now;
+        let (lent, news) = self.service.settle(question, lending, now);
+        for (ask, born) in news {
+            self.judge.note_settled(number_of(&ask.account), &ask, born, now);
+        }
+        self.judge.note_lent_twice(std::mem::take(&mut self.service.lent_twice), now);
+        lent
+    }
+
+    pub(super) fn reply(&mut self, pending: &Pending, lent: Vec<Lent>) {
+        let Pending { asker, nonce, asked, lending } = *pending;
+        let answer = self.service.answer(lent, lending, asked, self.now);
+        self.send_back(asker, &Ok(answer.seal(nonce, &token()).unwrap()));
+    }
+
+    fn send_back(&mut self, asker: Asker, body: &Result<Vec<u8>, u16>) {
+        let Asker { place, number, errand } = asker;
         for _ in 0..self.copies(place.node) {
-            let time = now + self.delay();
+            let time = self.now + self.delay();
             self.at(time, Event::Answer { place, number, errand, body: body.clone() });
         }
     }

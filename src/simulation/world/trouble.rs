@@ -28,6 +28,7 @@ impl World {
                 self.frozen_until = now + time;
                 self.at(self.frozen_until, Event::Thaw);
             }
+            Trouble::Slow { time, by } => (self.slow_until, self.slowness) = (now + time, by),
             Trouble::Forget { time } => {
                 self.fail(time);
                 self.service.forget(self.down_until);

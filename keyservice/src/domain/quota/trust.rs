@@ -32,6 +32,8 @@ pub struct Trust {
     beat: Option<u64>,
     /// Of each fleet, by the name of its instance.
     presence: BTreeMap<String, Presence>,
+    /// When questions arrived that are not answered yet, and how many then.
+    open: BTreeMap<u64, u32>,
 }
 
 /// What was heard of the nodes of one fleet.
@@ -103,9 +105,19 @@ impl Trust {
         was_frozen
     }
 
-    /// An answer was given so long after its question that nobody waits for it: nodes may have spent of their shares.
-    pub fn note_late_answer(&mut self, took: u64, now: u64) {
-        if took >= SILENCE {
+    /// A question arrived, for which books are needed.
+    pub fn note_question(&mut self, now: u64) {
+        *self.open.entry(now).or_default() += 1;
+    }
+
+    /// The question that arrived when it was `asked` is answered, or cannot be. If that took so long that nobody waits for it, nodes
+    /// may have spent of their shares.
+    pub fn note_answer(&mut self, asked: u64, now: u64) {
+        if let Some(count) = self.open.get_mut(&asked) {
+            *count = count.saturating_sub(1);
+        }
+        self.open.retain(|_, count| *count > 0);
+        if now.saturating_sub(asked) >= SILENCE {
             self.suspect(now, SUSPECTED_LOSSES);
         }
     }
@@ -114,6 +126,10 @@ impl Trust {
     /// have had no question meanwhile.
     #[must_use]
     pub fn was_away(&mut self, instance: &str, past: Past, now: u64) -> bool {
+        // Somebody waits, and may have spent of its share since.
+        if self.open.first_key_value().is_some_and(|(asked, _)| now.saturating_sub(*asked) >= SILENCE) {
+            self.suspect(now, SUSPECTED_LOSSES);
+        }
         let presence = self.presence.entry(instance.to_owned()).or_default();
         if presence.heard.is_some_and(|heard| now.saturating_sub(heard) >= SILENCE) {
             presence.back = Some(now);
@@ -245,11 +261,27 @@ mod tests {
     #[test]
     fn an_answer_that_nobody_waited_for_is_as_none() {
         let mut trust = Trust::default();
-        trust.note_late_answer(999, 5_000);
-        assert_eq!(lends_from(&trust, 5_000), 5_000);
-        trust.note_late_answer(1_000, 5_000);
-        assert_eq!(lends_from(&trust, 5_000), 6_750);
+        for (asked, answered, lends) in [(4_001, 5_000, 5_000), (4_000, 5_000, 6_750)] {
+            trust.note_question(asked);
+            trust.note_answer(asked, answered);
+            assert_eq!(lends_from(&trust, answered), lends);
+        }
         assert!(trust.was_away("i", DEBTS, 6_000));
+    }
+
+    #[test]
+    fn while_somebody_has_waited_for_too_long_nobody_is_lent_anything() {
+        let mut trust = Trust::default();
+        trust.note_question(4_000);
+        trust.note_question(4_000);
+        trust.note_answer(4_000, 4_010);
+        assert!(!trust.was_away("i", CALM, 4_999));
+        assert_eq!(trust.lending(4_999), Lending::Lends);
+        assert!(!trust.was_away("i", CALM, 5_000));
+        assert_eq!(lends_from(&trust, 5_000), 6_750);
+        trust.note_answer(4_000, 6_000);
+        assert!(!trust.was_away("i", CALM, 7_000));
+        assert_eq!(lends_from(&trust, 7_000), 7_750);
     }
 
     #[test]
