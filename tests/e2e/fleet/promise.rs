@@ -26,8 +26,10 @@ async fn hurried(promise: &str) -> Record {
     assert_eq!(fleet.hits(), record.admitted(), "what was refused never reached an upstream");
     let calls = Calls::of(&fleet).await.since(before);
     report(&format!("{REQUESTS} requests at once, {promise}"), QUOTA, &record, calls);
-    // Also where nearly all are refused: about one in twenty, and more only for what comes back while a slow run lasts.
-    assert!(calls.of_nodes * 10 <= record.admitted(), "{calls:?} for {} admitted", record.admitted());
+    // Also where nearly all are refused: about one in twenty, a few more on a slow machine, and one a second for what comes back. Nodes also call to tell that
+    // they are there.
+    let most = record.admitted() / 12 + record.end().as_secs();
+    assert!(calls.of_books <= most, "{calls:?} for {} admitted in {:?}", record.admitted(), record.end());
     record
 }
 
