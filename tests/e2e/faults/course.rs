@@ -1,0 +1,181 @@
+//! One fault, from before it until all is as before: what is counted meanwhile, and what is insisted on.
+
+use std::time::{Duration, Instant};
+
+use lab::edge::Edge;
+use serde_json::json;
+
+use super::{
+    LIMIT,
+    changes::Operator,
+    flow::Flow,
+    lasting,
+    sort::{PATH, Phase, Sort},
+    traffic::Traffic,
+};
+
+/// From one change of an operator to the next.
+const CHANGES: Duration = Duration::from_millis(50);
+
+/// Requests of every sort in each phase, at least.
+const SOME: u64 = 20;
+
+/// One fault, from before it until all is as before.
+pub(crate) struct Course {
+    name: String,
+    traffic: Traffic,
+    operator: Operator,
+    /// What a request may wait for the key service, as it is configured.
+    bound: Duration,
+    recovery: Duration,
+    /// How many VMs had trapped before.
+    vm_traps: usize,
+}
+
+impl Course {
+    pub(crate) fn start(edge: &Edge, name: &str, sorts: Vec<Sort>) -> Self {
+        Self {
+            name: name.to_owned(),
+            traffic: Traffic::start(edge, sorts),
+            operator: Operator::start(edge, CHANGES),
+            bound: Duration::ZERO,
+            recovery: Duration::ZERO,
+            vm_traps: vm_traps(edge),
+        }
+    }
+
+    /// A request may wait for so long.
+    pub(crate) fn bound(self, bound: Duration) -> Self {
+        Self { bound, ..self }
+    }
+
+    /// Traffic and changes before anything breaks, which it does from now on.
+    pub(crate) async fn begins_to_break(&self) {
+        self.traffic.flows(SOME).await;
+        self.operator.makes(2).await;
+        self.traffic.enters(Phase::Turning).await;
+    }
+
+    /// It is broken from now on, for so long at least.
+    pub(crate) async fn is_broken_for(&self, time: Duration) {
+        self.traffic.enters(Phase::During).await;
+        let begin = Instant::now();
+        self.traffic.flows(SOME).await;
+        lab::poll::wait_until("it was broken for long enough", time + LIMIT, async || {
+            (begin.elapsed() >= time).then_some(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// It is mended by this, and recovered when a key that is made then works.
+    pub(crate) async fn is_mended(&mut self, edge: &mut Edge, mends: impl AsyncFnOnce(&mut Edge)) {
+        self.traffic.enters(Phase::Mending).await;
+        mends(edge).await;
+        let mended = Instant::now();
+        let described = json!({ "team": "acme", "scopes": ["read"] });
+        let made =
+            edge.wait_until("a key is made", LIMIT, async || edge.key_service().create_key(&described).await.ok());
+        let key = made.await.key;
+        edge.wait_until("the new key works", LIMIT, async || {
+            let answer = edge.get_over_new_connection(PATH).header("x-api-key", &key).send().await.ok()?;
+            (answer.status() == 200).then_some(())
+        })
+        .await;
+        self.recovery = mended.elapsed();
+        self.traffic.enters(Phase::After).await;
+        self.traffic.flows(SOME).await;
+        self.operator.makes(2).await;
+    }
+
+    /// Counts, reports, and insists that nothing is wrong.
+    pub(crate) async fn ends(self, edge: &Edge) -> Flow {
+        let confirmed = self.operator.stop().await;
+        let flow = self.traffic.stop(edge).await;
+        let lost = confirmed.lost(edge).await;
+        let tally = Tally {
+            lost: lost.len(),
+            waited: flow.waited(self.bound),
+            vm_traps: vm_traps(edge).saturating_sub(self.vm_traps),
+            changes: confirmed.entries.len(),
+            changes_refused: confirmed.refused,
+            recovery: self.recovery,
+        };
+        tally.report(&self.name, &flow);
+        assert!(flow.wrong.is_empty() && lost.is_empty(), "{}: {:?} {lost:?}", self.name, flow.wrong);
+        assert_eq!((flow.without_right, flow.valid_refused, flow.not_arrived), (0, 0, 0), "{}", self.name);
+        assert_eq!((tally.waited, tally.vm_traps), (0, 0), "{}: {flow:?}", self.name);
+        flow
+    }
+}
+
+/// How many VMs have trapped.
+fn vm_traps(edge: &Edge) -> usize {
+    edge.envoy_log().matches("Uncaught RuntimeError").count()
+}
+
+/// What was counted beside the requests.
+struct Tally {
+    lost: usize,
+    waited: usize,
+    vm_traps: usize,
+    changes: usize,
+    changes_refused: u64,
+    recovery: Duration,
+}
+
+impl Tally {
+    #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
+    fn report(&self, name: &str, flow: &Flow) {
+        let Self { lost, waited, vm_traps, changes, changes_refused, recovery } = self;
+        let [before, turning, during, mending, after] = flow.sent;
+        let [control, longest @ ..] = flow.longest.map(|longest| longest.as_millis());
+        println!(
+            "hold: fault/{name} {} without_right={} valid_refused={} lost={lost} vm_traps={vm_traps} waited={waited} \
+             before={before} during={} after={} in_outage={} changes={changes} changes_refused={changes_refused} \
+             longest_before_ms={control} longest_ms={} recovery_ms={}",
+            flow.all(),
+            flow.without_right,
+            flow.valid_refused,
+            turning + during,
+            mending + after,
+            flow.outage,
+            longest.iter().max().unwrap(),
+            recovery.as_millis(),
+        );
+    }
+}
+
+/// A fault that lasts for [`lasting`], and is over with `mends`.
+pub(super) async fn survives(
+    edge: &mut Edge,
+    name: &str,
+    sorts: Vec<Sort>,
+    breaks: impl AsyncFnOnce(&mut Edge),
+    mends: impl AsyncFnOnce(&mut Edge),
+) -> Flow {
+    let mut course = Course::start(edge, name, sorts);
+    course.begins_to_break().await;
+    breaks(edge).await;
+    course.is_broken_for(lasting()).await;
+    course.is_mended(edge, mends).await;
+    course.ends(edge).await
+}
+
+/// Something that happens while all goes on, again and again, and needs no mending.
+pub(super) async fn takes(
+    edge: &mut Edge,
+    name: &str,
+    sorts: Vec<Sort>,
+    rounds: u64,
+    mut happens: impl AsyncFnMut(&mut Edge, u64),
+) -> Flow {
+    let mut course = Course::start(edge, name, sorts);
+    course.begins_to_break().await;
+    for round in 0..rounds {
+        happens(edge, round).await;
+    }
+    course.is_broken_for(Duration::ZERO).await;
+    course.is_mended(edge, async |_| {}).await;
+    course.ends(edge).await
+}
