@@ -1,4 +1,5 @@
-//! A VM of the filter traps: what clients see meanwhile, and that all is as before afterwards.
+//! A VM of the filter traps: what becomes of what is in flight, of leases and of quotas. Under traffic of every sort:
+//! `faults::traps`.
 
 use std::{
     net::SocketAddr,
@@ -8,7 +9,6 @@ use std::{
 use lab::{
     artifacts,
     edge::{Edge, Fleet, Setup},
-    envoy::Pushed,
     port::local,
 };
 use reqwest::Response;
@@ -26,7 +26,6 @@ use crate::{
         record::Quota,
     },
     scene::{self, connection_manager, limit_team},
-    stewardship::last_thread,
 };
 
 const PATH: &str = "/api/acme/x";
@@ -41,12 +40,12 @@ const QUOTA: Quota = Quota { limit: 1000, window: Duration::from_secs(10) };
 const WITHIN: Wish = Wish { clients: 4, requests: u64::MAX, pace: Duration::from_millis(100) };
 
 /// With the filter that traps when it is told to.
-fn trapping(setup: Setup) -> Setup {
+pub(crate) fn trapping(setup: Setup) -> Setup {
     setup.bootstrap(|bootstrap| bootstrap.wasm(&artifacts::filter_that_traps()?))
 }
 
 /// Tells `worker`, the VM that gets the request, or `steward`, or `both`, to trap.
-async fn trap(edge: &Edge, who: &str) -> Response {
+pub(crate) async fn trap(edge: &Edge, who: &str) -> Response {
     edge.get_over_new_connection("/healthz").header("x-test-trap", who).send().await.unwrap()
 }
 
@@ -63,7 +62,7 @@ async fn node(quota: Quota) -> Fleet {
 }
 
 /// How many VMs have trapped, and how often one has become steward.
-fn log_counts(edge: &Edge) -> (usize, usize) {
+pub(crate) fn log_counts(edge: &Edge) -> (usize, usize) {
     let log = edge.envoy_log();
     (log.matches("unreachable").count(), log.matches("this VM is steward now").count())
 }
@@ -102,7 +101,7 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
     let longest = record.seen().iter().map(|seen| seen.answered - seen.sent).max().unwrap();
     let valid_refused = record.count(|seen| !seen.is_admitted() || seen.degraded);
     eprintln!(
-        "hold: fault/steward_traps {} without_right={} valid_refused={valid_refused} over={} lost={lost} longest_ms={} \
+        "hold: quota/a_steward_traps {} without_right={} valid_refused={valid_refused} over={} lost={lost} longest_ms={} \
          recovery_ms={}",
         record.seen().len(),
         told.hits,
@@ -242,7 +241,7 @@ async fn when_a_workers_vm_traps_what_is_in_flight_fails_and_what_comes_next_is_
         admitted += 1;
     };
     eprintln!(
-        "hold: fault/worker_traps {} without_right={} valid_refused={} over={} in_flight_failed={in_flight_failed} recovery_ms={}",
+        "hold: quota/a_worker_traps {} without_right={} valid_refused={} over={} in_flight_failed={in_flight_failed} recovery_ms={}",
         admitted + 1,
         limited.hits,
         100_u64.saturating_sub(admitted),
@@ -253,34 +252,6 @@ async fn when_a_workers_vm_traps_what_is_in_flight_fails_and_what_comes_next_is_
     // What an operator sees of it.
     assert_eq!(edge.stat("wasm.tollkeeper.vm_reload_success").await, Some(1));
     assert!(edge.envoy_log().contains("proxy_on_request_headers failed: Uncaught RuntimeError"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn when_a_workers_and_the_stewards_vm_trap_keys_and_changes_are_served_as_before_and_a_push_heals_the_main_thread()
- {
-    let mut edge = Edge::synced_start(|setup| trapping(setup).workers(2)).await;
-    let (key, doomed) = (edge.key("acme", &["read"]).await, edge.new_key("acme", json!({ "scopes": ["read"] })).await);
-    let stewards = log_counts(&edge).1;
-    assert_eq!(trap(&edge, "both").await.status(), 503);
-    edge.wait_until("both have trapped", LIMIT, async || (log_counts(&edge).0 == 2).then_some(())).await;
-    served_again(&edge, &key).await;
-    edge.wait_until("another VM is steward", LIMIT, async || (log_counts(&edge).1 > stewards).then_some(())).await;
-    let revoked = edge.key_service().revoke_key(&doomed.id).await.unwrap();
-    edge.serves(revoked["revision"].as_u64().unwrap()).await;
-    // The worker that trapped loads its VM with a request of its own.
-    let refused = edge.wait_until("the revoked key is refused", LIMIT, async || {
-        let outcome = scene::get(&edge, PATH, &doomed.key).await;
-        (outcome.status() != 503).then_some(outcome)
-    });
-    refused.await.is_refused(401, "key_revoked");
-
-    assert_eq!(edge.push_filter(|filter| filter["realm"] = json!("healed")).await, Pushed::Accepted);
-    let main = last_thread(&edge.envoy_log(), "starting workers");
-    edge.wait_until("the main thread is steward again", LIMIT, async || {
-        (last_thread(&edge.envoy_log(), "this VM is steward now") == main).then_some(())
-    })
-    .await;
-    assert_eq!(scene::get(&edge, PATH, &key).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,8 @@ pub(crate) struct Course {
     recovery: Duration,
     /// How many VMs had trapped before.
     vm_traps: usize,
+    /// How many are told to.
+    traps_asked: usize,
 }
 
 impl Course {
@@ -41,12 +43,18 @@ impl Course {
             bound: Duration::ZERO,
             recovery: Duration::ZERO,
             vm_traps: vm_traps(edge),
+            traps_asked: 0,
         }
     }
 
     /// A request may wait for so long.
     pub(crate) fn bound(self, bound: Duration) -> Self {
         Self { bound, ..self }
+    }
+
+    /// So many VMs are told to trap.
+    pub(crate) fn asks_for_traps(self, traps_asked: usize) -> Self {
+        Self { traps_asked, ..self }
     }
 
     /// Traffic and changes before anything breaks, which it does from now on.
@@ -70,19 +78,44 @@ impl Course {
 
     /// It is mended by this, and recovered when a key that is made then works.
     pub(crate) async fn is_mended(&mut self, edge: &mut Edge, mends: impl AsyncFnOnce(&mut Edge)) {
+        self.is_mended_until(edge, mends, async |_| {}).await;
+    }
+
+    /// The same, and not recovered before `recovers` is over as well.
+    pub(crate) async fn is_mended_until(
+        &mut self,
+        edge: &mut Edge,
+        mends: impl AsyncFnOnce(&mut Edge),
+        recovers: impl AsyncFnOnce(&Edge),
+    ) {
         self.traffic.enters(Phase::Mending).await;
         mends(edge).await;
         let mended = Instant::now();
-        let described = json!({ "team": "acme", "scopes": ["read"] });
-        let made =
-            edge.wait_until("a key is made", LIMIT, async || edge.key_service().create_key(&described).await.ok());
-        let key = made.await.key;
-        edge.wait_until("the new key works", LIMIT, async || {
-            let answer = edge.get_over_new_connection(PATH).header("x-api-key", &key).send().await.ok()?;
-            (answer.status() == 200).then_some(())
-        })
-        .await;
+        recovers(edge).await;
+        a_new_key_works(edge).await;
         self.recovery = mended.elapsed();
+        self.is_over().await;
+    }
+
+    /// It breaks in a moment, and then heals by itself, as `heals` sees; perhaps not for the first time.
+    pub(crate) async fn breaks_and_heals(
+        &mut self,
+        edge: &mut Edge,
+        breaks: impl AsyncFnOnce(&mut Edge),
+        heals: impl AsyncFnOnce(&Edge),
+    ) {
+        self.traffic.enters(Phase::Turning).await;
+        breaks(edge).await;
+        let broken = Instant::now();
+        self.traffic.enters(Phase::During).await;
+        heals(edge).await;
+        a_new_key_works(edge).await;
+        self.recovery = self.recovery.max(broken.elapsed());
+        self.traffic.flows(SOME).await;
+    }
+
+    /// Traffic and changes after it.
+    pub(crate) async fn is_over(&self) {
         self.traffic.enters(Phase::After).await;
         self.traffic.flows(SOME).await;
         self.operator.makes(2).await;
@@ -93,10 +126,12 @@ impl Course {
         let confirmed = self.operator.stop().await;
         let flow = self.traffic.stop(edge).await;
         let lost = confirmed.lost(edge).await;
+        let trapped = vm_traps(edge).saturating_sub(self.vm_traps);
         let tally = Tally {
             lost: lost.len(),
             waited: flow.waited(self.bound),
-            vm_traps: vm_traps(edge).saturating_sub(self.vm_traps),
+            vm_traps: trapped.saturating_sub(self.traps_asked),
+            traps_asked: self.traps_asked,
             changes: confirmed.entries.len(),
             changes_refused: confirmed.refused,
             recovery: self.recovery,
@@ -104,9 +139,20 @@ impl Course {
         tally.report(&self.name, &flow);
         assert!(flow.wrong.is_empty() && lost.is_empty(), "{}: {:?} {lost:?}", self.name, flow.wrong);
         assert_eq!((flow.without_right, flow.valid_refused, flow.not_arrived), (0, 0, 0), "{}", self.name);
-        assert_eq!((tally.waited, tally.vm_traps), (0, 0), "{}: {flow:?}", self.name);
+        assert_eq!((tally.waited, trapped), (0, self.traps_asked), "{}: {flow:?}", self.name);
         flow
     }
+}
+
+async fn a_new_key_works(edge: &Edge) {
+    let described = json!({ "team": "acme", "scopes": ["read"] });
+    let made = edge.wait_until("a key is made", LIMIT, async || edge.key_service().create_key(&described).await.ok());
+    let key = made.await.key;
+    edge.wait_until("the new key works", LIMIT, async || {
+        let answer = edge.get_over_new_connection(PATH).header("x-api-key", &key).send().await.ok()?;
+        (answer.status() == 200).then_some(())
+    })
+    .await;
 }
 
 /// How many VMs have trapped.
@@ -118,7 +164,9 @@ fn vm_traps(edge: &Edge) -> usize {
 struct Tally {
     lost: usize,
     waited: usize,
+    /// Beyond those that were asked for.
     vm_traps: usize,
+    traps_asked: usize,
     changes: usize,
     changes_refused: u64,
     recovery: Duration,
@@ -127,12 +175,12 @@ struct Tally {
 impl Tally {
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
     fn report(&self, name: &str, flow: &Flow) {
-        let Self { lost, waited, vm_traps, changes, changes_refused, recovery } = self;
+        let Self { lost, waited, vm_traps, traps_asked, changes, changes_refused, recovery } = self;
         let [before, turning, during, mending, after] = flow.sent;
         let [control, longest @ ..] = flow.longest.map(|longest| longest.as_millis());
         println!(
-            "hold: fault/{name} {} without_right={} valid_refused={} lost={lost} vm_traps={vm_traps} waited={waited} \
-             before={before} during={} after={} in_outage={} changes={changes} changes_refused={changes_refused} \
+            "hold: fault/{name} {} without_right={} valid_refused={} lost={lost} vm_traps={vm_traps} \
+             traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} changes={changes} changes_refused={changes_refused} \
              longest_before_ms={control} longest_ms={} recovery_ms={}",
             flow.all(),
             flow.without_right,

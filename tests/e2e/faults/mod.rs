@@ -12,6 +12,7 @@ mod soak;
 pub(crate) mod sort;
 mod stores;
 pub(crate) mod traffic;
+mod traps;
 
 use std::{env, time::Duration};
 
