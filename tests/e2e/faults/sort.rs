@@ -104,12 +104,6 @@ impl Sort {
         self
     }
 
-    /// At any time this may come of it as well, which is a limit that is stated.
-    pub(crate) fn limited(mut self, outcome: &'static str) -> Self {
-        self.due.iter_mut().for_each(|due| due.others().push(outcome));
-        self
-    }
-
     /// One for all requests of this sort in a phase of this traffic.
     pub(super) fn nonce(&self, traffic: u64, phase: Phase) -> String {
         format!("{traffic}-{phase:?}-{}", self.name)
