@@ -58,9 +58,9 @@ async fn busy_key(edge: &Edge) -> String {
 
 #[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
 fn report(name: &str, outcomes: &[Outcomes]) {
-    let all: u64 = outcomes.iter().flat_map(Outcomes::values).sum();
-    let admitted: u64 = outcomes.iter().filter_map(|outcomes| outcomes.get("200")).sum();
-    println!("hold: rotation/{name} {all} valid_refused={}", all - admitted);
+    let sum = |count: fn(&Outcomes) -> u64| outcomes.iter().map(count).sum::<u64>();
+    let (all, refused) = (sum(Outcomes::all), sum(|outcomes| outcomes.all() - outcomes.of("200")));
+    println!("hold: rotation/{name} {all} valid_refused={refused} sent_again={}", sum(|outcomes| outcomes.again));
     for outcomes in outcomes {
         assert_only(outcomes, "200");
     }

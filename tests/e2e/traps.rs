@@ -101,11 +101,12 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
     let longest = record.seen().iter().map(|seen| seen.answered - seen.sent).max().unwrap();
     let valid_refused = record.count(|seen| !seen.is_admitted() || seen.degraded);
     eprintln!(
-        "hold: quota/a_steward_traps {} without_right={} valid_refused={valid_refused} over={} lost={lost} longest_ms={} \
-         recovery_ms={}",
+        "hold: quota/a_steward_traps {} without_right={} valid_refused={valid_refused} over={} lost={lost} sent_again={} \
+         longest_ms={} recovery_ms={}",
         record.seen().len(),
         told.hits,
         record.over(QUOTA),
+        record.count(|seen| seen.again),
         longest.as_millis(),
         took.as_millis()
     );

@@ -180,7 +180,7 @@ impl Tally {
         let [control, longest @ ..] = flow.longest.map(|longest| longest.as_millis());
         println!(
             "hold: fault/{name} {} without_right={} valid_refused={} lost={lost} vm_traps={vm_traps} \
-             traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} changes={changes} changes_refused={changes_refused} \
+             traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} sent_again={} changes={changes} changes_refused={changes_refused} \
              longest_before_ms={control} longest_ms={} recovery_ms={}",
             flow.all(),
             flow.without_right,
@@ -188,6 +188,7 @@ impl Tally {
             turning + during,
             mending + after,
             flow.outage,
+            flow.again,
             longest.iter().max().unwrap(),
             recovery.as_millis(),
         );

@@ -27,6 +27,8 @@ pub(crate) struct Flow {
     pub(super) slow: Vec<(Phase, Duration)>,
     /// The longest that one took, in each phase.
     pub(crate) longest: [Duration; PHASES],
+    /// How many requests were sent again, because the connection that was kept had ended.
+    pub(crate) again: u64,
     /// What was not as it should be.
     pub(crate) wrong: Vec<String>,
 }

@@ -157,6 +157,7 @@ impl Day {
             ("that reached the upstream without the right to".to_owned(), flow.without_right.to_string()),
             ("valid ones that were refused".to_owned(), flow.valid_refused.to_string()),
             ("refused otherwise than they should be".to_owned(), flow.misjudged.to_string()),
+            ("sent again, because the connection that was kept had ended".to_owned(), flow.again.to_string()),
             ("changes".to_owned(), confirmed.entries.len().to_string()),
             ("changes that were refused".to_owned(), confirmed.refused.to_string()),
             ("keys, revocations and audit entries lost".to_owned(), lost.len().to_string()),
@@ -179,12 +180,13 @@ impl Day {
             println!("| its slope in the later half, in KiB a minute | {:.1} |", memory.slope(of));
         }
         println!(
-            "hold: soak/mixed {} without_right={} valid_refused={} lost={} differing={} compared={compared} changes={} pushes={pushes}",
+            "hold: soak/mixed {} without_right={} valid_refused={} lost={} differing={} compared={compared} sent_again={} changes={} pushes={pushes}",
             flow.all(),
             flow.without_right,
             flow.valid_refused,
             lost.len(),
             differing.len(),
+            flow.again,
             confirmed.entries.len(),
         );
     }

@@ -22,6 +22,7 @@ use super::{
     flow::{AT_ONCE, Flow},
     sort::{PHASES, Phase, Sort},
 };
+use crate::load::kept_connection_ended;
 
 /// From one request of a client to its next, at least: so that what is broken has the machine, not the clients.
 const PACE: Duration = Duration::from_millis(20);
@@ -33,6 +34,15 @@ struct Seen {
     slow: Vec<(Phase, Duration)>,
     /// The longest that one took, in each phase.
     longest: [Duration; PHASES],
+    /// How many were sent again.
+    again: u64,
+}
+
+/// What becomes of a client's connection when it has been answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Kept,
+    Closed,
 }
 
 /// Two clients of each sort: one keeps its connection, the other makes a new one each time.
@@ -54,14 +64,16 @@ impl Traffic {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut traffic = Self { number, sorts, phase, seen: Arc::default(), under_way, clients: JoinSet::new() };
         for (index, sort) in traffic.sorts.iter().enumerate() {
-            for idle in [0, 1] {
+            for (me, connection) in [Connection::Closed, Connection::Kept].into_iter().enumerate() {
+                let idle = usize::from(connection == Connection::Kept);
                 let http = lab::http::client().unwrap().http1_only().pool_max_idle_per_host(idle);
                 let client = OneClient {
                     number,
                     http: http.timeout(Duration::from_secs(20)).build().unwrap(),
                     address: edge.address(),
                     index,
-                    me: 2 * index + idle,
+                    connection,
+                    me: 2 * index + me,
                     under_way: Arc::clone(&traffic.under_way),
                     sort: sort.clone(),
                     phase: traffic.phase.subscribe(),
@@ -106,7 +118,7 @@ impl Traffic {
         }
         let mut flow = Flow::default();
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        (flow.slow, flow.longest) = (seen.slow, seen.longest);
+        (flow.slow, flow.longest, flow.again) = (seen.slow, seen.longest, seen.again);
         for ((index, phase), outcomes) in &seen.outcomes {
             let sort = &self.sorts[*index];
             flow.add(sort, *phase, outcomes, edge.upstream().hits_of(&sort.nonce(self.number, *phase)));
@@ -118,6 +130,7 @@ impl Traffic {
 struct OneClient {
     number: u64,
     http: Client,
+    connection: Connection,
     address: SocketAddr,
     index: usize,
     me: usize,
@@ -162,9 +175,11 @@ impl OneClient {
         let nonce = self.sort.nonce(self.number, phase);
         let request = || self.http.get(&url).header(*name, value).header(NONCE, &nonce).send();
         let answer = match request().await {
-            // A kept connection that Envoy closes at this very moment: every client sends a GET again then
-            // (RFC 9112 section 9.3.1).
-            Err(error) if !error.is_timeout() => request().await,
+            // On a connection of its own, nothing excuses it.
+            Err(error) if self.connection == Connection::Kept && kept_connection_ended(&error) => {
+                self.seen.lock().unwrap().again += 1;
+                request().await
+            }
             answer => answer,
         };
         let Ok(answer) = answer else { return "no answer".to_owned() };

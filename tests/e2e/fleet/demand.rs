@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::record::{Record, Seen};
+use crate::load::kept_connection_ended;
 
 /// For whatever is waited for.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -163,10 +164,11 @@ impl ClientOfNode {
                 pace.tick().await;
             }
             let sent = self.began.elapsed();
-            let answer = self.send(&client, &url).await;
+            let (answer, again) = self.send(&client, &url).await;
             let lost = answer.is_none();
             let answered = self.began.elapsed();
-            self.seen.lock().unwrap().push(Seen::new(node, (sent, answered), answer.as_ref()));
+            let seen = Seen { again, ..Seen::new(node, (sent, answered), answer.as_ref()) };
+            self.seen.lock().unwrap().push(seen);
             if let Some(answer) = answer {
                 let _ = answer.bytes().await;
             }
@@ -176,13 +178,12 @@ impl ClientOfNode {
         }
     }
 
-    async fn send(&self, client: &Client, url: &str) -> Option<Response> {
+    /// The answer, and whether it was sent again.
+    async fn send(&self, client: &Client, url: &str) -> (Option<Response>, bool) {
         let request = || client.get(url).header("x-api-key", &self.key).send();
         match request().await {
-            // A kept connection that Envoy closes at this very moment: every client sends a GET again then
-            // (RFC 9112 section 9.3.1).
-            Err(error) if !error.is_timeout() => request().await.ok(),
-            answer => answer.ok(),
+            Err(error) if kept_connection_ended(&error) => (request().await.ok(), true),
+            answer => (answer.ok(), false),
         }
     }
 }

@@ -72,7 +72,12 @@ fn over(promise: &str, record: &Record) -> u64 {
 fn report(record: &Record, over: u64) {
     let thread = std::thread::current();
     let name = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("quota");
-    println!("hold: quota/{name} {} over={over} admitted={}", record.seen().len(), record.admitted());
+    let again = record.count(|seen| seen.again);
+    println!(
+        "hold: quota/{name} {} over={over} admitted={} sent_again={again}",
+        record.seen().len(),
+        record.admitted()
+    );
 }
 
 /// The key service is frozen.

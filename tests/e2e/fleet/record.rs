@@ -18,6 +18,8 @@ pub(crate) struct Seen {
     pub(crate) reason: String,
     /// Whether the quota was decided without the key service.
     pub(crate) degraded: bool,
+    /// Whether it was sent again, because the connection that was kept had ended.
+    pub(crate) again: bool,
 }
 
 impl Seen {
@@ -33,6 +35,7 @@ impl Seen {
             status: answer.map_or(0, |answer| answer.status().as_u16()),
             reason: header("x-auth-reason").unwrap_or_default(),
             degraded: header("x-auth-degraded").as_deref() == Some("quota"),
+            again: false,
         }
     }
 
