@@ -19,6 +19,7 @@ NEVER = {
     "waited": "requests that waited for the key service or the engine for longer than is configured",
     "found": "credentials found in logs, answers, metrics, configuration, database or shared data",
     "taken": "tokens taken that should not be",
+    "believed": "bad answers in the key service's place that were taken for good ones",
     "wrong": "signatures judged wrongly",
     "broke_it": "inputs that broke a probe",
 }

@@ -1,5 +1,14 @@
 //! Between Envoy and the key service stands somebody who answers in its place: whatever comes, keys work as before, nobody
 //! else gets in, and what was changed meanwhile arrives soon after.
+//!
+//! * here: who answers
+//! * `manners`: the same answer to whatever is asked, or none
+//! * `turns`: good and bad answers in turn, and whether a bad one was taken
+//! * `cuts`: answers that end early
+
+mod cuts;
+mod manners;
+mod turns;
 
 use std::{
     net::SocketAddr,
@@ -7,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use lab::edge::Edge;
+use lab::edge::{Edge, Setup};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{
@@ -16,10 +25,11 @@ use tokio::{
     sync::watch,
 };
 
-use crate::faults::{Course, number, sort::Sort, sorts, with_tokens};
+use crate::faults::with_tokens;
+use turns::Turns;
 
 /// What becomes of calls.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Manner {
     /// The key service answers.
     Genuine,
@@ -33,52 +43,12 @@ enum Manner {
     Endless,
     /// The key service's answer, a byte at a time.
     Slow,
-    /// The key service's answers, in turn as they are and cut short, each time some bytes later.
-    CutShort(Arc<Mutex<Cuts>>),
+    /// The key service's answers and bad ones, in turn.
+    InTurn(Arc<Mutex<Turns>>),
     /// Nothing; the connection stays.
     Silent,
     /// Nothing; the connection ends.
     Closed,
-}
-
-/// Where answers were cut, and are cut next.
-#[derive(Debug)]
-struct Cuts {
-    step: usize,
-    next: usize,
-    count: u64,
-    /// How many bytes the answer had that was cut everywhere: others were longer.
-    whole: Option<usize>,
-    /// After which revision a node asked whose answer was cut.
-    asked: Option<String>,
-    /// How often a node went on from there, as if it had been told all.
-    taken: u64,
-}
-
-impl Cuts {
-    fn each(step: usize) -> Self {
-        Self { step, next: 0, count: 0, whole: None, asked: None, taken: 0 }
-    }
-
-    /// How much of a body of this length is sent, of which a node asked so.
-    fn of(&mut self, question: &[u8], length: usize) -> usize {
-        let after = String::from_utf8_lossy(question).lines().next().and_then(|line| {
-            let (_, rest) = line.strip_prefix("GET /node/v1/changes?")?.split_once("after=")?;
-            rest.split(['&', ' ']).next().map(str::to_owned)
-        });
-        let Some(after) = after else { return length };
-        if let Some(before) = self.asked.take() {
-            self.taken += u64::from(before != after);
-            return length;
-        }
-        if self.next >= length {
-            self.whole = self.whole.or(Some(length));
-            return length;
-        }
-        let cut = self.next;
-        (self.next, self.count, self.asked) = (cut + self.step, self.count + 1, Some(after));
-        cut
-    }
 }
 
 #[derive(Clone)]
@@ -130,14 +100,12 @@ impl Imposter {
             Manner::Fixed(bytes) => bytes,
             Manner::Changed(change) => {
                 let answer = self.ask(&question).await?;
-                let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
-                with_body(&answer[..at], &change(&answer[at..]))
+                let (head, body) = head_and_body(&answer)?;
+                with_body(head, &change(body))
             }
-            Manner::CutShort(cuts) => {
+            Manner::InTurn(turns) => {
                 let answer = self.ask(&question).await?;
-                let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
-                let length = cuts.lock().unwrap().of(&question, answer.len() - at);
-                with_body(&answer[..at], &answer[at..at + length])
+                turns.lock().unwrap().answer(&question, answer)
             }
             Manner::Replayed => self.heard.lock().unwrap().clone(),
             Manner::Endless => return endless(&mut stream).await,
@@ -195,6 +163,10 @@ async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+fn head_and_body(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    Some(message.split_at(message.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4))
+}
+
 fn with_body(head: &[u8], body: &[u8]) -> Vec<u8> {
     let head = String::from_utf8_lossy(head);
     let lines = head.trim_end().lines().filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
@@ -213,44 +185,6 @@ async fn endless(stream: &mut TcpStream) -> Option<()> {
     Some(())
 }
 
-fn fixed(status: &str, body: &[u8]) -> Manner {
-    let head = format!("HTTP/1.1 {status}\r\nx-tollkeeper-service: keyservice\r\nconnection: close\r\n\r\n");
-    Manner::Fixed(with_body(head.as_bytes(), body))
-}
-
-/// Each with its name.
-fn manners() -> Vec<(&'static str, Manner)> {
-    let nested = "[".repeat(200_000);
-    let stranger = with_body(b"HTTP/1.1 200 OK\r\nx-tollkeeper-service: other\r\nconnection: close\r\n\r\n", b"{}");
-    vec![
-        ("says 500", fixed("500 Internal Server Error", b"{}")),
-        ("says 500 without its name", Manner::Fixed(with_body(b"HTTP/1.1 500 No\r\nconnection: close\r\n\r\n", b""))),
-        ("sends a page of HTML", fixed("200 OK", b"<html><body>Welcome to nginx!</body></html>")),
-        ("sends nothing", fixed("200 OK", b"")),
-        ("sends an empty list", fixed("200 OK", b"[]")),
-        ("sends deeply nested lists", fixed("200 OK", nested.as_bytes())),
-        ("sends a name twice", fixed("200 OK", br#"{"revision":1,"revision":2,"entries":{},"entries":[]}"#)),
-        ("sends other types", fixed("200 OK", br#"{"revision":"one","entries":{}}"#)),
-        ("sends half of its answer", Manner::Changed(|body| body[..body.len() / 2].to_vec())),
-        ("leaves out the last byte", Manner::Changed(|body| body[..body.len().saturating_sub(1)].to_vec())),
-        ("sends a byte more", Manner::Changed(|body| [body, b"\0"].concat())),
-        (
-            "changes one bit",
-            Manner::Changed(|body| body.iter().enumerate().map(flip_in_the_middle(body.len())).collect()),
-        ),
-        ("repeats an old answer", Manner::Replayed),
-        ("is another service", Manner::Fixed(stranger)),
-        ("sends a gigabyte", Manner::Endless),
-        ("sends a byte at a time", Manner::Slow),
-        ("says nothing", Manner::Silent),
-        ("hangs up", Manner::Closed),
-    ]
-}
-
-fn flip_in_the_middle(length: usize) -> impl Fn((usize, &u8)) -> u8 {
-    move |(at, byte)| if at == length / 2 { byte ^ 1 } else { *byte }
-}
-
 fn lead_to(bootstrap: &mut Value, address: SocketAddr) {
     let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
     let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == "keyservice").unwrap();
@@ -259,10 +193,10 @@ fn lead_to(bootstrap: &mut Value, address: SocketAddr) {
 }
 
 /// An edge to whose key service the imposter is the only way.
-async fn behind_an_imposter() -> (Edge, Imposter) {
+async fn behind_an_imposter(configure: impl FnOnce(Setup) -> Setup) -> (Edge, Imposter) {
     let (imposter, address) = Imposter::start().await;
     let edge = Edge::start(move |setup| {
-        with_tokens(setup).workers(2).bootstrap(move |bootstrap| {
+        configure(with_tokens(setup)).bootstrap(move |bootstrap| {
             bootstrap.edit(|bootstrap| lead_to(bootstrap, address));
             Ok(())
         })
@@ -272,54 +206,4 @@ async fn behind_an_imposter() -> (Edge, Imposter) {
     imposter.service.set(url.socket_addrs(|| None).unwrap()[0]).unwrap();
     edge.synced().await;
     (edge, imposter)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_gets_in() {
-    let (mut edge, imposter) = behind_an_imposter().await;
-    let sorts = sorts(&edge).await;
-    let everything = manners();
-    for (name, manner) in &everything {
-        survives(&mut edge, &imposter, &sorts, name, manner).await;
-    }
-    let log = edge.envoy_log();
-    assert!(!log.contains("panicked") && !log.contains("trap"), "{log}");
-}
-
-/// Requests and changes before, during and after; a key is revoked meanwhile.
-async fn survives(edge: &mut Edge, imposter: &Imposter, sorts: &[Sort], name: &str, manner: &Manner) {
-    let doomed = edge.new_key("acme", json!({"scopes": ["read"]})).await;
-    let name = format!("key_service_{}", name.replace(' ', "_"));
-    let mut course = Course::start(edge, &name, sorts.to_vec());
-    course.begins_to_break().await;
-    imposter.answers_in(manner, 2).await;
-    edge.key_service().revoke_key(&doomed.id).await.unwrap();
-    course.is_broken_for(Duration::ZERO).await;
-    let seen = crate::scene::get(edge, "/api/acme/x", &doomed.key).await;
-    assert_eq!(seen.status(), 200, "{name}: nothing of it can have arrived");
-    course.is_mended(edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
-    crate::scene::get(edge, "/api/acme/x", &doomed.key).await.is_refused(401, "key_revoked");
-    course.ends(edge).await;
-}
-
-/// Every so many bytes; `make hold` tries each.
-const STEP: u64 = 16;
-
-#[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
-async fn an_answer_that_ends_at_any_of_its_bytes_is_not_taken_and_is_asked_for_again() {
-    let (mut edge, imposter) = behind_an_imposter().await;
-    let sorts = sorts(&edge).await;
-    let cuts = Arc::new(Mutex::new(Cuts::each(usize::try_from(number("FAULT_CUT_STEP", STEP)).unwrap())));
-    let mut course = Course::start(&edge, "key_service_cuts_its_answers_short", sorts);
-    course.begins_to_break().await;
-    imposter.manner.send_replace(Manner::CutShort(Arc::clone(&cuts)));
-    let wait = Duration::from_secs(600);
-    let bytes = edge.wait_until("an answer was cut everywhere", wait, async || cuts.lock().unwrap().whole).await;
-    course.is_broken_for(Duration::ZERO).await;
-    course.is_mended(&mut edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
-    course.ends(&edge).await;
-    let Cuts { count, taken, .. } = &*cuts.lock().unwrap();
-    println!("hold: truncation/answers_of_the_key_service {count} taken_for_whole={taken} bytes={bytes}");
-    assert_eq!(*taken, 0);
 }
