@@ -4,10 +4,11 @@
 //! * here: who answers
 //! * `manners`: the same answer to whatever is asked, or none
 //! * `turns`: good and bad answers in turn, and whether a bad one was taken
-//! * `cuts`: answers that end early
+//! * `cuts`: answers that end early; `sealed`: nonsense behind a good seal
 
 mod cuts;
 mod manners;
+mod sealed;
 mod turns;
 
 use std::{
