@@ -121,7 +121,7 @@ impl Process {
         self.signal(Signal::HUP)
     }
 
-    /// Lets all of its threads run on one core only.
+    /// Lets all of its threads run on one core only, until [`Self::give_back_cores`].
     ///
     /// # Errors
     /// When the system refuses.
@@ -130,9 +130,21 @@ impl Process {
         let core = (0..CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).context("there is no core")?;
         let mut one = CpuSet::new();
         one.set(core);
+        self.run_on(&one)
+    }
+
+    /// Lets all of its threads run wherever this process may.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn give_back_cores(&self) -> Result<()> {
+        self.run_on(&sched_getaffinity(None)?)
+    }
+
+    fn run_on(&self, cores: &CpuSet) -> Result<()> {
         for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
             let id: i32 = thread?.file_name().to_string_lossy().parse()?;
-            sched_setaffinity(Pid::from_raw(id), &one)?;
+            sched_setaffinity(Pid::from_raw(id), cores)?;
         }
         Ok(())
     }

@@ -63,7 +63,8 @@ async fn four_workers_on_one_core_judge_as_they_do_on_many() {
     let mut edge = Edge::synced_start(|setup| with_tokens(setup).workers(4)).await;
     let sorts = sorts(&edge).await;
     let confine = async |edge: &mut Edge| edge.envoy_process().confine_to_one_core().unwrap();
-    survives(&mut edge, "one_core_for_four_workers", sorts, confine, async |_| {}).await;
+    let give_back = async |edge: &mut Edge| edge.envoy_process().give_back_cores().unwrap();
+    survives(&mut edge, "one_core_for_four_workers", sorts, confine, give_back).await;
 }
 
 /// How often a VM has become steward.
