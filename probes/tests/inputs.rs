@@ -1,6 +1,10 @@
 //! Each probe looks at 100,000 inputs made of its seeds, and at whatever broke it before.
 
-use std::{env, fs, path::Path, time::Instant};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use tollkeeper_probes::{ALL, mutation::Mutation};
 
@@ -9,25 +13,29 @@ const INPUTS: u64 = 100_000;
 
 fn holds(name: &str) {
     let probe = ALL.iter().find(|probe| probe.name == name).unwrap();
-    for crash in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crashes")).into_iter().flatten() {
-        let path = crash.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().starts_with(&format!("{name}-")) {
-            (probe.look)(&fs::read(path).unwrap());
-        }
-    }
-    (probe.seeds)().iter().for_each(|seed| (probe.look)(seed));
     let count = env::var("PROBE_INPUTS").map_or(INPUTS, |count| count.parse().unwrap());
     let first: u64 = env::var("PROBE_FIRST").map_or(1, |first| first.parse().unwrap());
     let (mut inputs, begin) = (Mutation::of((probe.seeds)(), first), Instant::now());
-    for number in 0..count {
-        let input = inputs.input();
-        let looked = std::panic::catch_unwind(|| (probe.look)(&input));
-        if looked.is_err() {
-            println!("hold: probe/{name} {} broke_it=1", number + 1);
+    let known = crashes(name).into_iter().chain((probe.seeds)());
+    let (mut looked, mut broke_it) = (0_u64, None);
+    for input in known.chain((0..count).map(|_| inputs.input())) {
+        looked += 1;
+        if std::panic::catch_unwind(|| (probe.look)(&input)).is_err() {
+            broke_it = Some(input);
+            break;
         }
-        assert!(looked.is_ok(), "input {number} from PROBE_FIRST={first}: {}", input.escape_ascii());
     }
-    println!("hold: probe/{name} {count} broke_it=0 seconds={:.1}", begin.elapsed().as_secs_f64());
+    let broken = u64::from(broke_it.is_some());
+    println!("hold: probe/{name} {looked} broke_it={broken} seconds={:.1}", begin.elapsed().as_secs_f64());
+    assert_eq!(broke_it.map(|input| input.escape_ascii().to_string()), None, "input {looked} from PROBE_FIRST={first}");
+}
+
+/// What ever broke it.
+fn crashes(name: &str) -> Vec<Vec<u8>> {
+    let folder = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crashes")).into_iter().flatten();
+    let paths = folder.map(|crash| crash.unwrap().path());
+    let of_probe = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(&format!("{name}-"));
+    paths.filter(of_probe).map(|path| fs::read(path).unwrap()).collect()
 }
 
 macro_rules! each {
