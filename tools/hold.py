@@ -1,6 +1,7 @@
 """Reads what tests say of what they tried ("hold: NAME COUNT key=value ..."), and prints one table of it.
 
-The criterion comes first: what may never happen, and how often it did. It fails when anything of it did, when nothing was tried
+The criterion comes first: what may never happen, how often it did, and how often it could have: "without_right=0/120" where only
+some of a line's tries could, "vm_traps=0" where each of them could. It fails when anything of it happened, when nothing was tried
 that could show it, or when a line cannot be read.
 """
 
@@ -23,7 +24,7 @@ NEVER = {
     "wrong": "signatures judged wrongly",
     "broke_it": "inputs that broke a probe",
 }
-LINE = re.compile(r"hold: (\S+) (\d+)((?: \w+=-?[\d.]+)*)\s*$")
+LINE = re.compile(r"hold: (\S+) (\d+)((?: \w+=-?[\d.]+(?:/\d+)?)*)\s*$")
 
 
 def lines(text):
@@ -41,19 +42,25 @@ def lines(text):
     return found
 
 
+def happened(count, value):
+    """How often it did, and how often it could have: by itself, or with each of so many tries."""
+    times, _, tries = value.partition("/")
+    return float(times), int(tries or count)
+
+
 def main():
     found = lines(pathlib.Path(sys.argv[1]).read_text(errors="replace"))
     if not found:
         sys.exit("error: nothing was tried")
     broken = False
     for word, what in NEVER.items():
-        told = [(count, float(values[word])) for count, values in found.values() if word in values]
-        times = sum(times for _, times in told)
-        broken |= times > 0 or not told
-        print(f"hold: {what}: {times:.0f} ({sum(count for count, _ in told):,} tried)")
+        told = [happened(count, values[word]) for count, values in found.values() if word in values]
+        times, tries = (sum(each) for each in zip(*told)) if told else (0, 0)
+        broken |= times > 0 or tries == 0
+        print(f"hold: {what}: {times:.0f} of {tries:,}")
     print("\n| what was tried | how often | what came of it |\n|---|---:|---|")
     for name, (count, values) in sorted(found.items()):
-        outcome = ", ".join(f"{word.replace('_', ' ')} {value}" for word, value in values.items())
+        outcome = ", ".join(f"{word.replace('_', ' ')} {value.replace('/', ' of ')}" for word, value in values.items())
         print(f"| {name.replace('/', ': ').replace('_', ' ')} | {count:,} | {outcome} |")
     return 1 if broken else 0
 

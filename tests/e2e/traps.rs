@@ -101,7 +101,7 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
     let longest = record.seen().iter().map(|seen| seen.answered - seen.sent).max().unwrap();
     let valid_refused = record.count(|seen| !seen.is_admitted() || seen.degraded);
     eprintln!(
-        "hold: quota/a_steward_traps {} without_right={} valid_refused={valid_refused} over={} lost={lost} sent_again={} \
+        "hold: quota/a_steward_traps {} without_right={}/1 valid_refused={valid_refused} over={} lost={lost}/1 sent_again={} \
          longest_ms={} recovery_ms={}",
         record.seen().len(),
         told.hits,
@@ -242,7 +242,7 @@ async fn when_a_workers_vm_traps_what_is_in_flight_fails_and_what_comes_next_is_
         admitted += 1;
     };
     eprintln!(
-        "hold: quota/a_worker_traps {} without_right={} valid_refused={} over={} in_flight_failed={in_flight_failed} recovery_ms={}",
+        "hold: quota/a_worker_traps {} without_right={}/1 valid_refused={}/100 over={} in_flight_failed={in_flight_failed} recovery_ms={}",
         admitted + 1,
         limited.hits,
         100_u64.saturating_sub(admitted),

@@ -154,6 +154,11 @@ impl Confirmed {
         }
     }
 
+    /// How much of it could be lost: keys with what became of them, and entries of the audit log.
+    pub(crate) fn count(&self) -> usize {
+        self.keys.len() + self.entries.len()
+    }
+
     /// Of the last key that was made, or revoked.
     pub(crate) fn revision(&self) -> u64 {
         self.revision

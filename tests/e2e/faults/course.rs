@@ -129,6 +129,7 @@ impl Course {
         let trapped = vm_traps(edge).saturating_sub(self.vm_traps);
         let tally = Tally {
             lost: lost.len(),
+            confirmed: confirmed.count(),
             waited: flow.waited(self.bound),
             vm_traps: trapped.saturating_sub(self.traps_asked),
             traps_asked: self.traps_asked,
@@ -163,6 +164,8 @@ fn vm_traps(edge: &Edge) -> usize {
 /// What was counted beside the requests.
 struct Tally {
     lost: usize,
+    /// How much could have been.
+    confirmed: usize,
     waited: usize,
     /// Beyond those that were asked for.
     vm_traps: usize,
@@ -175,16 +178,18 @@ struct Tally {
 impl Tally {
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
     fn report(&self, name: &str, flow: &Flow) {
-        let Self { lost, waited, vm_traps, traps_asked, changes, changes_refused, recovery } = self;
+        let Self { lost, confirmed, waited, vm_traps, traps_asked, changes, changes_refused, recovery } = self;
         let [before, turning, during, mending, after] = flow.sent;
         let [control, longest @ ..] = flow.longest.map(|longest| longest.as_millis());
         println!(
-            "hold: fault/{name} {} without_right={} valid_refused={} lost={lost} vm_traps={vm_traps} \
-             traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} sent_again={} changes={changes} changes_refused={changes_refused} \
-             longest_before_ms={control} longest_ms={} recovery_ms={}",
+            "hold: fault/{name} {} without_right={}/{} valid_refused={}/{} lost={lost}/{confirmed} vm_traps={vm_traps} \
+             traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} sent_again={} \
+             changes={changes} changes_refused={changes_refused} longest_before_ms={control} longest_ms={} recovery_ms={}",
             flow.all(),
             flow.without_right,
+            flow.wrong_sent,
             flow.valid_refused,
+            flow.valid_sent(),
             turning + during,
             mending + after,
             flow.outage,

@@ -13,6 +13,8 @@ pub(super) const AT_ONCE: Duration = Duration::from_millis(500);
 pub(crate) struct Flow {
     /// Sent in each phase.
     pub(crate) sent: [u64; PHASES],
+    /// Those of them that had no right to, in their phase.
+    pub(crate) wrong_sent: u64,
     /// Requests that arrived at the upstream and had no right to.
     pub(crate) without_right: u64,
     /// Valid requests that were refused, or not answered, without an outage that is stated.
@@ -39,6 +41,11 @@ impl Flow {
         self.sent.iter().sum()
     }
 
+    /// Requests that had the right to, without those that were refused as an outage has it.
+    pub(crate) fn valid_sent(&self) -> u64 {
+        self.all() - self.wrong_sent - self.outage
+    }
+
     /// How many requests waited for longer than `bound`, beyond four times what one took before anything broke.
     pub(crate) fn waited(&self, bound: Duration) -> usize {
         let most = bound + 4 * self.longest[Phase::Before as usize].max(AT_ONCE);
@@ -56,6 +63,7 @@ impl Flow {
         self.not_arrived += admitted.saturating_sub(arrived);
         for (outcome, count) in outcomes {
             self.sent[at] += count;
+            self.wrong_sent += if matches!(due, Due::Refusal(_)) { *count } else { 0 };
             let as_due = match due {
                 Due::Admission(others) | Due::Either(others) => outcome == "200" || others.contains(&outcome.as_str()),
                 Due::Refusal(others) => others.contains(&outcome.as_str()),

@@ -180,11 +180,15 @@ impl Day {
             println!("| its slope in the later half, in KiB a minute | {:.1} |", memory.slope(of));
         }
         println!(
-            "hold: soak/mixed {} without_right={} valid_refused={} lost={} differing={} compared={compared} sent_again={} changes={} pushes={pushes}",
+            "hold: soak/mixed {} without_right={}/{} valid_refused={}/{} lost={}/{} differing={}/{compared} sent_again={} \
+             changes={} pushes={pushes}",
             flow.all(),
             flow.without_right,
+            flow.wrong_sent,
             flow.valid_refused,
+            flow.valid_sent(),
             lost.len(),
+            confirmed.count(),
             differing.len(),
             flow.again,
             confirmed.entries.len(),

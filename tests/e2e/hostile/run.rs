@@ -59,8 +59,8 @@ pub(super) async fn class(text: &str) {
         tally.wrong.extend(stage.harm().await);
     }
     println!(
-        "hold: hostile/{} {} without_right={} valid={} valid_refused={} vm_traps={}",
-        class.class, tally.tried, tally.without_right, tally.valid, tally.valid_refused, tally.vm_traps
+        "hold: hostile/{} {} without_right={} valid_refused={}/{} vm_traps={}",
+        class.class, tally.tried, tally.without_right, tally.valid_refused, tally.valid, tally.vm_traps
     );
     assert!(tally.wrong.is_empty(), "{}:\n{}", class.class, tally.wrong.join("\n"));
     assert_eq!((tally.without_right, tally.valid_refused), (0, 0));
