@@ -1,6 +1,6 @@
 //! Who may call which API, and what they may do there.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, MatchedPath, Request, State},
@@ -11,7 +11,10 @@ use axum::{
 use tollkeeper_contract::page::NodeToken;
 
 use super::{App, problem::Problem, source::Source};
-use crate::domain::{Badge, Role};
+use crate::{
+    domain::{Badge, Role},
+    guesses::Unopened,
+};
 
 /// What only the highest role may do: make the keys that sign everybody's tokens, and take over keys of another system.
 const ADMINS_ALONE: [(Method, &str); 2] = [(Method::POST, "/v1/token-keys"), (Method::POST, "/v1/keys/import")];
@@ -43,7 +46,7 @@ pub(super) async fn by_role(State(app): State<Arc<App>>, request: Request, next:
 async fn badge(app: &Arc<App>, parts: &mut Parts) -> Result<Badge, Problem> {
     let Source(source) = Source::from_request_parts(parts, app).await?;
     let presented = presented(&parts.headers, "a token of the admin API")?;
-    let Some(badge) = app.tokens().admin.opened_by(presented).cloned() else { return Err(wrong(app, source)) };
+    let badge = opened(app, source, presented)?;
     let needed = needed(&parts.method, parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str));
     if badge.role >= needed {
         return Ok(badge);
@@ -52,19 +55,24 @@ async fn badge(app: &Arc<App>, parts: &mut Parts) -> Result<Badge, Problem> {
     Err(Problem::new(StatusCode::FORBIDDEN, "role_insufficient", detail))
 }
 
-/// What whoever shows a wrong token is told.
-pub(super) fn wrong(app: &App, source: Option<IpAddr>) -> Problem {
-    let Err(wait) = app.guesses.count(source) else {
-        return Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "wrong_token",
-            "this is no token of the admin API of this service",
-        );
-    };
+/// Who shows this. From where too many wrong tokens came, none is looked at for a while, not the right one either.
+pub(super) fn opened(app: &App, source: Option<IpAddr>, presented: &[u8]) -> Result<Badge, Problem> {
+    let tokens = app.tokens();
+    let looked = app.guesses.look(source, || tokens.admin.opened_by(presented).cloned());
+    looked.map_err(|unopened| match unopened {
+        Unopened::Wrong => {
+            Problem::new(StatusCode::UNAUTHORIZED, "wrong_token", "this is no token of the admin API of this service")
+        }
+        Unopened::Waits(wait) => too_many(source, wait),
+    })
+}
+
+fn too_many(source: Option<IpAddr>, wait: Duration) -> Problem {
     tracing::warn!(source = source.map(tracing::field::display), "too many wrong tokens of the admin API");
     // Whole seconds, rounded up.
     let seconds = wait.as_secs() + 1;
-    let detail = format!("too many wrong tokens came from this address; try another one in {seconds} seconds");
+    let detail =
+        format!("too many wrong tokens came from this address; none from there is looked at for {seconds} seconds");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(Some(seconds))
 }
 

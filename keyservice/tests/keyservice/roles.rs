@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tollkeeper_contract::page::{self, NodeToken};
 
-use crate::harness::{Answer, Folder, Service, answer, eventually, node_token, program, refusal, serve_in, text};
+use crate::harness::{
+    ADMIN_TOKEN, Answer, Folder, Service, answer, eventually, node_token, program, refusal, serve_in, text,
+};
 
 const VIEWER: &str = "viewer-token-of-the-tests";
 const OPERATOR: &str = "operator-token-of-the-tests";
@@ -119,30 +121,54 @@ async fn introspected(service: &Service, shown: &str, address: &str) -> reqwest:
 }
 
 #[tokio::test]
-async fn wrong_tokens_are_counted_wherever_they_are_shown_and_right_ones_are_always_taken() {
+async fn an_address_that_showed_too_many_wrong_tokens_waits_whatever_it_shows_and_no_other_does() {
     let service = with_roles().await;
-    let wrong = async |address: &str| -> Answer {
-        let request = with(&service, "a-wrong-token-of-somebody", Method::GET, "/v1/teams");
-        answer(request.header("x-forwarded-for", address)).await
+    let shows = async |token: &str, address: &str| -> Answer {
+        answer(with(&service, token, Method::GET, "/v1/teams").header("x-forwarded-for", address)).await
     };
-    for _ in 0..10 {
-        wrong("198.51.100.1").await.refused(401, "wrong_token");
-        assert_eq!(introspected(&service, "a-wrong-token-of-somebody", "198.51.100.1").await.status(), 401);
+    let (attacker, operator) = ("198.51.100.1", "198.51.100.2");
+    for number in 0..10 {
+        let guess = format!("a-wrong-token-{number:04}");
+        shows(&guess, attacker).await.refused(401, "wrong_token");
+        assert_eq!(introspected(&service, &guess, attacker).await.status(), 401);
     }
-    let refused = wrong("198.51.100.1").await;
-    refused.refused(429, "too_many_attempts");
-    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!((1..=17).contains(&wait), "{wait}");
-    let refused = introspected(&service, "a-wrong-token-of-somebody", "198.51.100.1").await;
-    assert_eq!(refused.status(), 429);
-    assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(refused.json::<Value>().await.unwrap()["reason"], "too_many_attempts");
+    // What the right one is answered must not differ: else a thousand guesses more would still find it.
+    for token in ["a-wrong-token-0010", VIEWER, OPERATOR, ADMIN_TOKEN] {
+        let refused = shows(token, attacker).await;
+        refused.refused(429, "too_many_attempts");
+        let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=17).contains(&wait), "{wait}");
+        let refused = introspected(&service, token, attacker).await;
+        assert_eq!(refused.status(), 429);
+        assert!(refused.headers().contains_key("retry-after"));
+        assert_eq!(refused.json::<Value>().await.unwrap()["reason"], "too_many_attempts");
+    }
+    assert_eq!(shows(VIEWER, operator).await.status, 200);
+    assert_eq!(introspected(&service, VIEWER, operator).await.status(), 200);
+    shows("a-wrong-token-0011", operator).await.refused(401, "wrong_token");
+    // Nobody said where this one comes from: from the machine itself.
+    assert_eq!(answer(with(&service, VIEWER, Method::GET, "/v1/teams")).await.status, 200);
+    assert!(!service.log().contains("a-wrong-token"));
+}
 
-    assert_eq!(introspected(&service, VIEWER, "198.51.100.1").await.status(), 200);
-    let right = with(&service, VIEWER, Method::GET, "/v1/teams").header("x-forwarded-for", "198.51.100.1");
-    assert_eq!(answer(right).await.status, 200);
-    wrong("198.51.100.2").await.refused(401, "wrong_token");
-    assert!(!service.log().contains("a-wrong-token-of-somebody"));
+#[tokio::test]
+async fn of_many_guesses_at_once_no_more_are_looked_at_than_one_after_the_other() {
+    let service = with_roles().await;
+    let guesses = (0..200).map(|number| {
+        let guess = with(&service, &format!("a-wrong-token-{number:04}"), Method::GET, "/v1/teams");
+        tokio::spawn(answer(guess.header("x-forwarded-for", "198.51.100.1")))
+    });
+    let (mut looked_at, mut waited) = (0, 0);
+    for guess in guesses.collect::<Vec<_>>() {
+        match guess.await.unwrap().status.as_u16() {
+            401 => looked_at += 1,
+            429 => waited += 1,
+            other => panic!("{other}"),
+        }
+    }
+    // 20, and one every 15 seconds, should all of this take that long.
+    assert!(looked_at >= 20 && waited > 0, "{looked_at} {waited}");
+    assert!(looked_at < 40, "{looked_at}");
 }
 
 /// Replaces the file that holds tokens, and waits until the service has read it.

@@ -27,21 +27,12 @@ use crate::{
         source::Source,
         wire::{ActiveTokenView, InactiveTokenView},
     },
-    domain::{Actor, Badge, By, Moment, Reason, Role, SessionState},
+    domain::{Actor, By, Moment, Reason, Role, SessionState},
     edge,
     store::{ActError, Presented},
 };
 
 const SHOW: &str = "send a token of the admin API, or the token itself, as a bearer token";
-
-/// Who asks.
-enum Asker {
-    /// Somebody with a token of the admin API.
-    Admin(Badge),
-    /// Somebody with a bearer token of another sort.
-    Bearer(String),
-    Nobody,
-}
 
 /// `POST /oauth/introspect`
 pub(in crate::api) async fn introspect(
@@ -52,13 +43,16 @@ pub(in crate::api) async fn introspect(
 ) -> Result<Response, OauthRefusal> {
     let token = form.required("token")?;
     let now = edge::now();
-    let may_know = match asker(&app, &headers)? {
-        Asker::Admin(_) => true,
-        Asker::Bearer(shown) if same(&shown, token) => true,
-        // Whoever holds a token may ask, but is told nothing about those of others (RFC 7662 section 2.2).
-        Asker::Bearer(shown) if active(&app, &shown, now).await?.is_some() => false,
-        Asker::Bearer(_) => return Err(wrong(&app, source)),
-        Asker::Nobody => return Err(OauthRefusal::new(OauthError::InvalidToken, SHOW)),
+    let shown = bearer_token(&headers)?.ok_or_else(|| OauthRefusal::new(OauthError::InvalidToken, SHOW))?;
+    // Whoever holds a token may ask, but is told nothing about those of others (RFC 7662 section 2.2). That is no guess at
+    // a token of the admin API.
+    let may_know = if same(shown, token) {
+        true
+    } else if active(&app, shown, now).await?.is_some() {
+        false
+    } else {
+        open(&app, source, shown)?;
+        true
     };
     let found = if may_know { active(&app, token, now).await? } else { None };
     Ok(match found {
@@ -75,14 +69,13 @@ pub(in crate::api) async fn revoke(
     form: Form,
 ) -> Result<Response, OauthRefusal> {
     let token = form.required("token")?;
-    let asker = asker(&app, &headers)?;
+    let shown = bearer_token(&headers)?;
     let now = edge::now();
     let done = || (StatusCode::OK, Json(json!({}))).into_response();
     let Some(found) = presented(&app, token, now).await? else { return Ok(done()) };
-    let badge = match asker {
-        Asker::Admin(badge) if badge.role >= Role::Operator => Some(badge),
-        Asker::Admin(_) | Asker::Bearer(_) | Asker::Nobody => None,
-    };
+    // Only the audit log says who this was: guesses lead to nothing here, and are not counted.
+    let badge = shown.and_then(|shown| app.tokens().admin.opened_by(shown.as_bytes()).cloned());
+    let badge = badge.filter(|badge| badge.role >= Role::Operator);
     let holder = || Actor::Holder(found.session.id.clone());
     let actor = badge.as_ref().map_or_else(holder, |badge| Actor::Role(badge.role));
     let reason = Reason::parse("revoked with its token").ok();
@@ -92,24 +85,23 @@ pub(in crate::api) async fn revoke(
     }
 }
 
-/// What is shown opens nothing, and counts as a wrong token.
-fn wrong(app: &App, source: Option<IpAddr>) -> OauthRefusal {
-    let problem = auth::wrong(app, source);
-    if problem.status() == StatusCode::TOO_MANY_REQUESTS {
-        return OauthRefusal::of_problem(&problem);
-    }
-    OauthRefusal::new(OauthError::InvalidToken, SHOW)
+/// Lets pass whoever shows a token of the admin API; anything else counts as a wrong one.
+fn open(app: &App, source: Option<IpAddr>, shown: &str) -> Result<(), OauthRefusal> {
+    let opened = auth::opened(app, source, shown.as_bytes());
+    opened.map(drop).map_err(|problem| match problem.status() {
+        StatusCode::TOO_MANY_REQUESTS => OauthRefusal::of_problem(&problem),
+        _ => OauthRefusal::new(OauthError::InvalidToken, SHOW),
+    })
 }
 
-fn asker(app: &App, headers: &HeaderMap) -> Result<Asker, OauthRefusal> {
+/// The bearer token that is shown, if there is one.
+fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, OauthRefusal> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(Asker::Nobody) };
+    let Some(value) = values.next() else { return Ok(None) };
     let shown = bearer(value.as_bytes()).filter(|_| values.next().is_none());
-    let shown = shown.and_then(|shown| std::str::from_utf8(shown).ok()).ok_or_else(|| {
+    shown.and_then(|shown| std::str::from_utf8(shown).ok()).map(Some).ok_or_else(|| {
         OauthRefusal::new(OauthError::InvalidToken, "Authorization is not one bearer token as in RFC 6750")
-    })?;
-    let badge = app.tokens().admin.opened_by(shown.as_bytes()).cloned();
-    Ok(badge.map_or_else(|| Asker::Bearer(shown.to_owned()), Asker::Admin))
+    })
 }
 
 /// The session of a token that filters take now.
