@@ -1,193 +1,135 @@
 //! Who may do what, as one would explain it to a colleague: slow, and in one piece.
 
-use arbitrary::Unstructured;
-use tollkeeper::{principal::Account, shared::SharedData, table::KeyTable};
-use tollkeeper_contract::{
-    Digest, EnterpriseRecord, Hosts, KeyRecord, KeyState, Kind, Owner, TeamRecord, TenantState, UserRecord,
-    page::{Cursor, Entry, Table},
+use tollkeeper::principal::Account;
+use tollkeeper_contract::{KeyState, Kind, Owner};
+
+use super::{
+    sent::{Sent, TOKENS},
+    world::{Rights, SESSIONS, World},
 };
 
-/// The date.
-pub(super) const NOW: u64 = 1000;
-
-/// A key that was issued.
-pub(super) struct Key {
-    pub(super) text: &'static str,
-    kind: Kind,
-    state: KeyState,
-    not_before: Option<u64>,
-    expires: Option<u64>,
-    owner: Owner<'static>,
-    user: &'static str,
-    scopes: &'static str,
-    origin: Option<&'static str>,
+/// What may become of a request that is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// It goes on, whoever sends it.
+    Public,
+    /// It goes on for this one.
+    For(Account),
 }
 
-const PLAIN: Key = Key {
-    text: "of-acme",
-    kind: Kind::Application,
-    state: KeyState::Active,
-    not_before: Some(NOW),
-    expires: Some(NOW + 1),
-    owner: Owner::Team("acme"),
-    user: "",
-    scopes: "read",
-    origin: None,
-};
+/// A credential as it was presented: its text, and whether it stands where tokens do.
+type Presented = (String, bool);
 
-pub(super) const KEYS: &[Key] = &[
-    PLAIN,
-    Key { text: "of-globex", owner: Owner::Team("globex"), scopes: "read write", ..PLAIN },
-    Key { text: "of-nobody", owner: Owner::Team("nobody"), ..PLAIN },
-    Key { text: "disabled", state: KeyState::Disabled, ..PLAIN },
-    Key { text: "revoked", state: KeyState::Revoked, ..PLAIN },
-    Key { text: "early", not_before: Some(NOW + 1), ..PLAIN },
-    Key { text: "late", expires: Some(NOW), ..PLAIN },
-    Key { text: "writes-only", scopes: "write", ..PLAIN },
-    Key { text: "bound", origin: Some("a.example"), ..PLAIN },
-    Key { text: "personal", kind: Kind::Personal, user: "alice", scopes: "read write", ..PLAIN },
-    Key { text: "of-user-who-is-gone", kind: Kind::Personal, user: "bob", ..PLAIN },
-    Key {
-        text: "of-enterprise",
-        kind: Kind::EnterpriseServiceAccount,
-        owner: Owner::Enterprise("umbrella"),
-        scopes: "read write",
-        ..PLAIN
-    },
-    Key {
-        text: "of-closed-enterprise",
-        kind: Kind::EnterpriseServiceAccount,
-        owner: Owner::Enterprise("closed"),
-        ..PLAIN
-    },
-];
-
-/// Each team: whether it is active, and its enterprise.
-const TEAMS: &[(&str, bool, Option<&str>)] =
-    &[("acme", true, Some("umbrella")), ("globex", false, None), ("initech", true, None)];
-
-/// Each enterprise, and whether it is active.
-const ENTERPRISES: &[(&str, bool)] = &[("umbrella", true), ("closed", false)];
-
-/// Each user, and what it may do.
-const USERS: &[(&str, &str)] = &[("alice", "read")];
-
-/// A request as it arrives at the filter.
-#[derive(Debug)]
-pub(super) struct Sent {
-    pub(super) headers: Vec<(String, Vec<u8>)>,
-    /// Whether nothing was made strange about it.
-    pub(super) is_plain: bool,
-}
-
-impl Sent {
-    /// A request that is often nearly right.
-    pub(super) fn draw(input: &mut Unstructured<'_>) -> arbitrary::Result<Self> {
-        let method = *input.choose(&["GET", "POST", "HEAD", "get"])?;
-        let target =
-            *input.choose(&["/api/acme/x", "/api/acme", "/me", "/api/globex/x?y", "/api/initech/x", "/other"])?;
-        let mut sent = Self { headers: Vec::new(), is_plain: true };
-        sent.push(input, ":method", method)?;
-        sent.push(input, ":path", target)?;
-        for _ in 0..input.int_in_range(1..=2)? {
-            let text = KEYS.get(input.int_in_range(0..=KEYS.len())?).map_or("unknown", |key| key.text);
-            let (name, scheme) = *input.choose(&[
-                ("authorization", ""),
-                ("authorization", "Bearer "),
-                ("authorization", "token "),
-                ("x-api-key", ""),
-            ])?;
-            sent.push(input, name, &format!("{scheme}{text}"))?;
-        }
-        if input.ratio(1, 3)? {
-            let origin = *input.choose(&["https://a.example", "a.example", "http://b.example", "null"])?;
-            sent.push(input, "origin", origin)?;
-        }
-        if input.ratio(1, 3)? {
-            let team = *input.choose(&["acme", "initech", "nobody", ""])?;
-            sent.push(input, "x-delegate-account-id", team)?;
-        }
-        Ok(sent)
-    }
-
-    /// One in eight values is changed, one in sixteen stands twice.
-    fn push(&mut self, input: &mut Unstructured<'_>, name: &str, value: &str) -> arbitrary::Result<()> {
-        let mut value = value.as_bytes().to_vec();
-        if input.ratio(1, 8)? {
-            self.is_plain = false;
-            let at = input.int_in_range(0..=value.len())?;
-            let strange =
-                *input.choose(&["/", "..", "%2f", "%2e", " ", ",", "\t", "\0", "?", ";", "#", "\u{e9}", "A"])?;
-            value.splice(at..at, strange.bytes());
-        }
-        for _ in 0..if input.ratio(1, 16)? { 2 } else { 1 } {
-            self.headers.push((name.to_owned(), value.clone()));
-        }
-        Ok(())
-    }
-
-    /// For whom the request may go on.
-    pub(super) fn allowed(&self) -> Option<Account> {
+impl World {
+    /// Whether the request may go on, and for whom.
+    pub(super) fn allows(&self, sent: &Sent) -> Option<Allowed> {
         // Envoy itself sees to it that these stand once; the filter reads the last.
-        let method = self.last(":method")?;
+        let method = sent.last(":method")?;
         if method.is_empty()
             || !method.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit() || "-_".contains(char))
         {
             return None;
         }
-        let path = self.last(":path")?;
+        let path = sent.last(":path")?;
         let path = path.split('?').next()?;
         let parts: Vec<_> = path.split('/').collect();
+        if !has_one_reading(&parts) {
+            return None;
+        }
         let in_path = match parts[..] {
+            ["", "open", ..] => return Some(Allowed::Public),
+            ["", "login"] if method == "POST" => return Some(Allowed::Public),
             ["", "api", team, ..] if !team.is_empty() => Some(team),
             ["", "me"] => None,
             _ => return None,
         };
-        let key = KEYS.iter().find(|key| Some(key.text.to_owned()) == self.credential())?;
-        let is_live = key.state == KeyState::Active
-            && key.not_before.is_none_or(|first| first <= NOW)
-            && key.expires.is_none_or(|end| NOW < end);
-        if !is_live || !self.comes_from(key.origin) {
-            return None;
-        }
+        let rights = self.rights(&sent.credential()?)?;
         let needed = if matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS") { "read" } else { "write" };
-        let user_may = key.kind != Kind::Personal
-            || USERS.iter().any(|(id, may)| *id == key.user && may.split(' ').any(|may| may == needed));
-        if !user_may || !key.scopes.split(' ').any(|scope| scope == needed) {
+        if !sent.comes_from(rights.origin) || !self.has_scope(&rights, needed) {
             return None;
         }
-        self.account(key, in_path)
+        let account = self.account(&rights, sent, in_path)?;
+        self.is_served(&account, sent).then_some(Allowed::For(account))
     }
 
-    fn account(&self, key: &Key, in_path: Option<&str>) -> Option<Account> {
-        let delegate = self.values("x-delegate-account-id");
-        let is_active = |team: &str, acting: Option<&str>| {
-            TEAMS.iter().any(|(id, active, of)| *id == team && *active && (acting.is_none() || *of == acting))
-        };
-        match key.owner {
+    /// What the credential is good for at present. A session outlives its key; it is not asked for.
+    fn rights(&self, (text, is_token): &Presented) -> Option<Rights> {
+        if *is_token && let Some(at) = TOKENS.iter().position(|token| token == text) {
+            let session = &SESSIONS[at];
+            let is_genuine = self.salt == Some(session.salt) && session.audience == "api";
+            let is_in_time = (session.not_before..session.expires).contains(&self.now);
+            return (is_genuine && is_in_time && !self.ended.contains(&session.id)).then_some(session.rights);
+        }
+        let key = self.keys.iter().find(|key| key.text == text)?;
+        let is_live = key.state == KeyState::Active
+            && key.not_before.is_none_or(|first| first <= self.now)
+            && key.expires.is_none_or(|end| self.now < end);
+        is_live.then_some(key.rights)
+    }
+
+    /// Whoever has something for a user has no more than that user, and with `*` all that the user has.
+    fn has_scope(&self, rights: &Rights, needed: &str) -> bool {
+        let has = |scopes: &str, scope| scopes.split(' ').any(|one| one == scope);
+        if rights.kind != Kind::Personal {
+            return has(rights.scopes, needed);
+        }
+        let mut users = self.users.iter().filter(|user| user.is_active && user.id == rights.user);
+        users.any(|user| has(user.may, needed)) && (has(rights.scopes, needed) || has(rights.scopes, "*"))
+    }
+
+    fn account(&self, rights: &Rights, sent: &Sent, in_path: Option<&str>) -> Option<Account> {
+        let delegate = sent.values("x-delegate-account-id");
+        match rights.owner {
             Owner::Team(team) => {
-                let may = delegate.is_empty() && in_path.is_none_or(|named| named == team) && is_active(team, None);
-                may.then(|| Account::Team(team.to_owned()))
+                let is_own = delegate.is_empty() && in_path.is_none_or(|named| named == team);
+                is_own.then(|| Account::Team(team.to_owned()))
             }
             Owner::Enterprise(enterprise) => {
-                if !ENTERPRISES.contains(&(enterprise, true)) {
+                if !self.enterprises.iter().any(|one| one.is_active && one.id == enterprise) {
                     return None;
                 }
                 let named = match (&delegate[..], in_path) {
                     ([], None) => return Some(Account::Enterprise(enterprise.to_owned())),
-                    ([], Some(team)) => team.to_owned(),
-                    ([one], None) => one.clone(),
-                    ([one], Some(team)) if one == team => one.clone(),
+                    ([], Some(team)) => team,
+                    ([one], None) => one.as_str(),
+                    ([one], Some(team)) if one == team => team,
                     _ => return None,
                 };
-                is_active(&named, Some(enterprise)).then_some(Account::Team(named))
+                let mut teams = self.teams.iter();
+                let is_of_it = teams.any(|team| team.id == named && team.enterprise == Some(enterprise));
+                is_of_it.then(|| Account::Team(named.to_owned()))
             }
         }
     }
 
+    /// Whether it is active, and served on the host that the request is for.
+    fn is_served(&self, account: &Account, sent: &Sent) -> bool {
+        let authority = sent.last(":authority").unwrap_or_default().to_ascii_lowercase();
+        let host = authority.split(':').next().unwrap_or_default();
+        let owner = self.hosts.iter().find(|(name, _)| *name == host).map(|(_, team)| *team);
+        match account {
+            Account::Enterprise(_) => owner.is_none(),
+            Account::Team(id) => self
+                .teams
+                .iter()
+                .any(|team| team.id == id && team.is_active && owner.map_or(!team.has_hosts, |owner| owner == team.id)),
+        }
+    }
+}
+
+/// Without escapes and signs that servers read in different ways, and with nothing to leave out: so whatever is behind the
+/// filter finds the same in it.
+fn has_one_reading(parts: &[&str]) -> bool {
+    let is_plain = |part: &str| part.chars().all(|char| char.is_ascii_alphanumeric() || "-._~,".contains(char));
+    let mut inner = parts.iter().skip(1).take(parts.len().saturating_sub(2));
+    parts.iter().all(|part| is_plain(part) && (part.is_empty() || part.chars().any(|char| char != '.')))
+        && inner.all(|part| !part.is_empty())
+}
+
+impl Sent {
     /// The one credential; the same one may be presented in both headers.
-    fn credential(&self) -> Option<String> {
-        let mut found = None;
+    fn credential(&self) -> Option<Presented> {
+        let mut found: Option<Presented> = None;
         for name in ["authorization", "x-api-key"] {
             let values = self.values(name);
             let value = match &values[..] {
@@ -195,17 +137,20 @@ impl Sent {
                 [value] => value,
                 _ => return None,
             };
-            let text = match value.split_once(' ') {
+            let presented = match value.split_once(' ') {
                 Some((scheme, rest)) if name == "authorization" => {
                     let scheme = scheme.to_ascii_lowercase();
-                    ["bearer", "token"].contains(&scheme.as_str()).then(|| rest.trim_matches(' ').to_owned())?
+                    let text = rest.trim_matches(' ').to_owned();
+                    ["bearer", "token"].contains(&scheme.as_str()).then_some((text, scheme == "bearer"))?
                 }
-                _ => value.clone(),
+                _ => (value.clone(), false),
             };
-            if found.is_some_and(|other| other != text) {
+            let is_another =
+                |other: &Presented| other.0 != presented.0 || TOKENS.contains(&other.0) && other != &presented;
+            if found.as_ref().is_some_and(is_another) {
                 return None;
             }
-            found = Some(text);
+            found = found.or(Some(presented));
         }
         found
     }
@@ -221,47 +166,5 @@ impl Sent {
             }
             _ => false,
         }
-    }
-
-    fn last(&self, name: &str) -> Option<String> {
-        self.values(name).pop()
-    }
-
-    /// What is no UTF-8 never matches anything here.
-    fn values(&self, name: &str) -> Vec<String> {
-        let values = self.headers.iter().filter(|(found, _)| found == name);
-        values.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
-    }
-}
-
-/// Puts all of these into a table.
-pub(super) fn publish(table: &KeyTable<'_, impl SharedData>) {
-    let put = |kind: Table, name: &str, record: &[u8]| {
-        let cursor = Cursor { table: kind, digest: Digest::of(name.as_bytes()) };
-        table.apply(&[Entry { cursor, record: Some(record) }]).expect("room");
-    };
-    let state = |is_active: bool| if is_active { TenantState::Active } else { TenantState::Disabled };
-    for (id, is_active, enterprise) in TEAMS {
-        let mut record = Vec::new();
-        TeamRecord { id, state: state(*is_active), quota: None, enterprise: *enterprise, hosts: Hosts::Shared }
-            .encode(&mut record);
-        put(Table::Teams, id, &record);
-    }
-    for (id, is_active) in ENTERPRISES {
-        let mut record = Vec::new();
-        EnterpriseRecord { id, state: state(*is_active), quota: None }.encode(&mut record);
-        put(Table::Enterprises, id, &record);
-    }
-    for (id, permissions) in USERS {
-        let mut record = Vec::new();
-        UserRecord { id, state: TenantState::Active, permissions }.encode(&mut record);
-        put(Table::Users, id, &record);
-    }
-    for key in KEYS {
-        let Key { text, kind, state, not_before, expires, owner, user, scopes, origin } = *key;
-        let mut record = Vec::new();
-        KeyRecord { kind, state, not_before, expires, id: "k", owner, subject: user, scopes, origin }
-            .encode(&mut record);
-        put(Table::Keys, text, &record);
     }
 }
