@@ -199,9 +199,9 @@ fuzz: rust-tools programs ## What make test tries with 100,000 inputs each, guid
 		echo "fuzz: $$name: $${count:-unknown} inputs, $$status"
 	done
 	[ -z "$$failed" ] || { echo "error: keep what broke a probe as probes/crashes/PROBE-NAME, then mend its cause" >&2; exit 1; }
-canaries: programs filter envoy ## A test of every make test, with 10,000 keys instead of 1,000
+canaries: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## A test of every make test, with 10,000 keys instead of 1,000
 	@$(FIND_ENVOY)
-	export $(COMPONENTS) CANARIES=10000
+	export $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" CANARIES=10000
 	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
 		canaries::of_many_keys_none_is_found_in_logs_answers_metrics_configuration_database_or_shared_data \
 		| grep "^hold\|^test result"

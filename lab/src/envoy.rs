@@ -31,8 +31,6 @@ pub struct Launch {
     pub workers: u32,
     /// Its environment, in addition to this process's own.
     pub environment: Vec<(String, OsString)>,
-    /// What it logs of the filter: `info` unless somebody looks closely.
-    pub wasm_log_level: &'static str,
     /// Whose signals it gets.
     pub group: ProcessGroup,
     /// Where listeners come from.
@@ -69,6 +67,15 @@ pub enum Pushed {
     Accepted,
     /// It was refused (the log says why); the one before it goes on.
     Rejected,
+}
+
+/// How much Envoy logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// What happens.
+    Usual,
+    /// All that any of its loggers has to say, but for `file`: that one tells of each line in its own log.
+    Everything,
 }
 
 /// A running Envoy. Dropping it kills it.
@@ -132,6 +139,28 @@ impl Envoy {
     pub async fn admin_get(&self, path: &str) -> Result<String> {
         let answer = self.client.get(format!("http://{}{path}", self.admin)).send().await?;
         Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// From now on logs as much.
+    ///
+    /// # Errors
+    /// When the admin interface does not answer 200.
+    pub async fn talks(&self, talk: Talk) -> Result<()> {
+        let ask = async |wish: &str| -> Result<String> {
+            let answer = self.client.post(format!("http://{}/logging{wish}", self.admin)).send().await?;
+            Ok(answer.error_for_status()?.text().await?)
+        };
+        let wish = match talk {
+            Talk::Usual => "?level=info".to_owned(),
+            Talk::Everything => {
+                let loggers = ask("").await?;
+                let names = loggers.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(':'));
+                let levels: Vec<_> =
+                    names.filter(|(name, _)| *name != "file").map(|(name, _)| format!("{name}:trace")).collect();
+                format!("?paths={}", levels.join(","))
+            }
+        };
+        ask(&wish).await.map(drop)
     }
 
     /// Where the listener `name` really listens.
@@ -209,7 +238,7 @@ fn command(launch: &Launch, configuration: &Path, admin_file: &Path) -> Command 
         // Hot restart uses shared memory under a fixed number, which two Envoys would fight over.
         .arg("--disable-hot-restart")
         // Its first hundred lines list what is compiled in, which hides what matters.
-        .args(["--component-log-level", &format!("main:warning,wasm:{}", launch.wasm_log_level)])
+        .args(["--component-log-level", "main:warning,wasm:info"])
         .args(["--file-flush-interval-msec", "50"])
         .envs(launch.environment.iter().map(|(name, value)| (name, value)));
     launch.group.apply(&mut command);

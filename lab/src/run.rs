@@ -95,7 +95,6 @@ fn envoy_launch(state: &State) -> Result<envoy::Launch> {
         directory: state.directory.clone(),
         workers: WORKERS,
         environment: vec![("TOLLKEEPER_NODE_TOKEN".to_owned(), state.tokens.node.expose().into())],
-        wasm_log_level: "info",
         group: ProcessGroup::Own,
         listeners: Listeners::Static,
         drain: envoy::DEFAULT_DRAIN,

@@ -14,6 +14,8 @@ mod root_context;
 #[cfg(feature = "traps")]
 mod search;
 mod settlement;
+#[cfg(feature = "traps")]
+mod shown;
 mod signatures;
 mod stream;
 #[cfg(feature = "traps")]

@@ -35,7 +35,7 @@ impl HttpContext for RequestContext {
         #[cfg(feature = "traps")]
         {
             super::traps::at_request();
-            if super::search::answers() {
+            if super::search::answers() || super::shown::answers() {
                 return Action::Pause;
             }
         }

@@ -7,7 +7,7 @@ use std::fs::{self, DirEntry};
 use super::setup::{ACCESS_LOG, LISTENER};
 use super::{Edge, SYNC_LIMIT, client, or_end};
 use crate::bootstrap::Bootstrap;
-use crate::envoy::{Envoy, Pushed};
+use crate::envoy::{Envoy, Pushed, Talk};
 use crate::poll::wait_until;
 use crate::process::Process;
 
@@ -67,6 +67,11 @@ impl Edge {
     /// The answer of Envoy's admin interface to a GET.
     pub async fn admin(&self, path: &str) -> String {
         or_end(self.envoy.admin_get(path).await)
+    }
+
+    /// From now on Envoy logs as much.
+    pub async fn talks(&self, talk: Talk) {
+        or_end(self.envoy.talks(talk).await);
     }
 
     /// A counter or gauge of Envoy by its full name; `None` while there is no such metric.

@@ -34,7 +34,6 @@ pub struct Setup {
     drain: Duration,
     certificate: Option<Certificate>,
     database: Option<PathBuf>,
-    wasm_log_level: &'static str,
 }
 
 /// What each edge of a fleet wants to be different.
@@ -74,13 +73,6 @@ impl Setup {
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Lets Envoy log all that it does for the filter.
-    #[must_use]
-    pub fn traced(mut self) -> Self {
-        self.wasm_log_level = "trace";
         self
     }
 
@@ -167,7 +159,6 @@ impl Edge {
             drain: envoy::DEFAULT_DRAIN,
             certificate: None,
             database: None,
-            wasm_log_level: "info",
         });
         let directory = or_end(tempfile::Builder::new().prefix("tollkeeper-").tempdir().map_err(Into::into));
         let mut edge = match Self::try_start(setup, directory.path()).await {
@@ -230,7 +221,6 @@ impl Edge {
             directory: directory.to_owned(),
             workers: setup.workers,
             environment,
-            wasm_log_level: setup.wasm_log_level,
             group: ProcessGroup::Shared,
             listeners: Listeners::Watched,
             drain: setup.drain,
