@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -25,21 +26,22 @@ const CHANGES: Duration = Duration::from_millis(100);
 
 const PUSHES: Duration = Duration::from_secs(5);
 
-/// Memory over time, of Envoy and of the key service.
+/// Memory over time, of Envoy and of the key service, and what the latter keeps pages of: its database.
 #[derive(Default)]
 struct Memory {
     samples: Vec<Sample>,
 }
 
 /// Seconds since the beginning, and KiB of each.
-type Sample = (f64, [f64; 2]);
+type Sample = (f64, [f64; 3]);
 
 impl Memory {
-    #[expect(clippy::cast_precision_loss, reason = "nobody has so much memory")]
+    #[expect(clippy::cast_precision_loss, reason = "nobody has so much")]
     fn sample(&mut self, edge: &mut Edge, begin: Instant) {
         let envoy = edge.envoy_process().resident_kib().unwrap();
         let service = edge.key_service_process().process().unwrap().resident_kib().unwrap();
-        self.samples.push((begin.elapsed().as_secs_f64(), [envoy as f64, service as f64]));
+        let database = fs::metadata(&edge.key_service_process().launch().database).unwrap().len() / 1024;
+        self.samples.push((begin.elapsed().as_secs_f64(), [envoy as f64, service as f64, database as f64]));
     }
 
     /// KiB a minute by least squares, of what was sampled in the later half: first everything has to find its size.
@@ -172,10 +174,11 @@ impl Day {
         for (what, count) in rows {
             println!("| {what} | {count} |");
         }
-        for (of, name) in ["Envoy", "the key service"].into_iter().enumerate() {
+        let grown = ["memory of Envoy", "memory of the key service", "size of its database"];
+        for (of, name) in grown.into_iter().enumerate() {
             let [first, middle, last] = memory.sizes(of).map(|kib| kib / 1024.0);
             println!(
-                "| memory of {name} at the beginning, in the middle, at the end, in MiB | {first:.1} {middle:.1} {last:.1} |"
+                "| {name} at the beginning, in the middle, at the end, in MiB | {first:.1} {middle:.1} {last:.1} |"
             );
             println!("| its slope in the later half, in KiB a minute | {:.1} |", memory.slope(of));
         }
