@@ -31,6 +31,15 @@ struct Seen {
     news: HashSet<NodeName>,
 }
 
+/// Whether a node has called lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// It has, and is counted.
+    Known,
+    /// It has not.
+    New,
+}
+
 #[derive(Debug)]
 struct Caller {
     at: Moment,
@@ -53,12 +62,18 @@ impl Nodes {
         }
     }
 
-    /// A node asks for leases at `now`.
-    pub fn hear(&self, name: &NodeName, now: Moment) {
+    /// A node asks for leases at `now`; says whether it has called before, and lately.
+    pub fn hear(&self, name: &NodeName, now: Moment) -> Acquaintance {
         let mut seen = self.lock();
-        if seen.has_room_for(name, now) {
-            seen.callers.entry(name.clone()).or_insert(Caller { at: now, version: None }).at = now;
+        if let Some(caller) = seen.callers.get_mut(name) {
+            let before = std::mem::replace(&mut caller.at, now);
+            let is_recent = now.minus(GRACE_SECONDS) <= before;
+            return if is_recent { Acquaintance::Known } else { Acquaintance::New };
         }
+        if seen.has_room_for(name, now) {
+            seen.callers.insert(name.clone(), Caller { at: now, version: None });
+        }
+        Acquaintance::New
     }
 
     /// How many nodes beside the `known` ones have called lately.
@@ -176,7 +191,7 @@ fn is_live(caller: &Caller, now: Moment) -> bool {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{MOST, Nodes, merged};
+    use super::{Acquaintance, MOST, Nodes, merged};
     use crate::domain::{GRACE_SECONDS, Moment, NodeName, NodeSeen};
 
     fn at(second: u64) -> Moment {
@@ -203,14 +218,15 @@ mod tests {
     #[test]
     fn a_node_that_asks_for_leases_is_counted_at_once_and_no_node_twice() {
         let nodes = Nodes::default();
-        nodes.hear(&name("new"), at(1000));
+        assert_eq!(nodes.hear(&name("new"), at(1000)), Acquaintance::New);
         nodes.polls(node("known", 1, 1000));
         let known = HashSet::from([name("known"), name("elsewhere")]);
         assert_eq!(nodes.calling_beside(&known, at(1000)), 1);
         assert_eq!(nodes.calling_beside(&known, at(1000 + GRACE_SECONDS)), 1);
         assert_eq!(nodes.calling_beside(&known, at(1001 + GRACE_SECONDS)), 0);
-        nodes.hear(&name("new"), at(1040));
-        assert_eq!(nodes.calling_beside(&known, at(1041)), 1);
+        assert_eq!(nodes.hear(&name("new"), at(1040)), Acquaintance::New);
+        assert_eq!(nodes.hear(&name("new"), at(1040 + GRACE_SECONDS)), Acquaintance::Known);
+        assert_eq!(nodes.calling_beside(&known, at(1041 + GRACE_SECONDS)), 1);
     }
 
     #[test]

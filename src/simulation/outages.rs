@@ -32,7 +32,10 @@ const FREEZES: Absence = |time, _| vec![Trouble::Freeze { time }];
 const IS_CUT_OFF: Absence = |time, nodes| (0..nodes).map(|node| Trouble::Cut { node, time }).collect();
 
 /// Every answer is late.
-const IS_LATE: Absence = |time, _| vec![Trouble::Slow { time, by: 1_100 + time % 1_000 }];
+const IS_LATE: Absence = |time, _| vec![Trouble::Slow { time, by: 990 + time % 1_000 }];
+
+/// The service ends, and one that remembers nothing begins.
+const BEGINS_ANEW: Absence = |time, _| vec![Trouble::Forget { time }];
 
 #[test]
 fn while_every_answer_is_late_and_afterwards_they_are_no_more_either() {
@@ -59,11 +62,12 @@ fn where_nodes_come_about_when_it_begins_they_are_no_more_either() {
     for absence in [FAILS, FREEZES, IS_CUT_OFF, IS_LATE] {
         are_no_more(SEEDS / 3, absence, beside_newcomers);
     }
+    are_no_more(SEEDS / 3, IS_CUT_OFF, beside_newcomers_and_soon_again);
 }
 
 #[test]
 fn where_nodes_were_given_up_for_lost_they_are_no_more_in_the_next_absence_either() {
-    for absence in [FAILS, FREEZES, IS_CUT_OFF] {
+    for absence in [FREEZES, IS_CUT_OFF, BEGINS_ANEW] {
         are_no_more(LONG_SEEDS, absence, again_after_a_long_one);
     }
 }
@@ -95,6 +99,14 @@ fn beside_newcomers(random: &mut Random, nodes: usize) -> Course {
     let new = random.between(1, 2.min(nodes as u64 - 1)) as usize;
     let late = (nodes - new..nodes).map(|node| (node, begin + random.between(0, 3_000) - 1_500)).collect();
     Course { late, ..course }
+}
+
+/// They come just before one, and of the others some have not heard of them when the next begins.
+fn beside_newcomers_and_soon_again(random: &mut Random, nodes: usize) -> Course {
+    let (begin, first) = (random.between(2_500, 6_000), random.between(2_000, 8_000));
+    let second = begin + first + random.between(50, 1_200);
+    let late = (nodes.div_ceil(2)..nodes).map(|node| (node, begin - random.between(0, 500))).collect();
+    Course { absences: vec![(begin, first), (second, random.between(8_000, 20_000))], late }
 }
 
 /// The first lasts for so long that no node counts any more; the second begins soon after it.

@@ -21,7 +21,7 @@ struct Census(BTreeMap<String, u64>);
 
 impl Census {
     /// For how long a node counts after it has called, in milliseconds.
-    const LIVE: u64 = 45_000;
+    const LIVE: u64 = 15_000;
 
     fn note(&mut self, node: &str, now: u64) {
         self.0.insert(node.to_owned(), now);
@@ -39,6 +39,8 @@ pub(super) struct Service {
     opening: Opening,
     books: BTreeMap<Account, Book>,
     trust: Trust,
+    /// Whether it has been asked for an account: before, it does not look what was spent before it began.
+    has_begun: bool,
     /// The last question of each counter and account that was settled.
     settled: BTreeMap<(String, Account), u64>,
     pub(super) told: BTreeMap<(String, Account), Told>,
@@ -57,6 +59,7 @@ impl Service {
             opening: Opening::Full,
             books: BTreeMap::new(),
             trust: Trust::default(),
+            has_begun: false,
             settled: BTreeMap::new(),
             told: BTreeMap::new(),
             has_forgotten: false,
@@ -88,7 +91,8 @@ impl Service {
         self.settled.clear();
         self.has_forgotten = true;
         self.trust = Trust::default();
-        self.trust.note_failure();
+        self.census = Census::default();
+        self.has_begun = false;
         self.opening = Opening::EmptySince(now);
     }
 
@@ -105,7 +109,10 @@ impl Service {
         let past = Past::shown_by(question.asks.iter(), question.unanswered_ms);
         let _ = self.trust.was_away(&question.instance, past, now);
         self.trust.note_question(now);
-        self.trust.lending(now)
+        if !question.asks.is_empty() && !std::mem::replace(&mut self.has_begun, true) && self.has_forgotten {
+            self.trust.note_failure();
+        }
+        if self.has_begun { self.trust.lending(now) } else { Lending::OnlySettles }
     }
 
     /// Settles a question, for which it was looked before whether anything can be lent.

@@ -26,8 +26,11 @@ use super::{Answer, Call, Errand, Holder, Settings, agenda::Agenda, question::Pa
 /// The longest that an answer may take: it comes from memory, and requests wait for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For how long a node goes on waiting for the answer to a question that was lost, in milliseconds, before it asks again.
-const LOST: u64 = 1_000;
+/// For how long a node waits for the answer to a question that was lost, and then until it asks again, in milliseconds.
+const LOST: u64 = 1_500;
+
+/// After so long without a question a node may have been given up for lost, in milliseconds: then others were told of fewer.
+const GIVEN_UP: u64 = 15_000;
 
 /// How often the key service is asked how many nodes there are, if nothing else is asked, in milliseconds.
 const COUNT_EVERY: u64 = 10_000;
@@ -56,8 +59,10 @@ pub(super) struct Leases {
     under_way: Option<UnderWay>,
     last_nonce: u64,
     heard: Option<Monotonic>,
-    /// How many nodes there are, as far as was told.
+    /// How many nodes there are, as far as is known.
     nodes: u32,
+    /// How many were told by the last answer; 0 before.
+    told: u32,
     /// When the first question was put that was not answered since the last answer.
     unanswered: Option<Monotonic>,
     /// Nothing is asked before.
@@ -101,6 +106,7 @@ impl Leases {
             last_nonce: holder.0,
             heard: None,
             nodes: 1,
+            told: 0,
             unanswered: None,
             not_before: Monotonic(0),
             patience: Patience::default(),
@@ -249,32 +255,36 @@ impl Leases {
     }
 
     /// What is known of the fleet by this answer. After an outage, not all nodes may have come back when the first are counted: as
-    /// long as shares may be spent, there are no fewer than before.
-    fn company(&self, table: &KeyTable<'_, impl SharedData>, answer: &lease::Answer) -> Company {
+    /// long as shares may be spent, there are no fewer than before. Otherwise a fall is believed when it is told twice.
+    fn company(&mut self, table: &KeyTable<'_, impl SharedData>, answer: &lease::Answer) -> Company {
         let heard = table.now;
-        let nodes = NonZeroU32::new(answer.nodes).unwrap_or(NonZeroU32::MIN);
-        match Company::read(table.shared, table.names).ok().flatten() {
-            Some(before) if answer.only_settles => Company { nodes: nodes.max(before.nodes), heard, ..before },
-            Some(before) => Company { nodes, heard, ..before },
-            None => Company { nodes, heard, known_from: self.known_from(nodes, heard) },
-        }
-    }
-
-    /// From when on all nodes know of this one, of which the key service has heard `now`: if there are others, when each of them has
-    /// asked since, even if one question was lost.
-    fn known_from(&self, nodes: NonZeroU32, now: Monotonic) -> Monotonic {
-        match nodes.get() {
-            1 => now,
-            nodes => now.after(self.counts_every(nodes).max(ALONE_EVERY).saturating_add(LOST)),
-        }
+        let told_before = std::mem::replace(&mut self.told, answer.nodes);
+        let nodes = NonZeroU32::new(answer.nodes.max(told_before)).unwrap_or(NonZeroU32::MIN);
+        let known_from = if nodes.get() == 1 && !answer.only_settles {
+            heard
+        } else {
+            heard.after(self.counts_every(nodes.get()).max(ALONE_EVERY).saturating_add(LOST))
+        };
+        let Some(before) = Company::read(table.shared, table.names).ok().flatten() else {
+            return Company { nodes, heard, known_from };
+        };
+        let silence = heard.since(before.heard);
+        let is_still_known = if before.heard >= before.known_from {
+            answer.only_settles || silence < GIVEN_UP
+        } else {
+            silence <= self.counts_every(before.nodes.get()).saturating_add(LOST)
+        };
+        let known_from = if is_still_known { before.known_from } else { known_from };
+        let nodes = if answer.only_settles { nodes.max(before.nodes) } else { nodes };
+        Company { nodes, heard, known_from }
     }
 
     fn take_in(&mut self, table: &KeyTable<'_, impl SharedData>, question: UnderWay, answer: &lease::Answer) {
         let lease::Answer { term_ms, only_settles, .. } = *answer;
-        if only_settles {
+        let UnderWay { sent, mut drafts, .. } = question;
+        if only_settles && !drafts.is_empty() {
             self.not_before = table.now.after(SETTLING);
         }
-        let UnderWay { sent, mut drafts, .. } = question;
         let fresh = self.agenda.note_nodes(answer.nodes);
         for lent in &answer.lent {
             let account = Account::from(lent.account.clone());

@@ -20,6 +20,7 @@ use crate::{
     },
     edge, fleet,
     metrics::{LeaseOutcome, QuotaOutcome},
+    nodes::Acquaintance,
     quota::{Answered, Asker, QuotaError},
     store::StoreError,
 };
@@ -46,10 +47,11 @@ pub(super) async fn ask(
 
 async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result<Response, Problem> {
     let asker = asker(&question)?;
-    app.nodes.hear(&asker.node, edge::now());
+    let acquaintance = app.nodes.hear(&asker.node, edge::now());
     let Question { nonce, unanswered_ms, .. } = question;
     // What one that is alone spent of its share, it says itself.
-    let unanswered_ms = if app.census.was_one() { 0 } else { unanswered_ms };
+    let is_alone = acquaintance == Acquaintance::Known && app.census.was_one();
+    let unanswered_ms = if is_alone { 0 } else { unanswered_ms };
     let claims = claims(question.asks)?;
     // Also if the node does not stay to hear of it: when it gave up because the books cannot be kept, that must be noted.
     let settled = tokio::spawn(settle(Arc::clone(app), asker, claims, unanswered_ms)).await;
@@ -58,7 +60,7 @@ async fn answer(app: &Arc<App>, question: Question, token: &NodeToken) -> Result
     let only_settles = answered.lending == Lending::OnlySettles;
     app.metrics.count_leases(if only_settles { LeaseOutcome::Settled } else { LeaseOutcome::Lent { granted } });
     let lent = answered.settled.into_iter().map(|settled| settled.lent).collect();
-    let answer = Answer { nodes: count_nodes(app).await, term_ms: TERM_MS, only_settles, lent };
+    let answer = Answer { nodes: count_nodes(app, acquaintance).await, term_ms: TERM_MS, only_settles, lent };
     let bytes = answer.seal(nonce, token).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "answer_failed", "the answer cannot be written")
@@ -103,8 +105,8 @@ fn claims(asks: Vec<Ask>) -> Result<Vec<Claim>, Problem> {
 
 /// How many nodes are live: those that the database knows, and those that have called here since, at once. A node that is not
 /// counted yet, or not any more, would let the others spend its share.
-async fn count_nodes(app: &App) -> u32 {
-    app.census.take(read_nodes(app), |known| app.nodes.calling_beside(known, edge::now())).await
+async fn count_nodes(app: &App, asker: Acquaintance) -> u32 {
+    app.census.take(asker, read_nodes(app), |known| app.nodes.calling_beside(known, edge::now())).await
 }
 
 async fn read_nodes(app: &App) -> Option<HashSet<NodeName>> {

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::{
     sync::OnceCell,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 use tollkeeper_contract::lease::{Account, Lent};
 
@@ -38,6 +38,9 @@ pub use place::{InvalidPlace, Place};
 
 /// How often the heart beats: a fraction of the absence that it is to tell of.
 const BEAT: Duration = Duration::from_millis(100);
+
+/// How long the database may take to say which accounts exist, so that an answer is not late.
+const LOOKING: Duration = Duration::from_millis(500);
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -89,6 +92,26 @@ struct Books {
 enum Keeper {
     Memory(Memory),
     Valkey(Box<Valkey>),
+}
+
+/// A question that is being answered, however that ends.
+struct Open<'a> {
+    quotas: &'a Quotas,
+    asked: u64,
+}
+
+impl<'a> Open<'a> {
+    fn begin(quotas: &'a Quotas) -> Self {
+        let asked = quotas.now();
+        quotas.trust().note_question(asked);
+        Self { quotas, asked }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.quotas.trust().note_answer(self.asked, self.quotas.now());
+    }
 }
 
 /// The quotas of the fleet.
@@ -159,17 +182,16 @@ impl Quotas {
     ) -> Result<Answered, QuotaError> {
         self.beat();
         self.note_presence(asker, &claims, unanswered_ms);
-        let asked = self.now();
-        self.trust().note_question(asked);
-        let answered = self.settle(asker, claims, database).await;
-        self.trust().note_answer(asked, self.now());
-        answered
+        let _open = Open::begin(self);
+        self.settle(asker, claims, database).await
     }
 
     async fn settle(&self, asker: &Asker, claims: Vec<Claim>, database: &Store) -> Result<Answered, QuotaError> {
         let claims = self.existing(claims, database).await?;
         if claims.is_empty() {
-            return Ok(Answered { settled: Vec::new(), lending: self.lending() });
+            // Before the books have begun, nobody knows what was spent.
+            let lending = if self.begun.initialized() { self.lending() } else { Lending::OnlySettles };
+            return Ok(Answered { settled: Vec::new(), lending });
         }
         self.begun.get_or_try_init(|| self.begin(database)).await?;
         let lending = self.lending();
@@ -207,12 +229,16 @@ impl Quotas {
     }
 
     /// The database is asked only about accounts that were not known before.
-    async fn existing(&self, mut claims: Vec<Claim>, database: &Store) -> Result<Vec<Claim>, StoreError> {
+    async fn existing(&self, mut claims: Vec<Claim>, database: &Store) -> Result<Vec<Claim>, QuotaError> {
         let accounts = claims.iter().map(|claim| &claim.ask().account);
         let new: Vec<_> = accounts.filter(|account| !self.known().contains(account)).cloned().collect();
         if !new.is_empty() {
-            let found = database.existing_accounts(&new).await?;
-            self.known().extend(found);
+            match timeout(LOOKING, database.existing_accounts(&new)).await {
+                Ok(found) => self.known().extend(found?),
+                // Those that are known do not wait for it.
+                Err(_) if new.len() < claims.len() => {}
+                Err(_) => return Err(StoreError::Interrupted.into()),
+            }
             let known = self.known();
             claims.retain(|claim| known.contains(&claim.ask().account));
         }

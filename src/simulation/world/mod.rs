@@ -110,7 +110,9 @@ pub(super) struct World {
     nodes: Vec<Option<Node<Request>>>,
     lives: Vec<u64>,
     cut_until: Vec<u64>,
+    /// Until when books cannot be kept, and until when there is no service at all.
     down_until: u64,
+    gone_until: u64,
     frozen_until: u64,
     /// How long each answer takes until then, in milliseconds.
     slowness: u64,
@@ -136,6 +138,7 @@ impl World {
             lives: vec![0; nodes],
             cut_until: vec![0; nodes],
             down_until: 0,
+            gone_until: 0,
             frozen_until: 0,
             slowness: 0,
             slow_until: 0,
@@ -238,7 +241,7 @@ impl World {
         let clock = Clock { ahead: self.random.between(1_000_000, 9_000_000), pace };
         // Named after its process, or after its place: then the next process there has the same name.
         let name = if self.random.chance(50) { format!("node-{node}#{life}") } else { format!("node-{node}") };
-        if self.cut_until[node] <= self.now && self.frozen_until <= self.now {
+        if self.cut_until[node].max(self.frozen_until).max(self.gone_until) <= self.now {
             self.service.see(&name, self.now);
         }
         let mut made = Node::new(name, clock, self.plan.limit, self.plan.fleet, self.plan.vms);

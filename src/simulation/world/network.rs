@@ -63,9 +63,13 @@ impl World {
             self.at(time, Event::Question { place, number, errand, body });
             return;
         }
+        let asker = Asker { place, number, errand };
+        if self.gone_until > now {
+            self.send_back(asker, &Err(503));
+            return;
+        }
         let question: lease::Question = serde_json::from_slice(body).unwrap();
         self.service.see(&question.node, now);
-        let asker = Asker { place, number, errand };
         // How many nodes there are, it also says then.
         if self.down_until > now && !question.asks.is_empty() {
             self.send_back(asker, &Err(503));

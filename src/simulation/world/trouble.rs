@@ -30,7 +30,8 @@ impl World {
             }
             Trouble::Slow { time, by } => (self.slow_until, self.slowness) = (now + time, by),
             Trouble::Forget { time } => {
-                self.fail(time);
+                self.gone_until = self.gone_until.max(now + time);
+                self.down_until = self.down_until.max(self.gone_until);
                 self.service.forget(self.down_until);
             }
             Trouble::Quota { team, quota, within } => self.publish(team, Some(quota), within),

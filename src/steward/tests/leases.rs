@@ -118,6 +118,10 @@ impl Node {
         Company::read(&self.shared, &self.names).unwrap().map(|company| company.nodes.get())
     }
 
+    pub(super) fn company(&self) -> Company {
+        Company::read(&self.shared, &self.names).unwrap().unwrap()
+    }
+
     /// What becomes of requests when nobody answers.
     pub(super) fn fallback(&self) -> Fallback {
         let quotas = FleetQuotas { wait_ms: 500, fallback: Fallback::Share, remaining: Remaining::Fleet };

@@ -56,7 +56,7 @@ fn whoever_is_steward_after_another_that_asked_in_vain_says_so() {
 fn as_long_as_an_outage_is_settled_there_are_no_fewer_nodes_than_before() {
     let mut node = Node::new();
     node.counts();
-    for (only_settles, told, expected) in [(true, 1, 3), (true, 4, 4), (false, 1, 1)] {
+    for (only_settles, told, expected) in [(true, 1, 3), (true, 4, 4), (false, 1, 4), (false, 1, 1), (false, 2, 2)] {
         node.now += 1_000;
         let question = node.question();
         let answer = lease::Answer { nodes: told, ..answer(&[], 0, only_settles) };
@@ -68,7 +68,7 @@ fn as_long_as_an_outage_is_settled_there_are_no_fewer_nodes_than_before() {
 
 #[test]
 fn a_new_node_has_a_share_once_all_others_have_been_told_of_it() {
-    for (nodes, time) in [(1, 0), (2, 2_000), (40, 2_000), (300, 4_000), (5_000, 11_000)] {
+    for (nodes, time) in [(1, 0), (2, 2_500), (40, 2_500), (300, 4_500), (5_000, 11_500)] {
         let mut node = Node { nodes, ..Node::new() };
         assert_eq!(node.fallback(), Fallback::Refuse);
         node.counts();
@@ -80,10 +80,40 @@ fn a_new_node_has_a_share_once_all_others_have_been_told_of_it() {
                 assert_eq!(node.fallback(), Fallback::Refuse);
                 node.leases = leases(&node.names, node.now);
                 node.counts();
+                assert_eq!(node.known(), Some(nodes));
             }
         }
         let waited = node.now - begin;
         assert!((time..=2 * time).contains(&waited), "{nodes} nodes: {waited} ms");
+    }
+}
+
+#[test]
+fn a_node_that_others_may_not_know_of_any_more_or_yet_is_new_again() {
+    // After how long it is heard of again: when it was new, then, and when nobody was heard meanwhile.
+    let cases = [
+        (false, 1_900, false, Fallback::Refuse),
+        (false, 1_901, false, Fallback::Refuse),
+        (true, 14_999, false, Fallback::Share),
+        (true, 15_000, false, Fallback::Refuse),
+        (true, 15_000, true, Fallback::Share),
+    ];
+    for (is_known, silence, only_settles, expected) in cases {
+        let mut node = Node::new();
+        node.counts();
+        while is_known && node.fallback() == Fallback::Refuse {
+            node.now += 400;
+            node.counts();
+        }
+        let known_from = node.company().known_from;
+        node.now += silence;
+        let question = node.question();
+        let answer = lease::Answer { nodes: 3, ..answer(&[], 0, only_settles) };
+        let body = answer.seal(question.nonce, &token("a-token-for-nodes")).unwrap();
+        node.tell(question.nonce, Answer::Service { status: 200, body: &body });
+        assert_eq!(node.fallback(), expected, "{silence} ms");
+        let is_as_before = expected == Fallback::Share || silence == 1_900;
+        assert_eq!(node.company().known_from == known_from, is_as_before, "{silence} ms");
     }
 }
 

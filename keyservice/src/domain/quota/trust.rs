@@ -20,6 +20,10 @@ const SETTLING: u64 = 3_000;
 const SUSPECTED: u64 = 750;
 const SUSPECTED_LOSSES: u64 = 1_750;
 
+/// An answer that takes so long may be too late, in milliseconds: nodes wait for a second, and counting them and the way take
+/// their part of it.
+const LATE: u64 = 700;
+
 /// So long without a question may have been an absence, in milliseconds: with the default of `wait_ms`, no node spends of its
 /// share earlier. It is not for certain: nodes of a large fleet that is idle ask more rarely, and so do those of another service.
 const SILENCE: u64 = 1_000;
@@ -105,7 +109,7 @@ impl Trust {
         was_frozen
     }
 
-    /// A question arrived, for which books are needed.
+    /// A question arrived.
     pub fn note_question(&mut self, now: u64) {
         *self.open.entry(now).or_default() += 1;
     }
@@ -117,7 +121,7 @@ impl Trust {
             *count = count.saturating_sub(1);
         }
         self.open.retain(|_, count| *count > 0);
-        if now.saturating_sub(asked) >= SILENCE {
+        if now.saturating_sub(asked) >= LATE {
             self.suspect(now, SUSPECTED_LOSSES);
         }
     }
@@ -127,7 +131,7 @@ impl Trust {
     #[must_use]
     pub fn was_away(&mut self, instance: &str, past: Past, now: u64) -> bool {
         // Somebody waits, and may have spent of its share since.
-        if self.open.first_key_value().is_some_and(|(asked, _)| now.saturating_sub(*asked) >= SILENCE) {
+        if self.open.first_key_value().is_some_and(|(asked, _)| now.saturating_sub(*asked) >= LATE) {
             self.suspect(now, SUSPECTED_LOSSES);
         }
         let presence = self.presence.entry(instance.to_owned()).or_default();
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn an_answer_that_nobody_waited_for_is_as_none() {
         let mut trust = Trust::default();
-        for (asked, answered, lends) in [(4_001, 5_000, 5_000), (4_000, 5_000, 6_750)] {
+        for (asked, answered, lends) in [(4_301, 5_000, 5_000), (4_300, 5_000, 6_750)] {
             trust.note_question(asked);
             trust.note_answer(asked, answered);
             assert_eq!(lends_from(&trust, answered), lends);
@@ -275,10 +279,10 @@ mod tests {
         trust.note_question(4_000);
         trust.note_question(4_000);
         trust.note_answer(4_000, 4_010);
-        assert!(!trust.was_away("i", CALM, 4_999));
-        assert_eq!(trust.lending(4_999), Lending::Lends);
-        assert!(!trust.was_away("i", CALM, 5_000));
-        assert_eq!(lends_from(&trust, 5_000), 6_750);
+        assert!(!trust.was_away("i", CALM, 4_699));
+        assert_eq!(trust.lending(4_699), Lending::Lends);
+        assert!(!trust.was_away("i", CALM, 4_700));
+        assert_eq!(lends_from(&trust, 4_700), 6_450);
         trust.note_answer(4_000, 6_000);
         assert!(!trust.was_away("i", CALM, 7_000));
         assert_eq!(lends_from(&trust, 7_000), 7_750);
