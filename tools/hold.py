@@ -17,7 +17,7 @@ NEVER = {
     "lost": "keys, revocations and audit entries lost",
     "differing": "keys that a worker took otherwise than the database has them",
     "vm_traps": "VM traps that nobody asked for",
-    "waited": "requests that waited for the key service or the engine for longer than is configured",
+    "waited": "requests that waited for the key service or the engine for longer than is configured and usual",
     "found": "credentials found in logs, answers, metrics, configuration, database or shared data",
     "taken": "tokens taken that should not be",
     "believed": "bad answers in the key service's place that were taken for good ones",

@@ -15,6 +15,7 @@ pub mod lease;
 pub mod mutation;
 pub mod origin;
 pub mod path;
+pub mod sealed;
 pub mod shard;
 pub mod token;
 pub mod window;
@@ -37,7 +38,7 @@ macro_rules! probes {
     };
 }
 
-probes!(answers, bodies, bucket, config, credential, gate, key_text, lease, origin, path, shard, token, window);
+probes!(answers, bodies, bucket, config, credential, gate, key_text, lease, origin, path, sealed, shard, token, window);
 
 /// Texts as seeds.
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {

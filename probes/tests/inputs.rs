@@ -60,6 +60,7 @@ each! {
     no_cell_lends_what_was_not_lent: lease,
     no_origin_matches_another_place: origin,
     no_path_has_two_meanings: path,
+    nothing_behind_a_good_seal_is_read_two_ways: sealed,
     no_shard_says_two_things: shard,
     no_token_is_taken_that_another_library_refuses: token,
     no_window_holds_more_than_its_limit: window,

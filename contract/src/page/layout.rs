@@ -35,7 +35,7 @@ pub(super) fn read_span(reader: &mut Reader<'_>) -> Result<Span, Broken> {
         1 => {
             let (table, digest) = (reader.u8()?, Digest::from_bytes(reader.array()?));
             let after = match table {
-                0 => None,
+                0 if *digest.as_bytes() == [0; Digest::LENGTH] => None,
                 code => Some(Cursor { table: Table::from_code(code)?, digest }),
             };
             Ok(Span::Snapshot { after, revision: reader.u64()?, rest: read_rest(reader)? })

@@ -157,7 +157,7 @@ async fn a_new_key_works(edge: &Edge) {
 }
 
 /// How many VMs have trapped.
-fn vm_traps(edge: &Edge) -> usize {
+pub(crate) fn vm_traps(edge: &Edge) -> usize {
     edge.envoy_log().matches("Uncaught RuntimeError").count()
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     changes::{Confirmed, Operator, State},
+    course::vm_traps,
     flow::Flow,
     number, outcome,
     sort::{PATH, Phase},
@@ -110,6 +111,7 @@ struct Day {
     lost: Vec<String>,
     compared: usize,
     differing: Vec<String>,
+    vm_traps: usize,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,21 +139,21 @@ async fn after_a_long_day_every_worker_makes_of_every_key_what_the_database_has(
     edge.serves(confirmed.revision()).await;
     let lost = confirmed.lost(&edge).await;
     let (compared, differing) = differences(&edge, &confirmed).await;
-    let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing };
+    let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps: vm_traps(&edge) };
     day.report();
-    let Day { flow, lost, differing, .. } = day;
+    let Day { flow, lost, differing, vm_traps, .. } = day;
     assert!(
         differing.is_empty() && lost.is_empty() && flow.wrong.is_empty(),
         "{differing:?} {lost:?} {:?}",
         flow.wrong
     );
-    assert_eq!((flow.without_right, flow.valid_refused, flow.not_arrived), (0, 0, 0));
+    assert_eq!((flow.without_right, flow.valid_refused, flow.not_arrived, vm_traps), (0, 0, 0, 0));
 }
 
 impl Day {
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
     fn report(&self) {
-        let Self { lasted, pushes, memory, flow, confirmed, lost, compared, differing } = self;
+        let Self { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps } = self;
         println!("| soak | |\n|---|---:|");
         let rows = [
             ("lasted, in seconds".to_owned(), format!("{:.0}", lasted.as_secs_f64())),
@@ -160,6 +162,7 @@ impl Day {
             ("valid ones that were refused".to_owned(), flow.valid_refused.to_string()),
             ("refused otherwise than they should be".to_owned(), flow.misjudged.to_string()),
             ("sent again, because the connection that was kept had ended".to_owned(), flow.again.to_string()),
+            ("VM traps".to_owned(), vm_traps.to_string()),
             ("changes".to_owned(), confirmed.entries.len().to_string()),
             ("changes that were refused".to_owned(), confirmed.refused.to_string()),
             ("keys, revocations and audit entries lost".to_owned(), lost.len().to_string()),
@@ -183,8 +186,8 @@ impl Day {
             println!("| its slope in the later half, in KiB a minute | {:.1} |", memory.slope(of));
         }
         println!(
-            "hold: soak/mixed {} without_right={}/{} valid_refused={}/{} lost={}/{} differing={}/{compared} sent_again={} \
-             changes={} pushes={pushes}",
+            "hold: soak/mixed {} without_right={}/{} valid_refused={}/{} lost={}/{} differing={}/{compared} \
+             vm_traps={vm_traps} sent_again={} changes={} pushes={pushes}",
             flow.all(),
             flow.without_right,
             flow.wrong_sent,
