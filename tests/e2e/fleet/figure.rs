@@ -26,8 +26,9 @@ struct Plan {
 impl Plan {
     const FOR_THE_FIGURE: Self =
         Self { killed: Duration::from_secs(25), back: Duration::from_secs(40), end: Duration::from_secs(80) };
+    /// When it is killed, every node has a share: the others know of it.
     const FOR_A_TEST: Self =
-        Self { killed: Duration::from_secs(2), back: Duration::from_secs(8), end: Duration::from_secs(14) };
+        Self { killed: Duration::from_secs(5), back: Duration::from_secs(11), end: Duration::from_secs(17) };
 }
 
 #[tokio::test(flavor = "multi_thread")]
