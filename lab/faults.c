@@ -1,9 +1,10 @@
-// Faults of a machine for a program under test: another time, a disk that refuses writes, a main thread that stalls.
+// Faults of a machine for a program under test: another time, a disk that refuses writes, a main thread that stalls, a worker
+// of Envoy that gets no room for a VM.
 //
-// Loaded with LD_PRELOAD, it stands between the program and the C library. What it does is said in a file of 16 bytes that
+// Loaded with LD_PRELOAD, it stands between the program and the C library. What it does is said in a file of 20 bytes that
 // the test writes while the program runs (lab/src/faults.rs): by how many seconds the clock of the day is wrong, with which
-// error writes to a database fail, and whether the main thread stalls before it next takes up work. It holds no lock there,
-// so the other threads go on.
+// error writes to a database fail, whether the main thread stalls before it next takes up work (it holds no lock there,
+// so the other threads go on), and whether one worker gets no room for VMs.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,6 +25,7 @@ struct faults {
     int64_t shift_seconds;
     int32_t write_error;
     int32_t stall;
+    int32_t no_room_for_vms;
 };
 
 static const struct faults none;
@@ -85,6 +87,30 @@ int epoll_wait(int epoll, struct epoll_event *events, int most, int timeout) {
         usleep(1000);
     errno = error;
     return found;
+}
+
+// V8 sets that much aside for the memory of each VM, and nobody else does. The first thread but the main one that asks is the one
+// that gets nothing; threads have their names too late to be told by them.
+static int has_no_room(size_t length) {
+    static pid_t without;
+    pid_t thread = (pid_t)syscall(SYS_gettid);
+    if (!faults->no_room_for_vms || length < (size_t)8 << 30 || thread == getpid())
+        return 0;
+    __sync_val_compare_and_swap(&without, 0, thread);
+    return thread == without;
+}
+
+// The system call itself, because this may be asked before the next definition can be looked for.
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t at) {
+    if (has_no_room(length)) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, address, length, protection, flags, fd, at);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int fd, off64_t at) {
+    return mmap(address, length, protection, flags, fd, at);
 }
 
 // SQLite's file, and those beside it; not logs, which the test reads, and not sockets.

@@ -1,4 +1,5 @@
-//! Faults of the machine under one program: another time of day, a disk that refuses writes, a main thread that stalls.
+//! Faults of the machine under one program: another time of day, a disk that refuses writes, a main thread that stalls, a
+//! worker of Envoy that gets no room for a VM.
 //!
 //! `lab/faults.c` does it, loaded into the program with `LD_PRELOAD`; here is the file in which it reads what to do.
 
@@ -14,6 +15,7 @@ use crate::artifacts;
 const CLOCK: u64 = 0;
 const WRITES: u64 = 8;
 const STALL: u64 = 12;
+const NO_ROOM: u64 = 16;
 
 /// What is wrong with the machine of the programs that have [`Self::environment`]; nothing at first.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Faults {
         let folder = TempDir::with_prefix("tollkeeper-faults-")?;
         let path: PathBuf = folder.path().join("faults");
         let file = File::create_new(&path).with_context(|| path.display().to_string())?;
-        file.set_len(16)?;
+        file.set_len(20)?;
         let environment = [("LD_PRELOAD", text(library)?), ("LAB_FAULTS", text(path)?)];
         Ok(Self { file, environment, _folder: folder })
     }
@@ -74,6 +76,22 @@ impl Faults {
             Disk::ReadOnly => 30,
         };
         Ok(self.file.write_all_at(&error.to_ne_bytes(), WRITES)?)
+    }
+
+    /// One worker of Envoy gets no room for the VMs that are made for it from now on.
+    ///
+    /// # Errors
+    /// See [`Self::shift_clock`].
+    pub fn leave_no_room_for_vms(&self) -> Result<()> {
+        Ok(self.file.write_all_at(&1_i32.to_ne_bytes(), NO_ROOM)?)
+    }
+
+    /// Every worker gets the room that it asks for.
+    ///
+    /// # Errors
+    /// See [`Self::shift_clock`].
+    pub fn leave_room_for_vms(&self) -> Result<()> {
+        Ok(self.file.write_all_at(&0_i32.to_ne_bytes(), NO_ROOM)?)
     }
 
     /// The main thread stands still before it next takes up work, until [`Self::thaw_main_thread`].

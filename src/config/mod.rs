@@ -89,7 +89,7 @@ settings! {
         request_headers: AuthHeaders = [
             "x-auth-team", "x-auth-enterprise", "x-auth-delegated-team", "x-auth-key-id", "x-auth-scopes",
         ],
-        /// Whether other filters and access logs are told what was decided, as filter state `wasm.tollkeeper.…`: `all` or `off`. Each of its five texts costs a request about as much as a header.
+        /// Whether other filters and access logs are told what was decided, as filter state `wasm.tollkeeper.…`: `all`, `verdict` alone, or `off`. Each of its five texts costs a request about as much as a header.
         filter_state: FilterState = "all",
         /// Which refusals are only told, while the request goes on to the upstream. `off`: none. `quota`: those about the quota. `everything`: all, also without a good credential.
         shadow: Shadow = "off",

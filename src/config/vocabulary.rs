@@ -78,6 +78,8 @@ words! {
     pub FilterState, "a kind of filter state" {
         /// Everything that there is to tell.
         All = "all",
+        /// The verdict alone: enough for a filter that refuses what was not judged.
+        Verdict = "verdict",
         /// Nothing.
         Off = "off",
     }

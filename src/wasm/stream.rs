@@ -108,9 +108,7 @@ impl Stream {
             None => self.fail(Wire::Http),
         };
         self.door.metrics.count(&verdict);
-        if self.door.config.filter_state == FilterState::All {
-            publish(&verdict);
-        }
+        publish(&verdict, self.door.config.filter_state);
         let _ = self.verdict.set(verdict);
         Step::Decided(action)
     }
@@ -193,9 +191,15 @@ pub(super) fn add(map: MapType, headers: Vec<Header<'_>>) -> Result<(), ()> {
 }
 
 /// Shows the outcome to other filters and to access logs, as filter state `wasm.tollkeeper.…`.
-fn publish(verdict: &Verdict) {
+fn publish(verdict: &Verdict, told: FilterState) {
     let set = host::publish;
+    if told == FilterState::Off {
+        return;
+    }
     set("tollkeeper.verdict", verdict.word());
+    if told == FilterState::Verdict {
+        return;
+    }
     set("tollkeeper.reason", verdict.reason());
     if verdict.is_degraded() {
         set("tollkeeper.degraded", "quota");

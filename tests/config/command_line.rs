@@ -134,6 +134,31 @@ fn check_config_does_not_call_a_file_good_in_which_it_found_nothing() {
 }
 
 #[test]
+fn an_envoy_that_would_let_in_whom_nobody_judged_is_not_called_good() {
+    let edge: Value = serde_saphyr::from_str(include_str!("../../envoy/edge.yaml")).unwrap();
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let edited = |edit: &dyn Fn(&mut Vec<Value>)| {
+        let mut edge = edge.clone();
+        edit(edge.pointer_mut(manager).unwrap()["http_filters"].as_array_mut().unwrap());
+        check(&edge.to_string())
+    };
+    assert_eq!(edited(&|_| {}).0, 0);
+    let place = "-: at static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters: ";
+    let (code, _, errors) = edited(&|filters| drop(filters.remove(1)));
+    assert_eq!(code, 1);
+    assert!(errors.starts_with(&format!("{place}no filter behind tollkeeper refuses")), "{errors}");
+    // Before it, it would refuse everybody.
+    let (code, ..) = edited(&|filters| filters.swap(0, 1));
+    assert_eq!(code, 1);
+    let (code, _, errors) = edited(&|filters| {
+        let configuration = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
+        *configuration = r#"{"key_service": {"cluster": "keyservice"}, "filter_state": "off"}"#.into();
+    });
+    assert_eq!(code, 1);
+    assert!(errors.contains("\"off\" does not set: nobody would pass; write \"verdict\""), "{errors}");
+}
+
+#[test]
 fn schema_prints_the_schema_and_help_shows_examples() {
     let schema = tollkeeper(&["schema"], b"").stdout;
     assert_eq!(serde_json::from_slice::<Value>(&schema).unwrap(), Config::json_schema());

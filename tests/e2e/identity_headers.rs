@@ -209,11 +209,14 @@ async fn an_upstream_that_wants_everything_is_told_everything() {
 
 #[tokio::test]
 async fn other_filters_and_access_logs_are_told_what_was_decided_unless_it_is_switched_off() {
-    for (told, expected) in [("all", vec!["acme"]), ("off", vec![])] {
+    for (told, expected) in [("all", vec!["acme"]), ("verdict", vec![]), ("off", vec![])] {
         let edge = Edge::synced_start(|setup| {
             let setup = setup.filter(move |filter| filter["filter_state"] = json!(told));
-            setup.bootstrap(|bootstrap| {
+            setup.bootstrap(move |bootstrap| {
                 bootstrap.edit(shows_the_team);
+                if told == "off" {
+                    bootstrap.edit(scene::forgets_whom_nobody_judged);
+                }
                 Ok(())
             })
         })

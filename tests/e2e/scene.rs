@@ -73,6 +73,12 @@ pub(crate) fn connection_manager(bootstrap: &mut Value) -> &mut Value {
     bootstrap.pointer_mut(place).expect("the connection manager")
 }
 
+/// Takes the filter away that refuses what was not judged.
+pub(crate) fn forgets_whom_nobody_judged(bootstrap: &mut Value) {
+    let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().expect("filters");
+    filters.retain(|filter| filter["name"] != "not_judged");
+}
+
 /// An edge whose Envoy has another configuration.
 pub(crate) async fn edge_edited(edit: impl FnOnce(&mut Value) + 'static) -> Edge {
     Edge::synced_start(|setup| {

@@ -190,13 +190,23 @@ impl Edge {
         let next = bootstrap(file, &launch.directory, self.upstream.address(), launch.address)?;
         ensure!(next.instance()? != self.bootstrap.instance()?, "{file} is another configuration of the same instance");
         ensure!(self.push(next).await == Pushed::Accepted, "Envoy refuses {file}");
+        self.try_to_drain().await?;
+        let database = launch.directory.join(format!("{}.db", file.replace('/', "-")));
+        self.key_service_process =
+            KeyServiceProcess::started(keyservice_process::Launch { database, ..launch }).await?;
+        Ok(())
+    }
+
+    /// Waits until nothing is served any more by a configuration that was replaced.
+    pub async fn drained(&self) {
+        or_end(self.try_to_drain().await);
+    }
+
+    async fn try_to_drain(&self) -> Result<()> {
         for draining in ["listener_manager.total_filter_chains_draining", "listener_manager.total_listeners_draining"] {
             let gone = async || (self.envoy.stat(draining).await.ok()? == Some(0)).then_some(());
             wait_until("what was served before is gone", SYNC_LIMIT, gone).await?;
         }
-        let database = launch.directory.join(format!("{}.db", file.replace('/', "-")));
-        self.key_service_process =
-            KeyServiceProcess::started(keyservice_process::Launch { database, ..launch }).await?;
         Ok(())
     }
 

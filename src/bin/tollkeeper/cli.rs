@@ -41,7 +41,8 @@ In an Envoy or Kubernetes file, these are checked where they belong to tollkeepe
   - the `pluginConfig` of an Istio WasmPlugin
   - the `config` of a `wasm` entry in an Envoy Gateway EnvoyExtensionPolicy
 A plugin belongs to tollkeeper if its name, root id or code mentions tollkeeper, or its
-configuration has a key_service.
+configuration has a key_service. In a list of http_filters, a filter behind it must refuse
+what it has not judged, as `not_judged` in envoy/edge.yaml does.
 
 Exit codes: 0 all good, 1 mistakes, 2 a file cannot be read.
 

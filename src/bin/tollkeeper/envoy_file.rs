@@ -1,6 +1,7 @@
 //! Where the filter's configurations stand in a file that was written for Envoy or Kubernetes.
 
 use serde_json::{Map, Value};
+use tollkeeper::config::{Config, FilterState};
 
 /// One configuration of the filter.
 pub(crate) struct Found {
@@ -73,6 +74,10 @@ fn search(value: &Value, place: &str, found: &mut Vec<Found>) {
             found.extend(plugin(fields, place));
             for (name, value) in fields {
                 let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+                if let (true, Value::Array(filters)) = (["http_filters", "httpFilters"].contains(&name.as_str()), value)
+                {
+                    found.extend(unguarded(filters, &inner));
+                }
                 search(value, &inner, found);
             }
         }
@@ -83,6 +88,34 @@ fn search(value: &Value, place: &str, found: &mut Vec<Found>) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// What is wrong with what stands behind the filter. Envoy leaves a wasm filter out on a worker for which it could not make
+/// a VM, whatever the failure policy is.
+fn unguarded(filters: &[Value], place: &str) -> Option<Found> {
+    const VERDICT: &str = "wasm.tollkeeper.verdict";
+    let mut found = Vec::new();
+    let index = filters.iter().position(|filter| {
+        search(filter, "", &mut found);
+        !found.is_empty()
+    })?;
+    let is_silent = |Found { configuration, .. }: &Found| {
+        let parsed = configuration.as_deref().map(Config::parse);
+        parsed.is_ok_and(|parsed| parsed.is_ok_and(|config| config.filter_state == FilterState::Off))
+    };
+    let guard = filters.iter().skip(index + 1).position(|filter| mentions(filter, VERDICT));
+    let why = match guard {
+        Some(_) if found.iter().any(is_silent) => format!(
+            "the filter behind tollkeeper waits for the filter state {VERDICT}, which \"filter_state\": \"off\" does not \
+             set: nobody would pass; write \"verdict\""
+        ),
+        Some(_) => return None,
+        None => format!(
+            "no filter behind tollkeeper refuses what it has not judged: where Envoy cannot make a VM for a worker, everybody \
+             would be let in there; add `not_judged` of envoy/edge.yaml, which looks at the filter state {VERDICT}"
+        ),
+    };
+    Some(Found { place: place.to_owned(), configuration: Err(why) })
 }
 
 /// How a Wasm plugin looks: a field that marks it, the field of its configuration, and how
@@ -105,7 +138,7 @@ fn plugin(fields: &Map<String, Value>, place: &str) -> Option<Found> {
     let (_, name, read) = SHAPES.iter().find(has_both)?;
     let configuration = read(fields.get(*name)?);
     let others = || fields.iter().filter(|(other, _)| other != name).map(|(_, value)| value);
-    if !others().any(mentions_tollkeeper) && !asks_key_service(&configuration) {
+    if !others().any(|value| mentions(value, "tollkeeper")) && !asks_key_service(&configuration) {
         return None;
     }
     let dot = if place.is_empty() { "" } else { "." };
@@ -133,11 +166,11 @@ fn unpack(any: &Value) -> Result<Vec<u8>, String> {
     }
 }
 
-fn mentions_tollkeeper(value: &Value) -> bool {
+fn mentions(value: &Value, word: &str) -> bool {
     match value {
-        Value::String(text) => text.to_ascii_lowercase().contains("tollkeeper"),
-        Value::Array(items) => items.iter().any(mentions_tollkeeper),
-        Value::Object(fields) => fields.values().any(mentions_tollkeeper),
+        Value::String(text) => text.to_ascii_lowercase().contains(word),
+        Value::Array(items) => items.iter().any(|item| mentions(item, word)),
+        Value::Object(fields) => fields.values().any(|field| mentions(field, word)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

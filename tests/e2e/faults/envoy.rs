@@ -11,7 +11,8 @@ use lab::{
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{LIMIT, becomes, number, sort::Sort, sorts, survives, takes, with_tokens};
+use super::{LIMIT, PATH, becomes, everywhere, number, sort::Sort, sorts, survives, takes, with_tokens};
+use crate::{connections::Connections, scene};
 
 /// The module with other bytes: behind it, a section that says nothing to anybody.
 fn another_module(folder: &TempDir) -> std::path::PathBuf {
@@ -65,6 +66,52 @@ async fn four_workers_on_one_core_judge_as_they_do_on_many() {
     let confine = async |edge: &mut Edge| edge.envoy_process().confine_to_one_core().unwrap();
     let give_back = async |edge: &mut Edge| edge.envoy_process().give_back_cores().unwrap();
     survives(&mut edge, "one_core_for_four_workers", sorts, confine, give_back).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_worker_for_which_envoy_cannot_make_a_vm_nobody_is_let_in() {
+    let (folder, faults) = (TempDir::new().unwrap(), Faults::none().unwrap());
+    let drains = Duration::from_secs(3);
+    let mut edge = Edge::synced_start(|setup| with_tokens(setup).envoy_faults(&faults).drains_within(drains)).await;
+    let sorts = sorts(&edge).await.into_iter().map(|sort| sort.perhaps("503 not_judged")).collect();
+    let breaks = async |edge: &mut Edge| {
+        faults.leave_no_room_for_vms().unwrap();
+        let pushed = edge.push_config(|bootstrap| bootstrap.wasm(&another_module(&folder))).await;
+        assert_eq!(pushed, Pushed::Accepted);
+        becomes(edge, "nobody-knows-this-key", "503 not_judged").await;
+    };
+    // Whoever had no VM keeps none: Envoy makes one only for another module, or another name for its data.
+    let mends = async |edge: &mut Edge| {
+        faults.leave_room_for_vms().unwrap();
+        let pushed = edge.push_config(|bootstrap| bootstrap.wasm(&artifacts::filter()?)).await;
+        assert_eq!(pushed, Pushed::Accepted);
+        edge.drained().await;
+        let connections = Connections::to_every_worker(edge).await;
+        everywhere(edge, &connections, &("x-api-key", "nobody-knows-this-key".to_owned()), "401 unknown_key").await;
+    };
+    let flow = survives(&mut edge, "worker_without_a_vm", sorts, breaks, mends).await;
+    assert!(flow.outage > 0, "{flow:?}");
+}
+
+#[tokio::test]
+async fn whom_no_module_judged_is_told_so_and_would_be_let_in_without_the_filter_that_says_it() {
+    let faults = Faults::none().unwrap();
+    faults.leave_no_room_for_vms().unwrap();
+    let edge = Edge::start(|setup| setup.workers(1).envoy_faults(&faults)).await;
+    let seen = scene::get(&edge, PATH, "nobody-knows-this-key").await;
+    seen.is_refused(503, "not_judged");
+    let described = ["x-auth-status", "retry-after", "cache-control"].map(|name| seen.header(name));
+    assert_eq!(described, ["fault", "1", "no-store"]);
+
+    // So it is Envoy that leaves a filter out; a version that no longer does fails here.
+    let edge = Edge::start(|setup| {
+        setup.workers(1).envoy_faults(&faults).bootstrap(|bootstrap| {
+            bootstrap.edit(scene::forgets_whom_nobody_judged);
+            Ok(())
+        })
+    })
+    .await;
+    assert_eq!(scene::get(&edge, PATH, "nobody-knows-this-key").await.status(), 200);
 }
 
 /// How often a VM has become steward.
