@@ -27,7 +27,10 @@ TOLD = {
     "tollkeeper": '"response_headers": "all", "filter_state": "off"',
     "tollkeeper_filter_state": '"response_headers": "all"',
     "tollkeeper_no_headers": ", ".join(OFF),
+    "tollkeeper_guarded": '"response_headers": "all", "filter_state": "verdict"',
 }
+# What stands behind the filter.
+BEHIND = {"tollkeeper_guarded": ["not_judged"]}
 # Loopback needs no proxy, whatever the environment says.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -117,7 +120,8 @@ def envoy_of(
 
 def listener(name: str, places: "dict[str, str]") -> str:
     file, told = ("tollkeeper", TOLD[name]) if name in TOLD else (name, "")
-    chosen = render((HERE / "filters" / f"{file}.yaml").read_text(), told=told, **places)
+    files = [HERE / "filters" / f"{one}.yaml" for one in [file, *BEHIND.get(name, [])]]
+    chosen = render("".join(one.read_text() for one in files), told=told, **places)
     return render((HERE / "listener.yaml").read_text(), name=name, filters=textwrap.indent(chosen, " " * 14))
 
 

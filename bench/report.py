@@ -90,6 +90,42 @@ def calls_table(calls: "dict[str, dict[str, float]]") -> str:
     return markdown("per request", list(calls), rows)
 
 
+# What was aimed at, in instructions and in CPU time; and what makes the same calls.
+TARGETS = {
+    "tollkeeper_key": (1.55, 1.30, "calls_key"),
+    "tollkeeper_key_no_headers": (1.25, 1.12, "calls_key_no_headers"),
+    "tollkeeper_jwt": (1.55, None, None),
+    "tollkeeper_jwt_first_use": (1.65, None, None),
+    "tollkeeper_refused": (0.70, 0.70, "calls_refused"),
+}
+
+
+def targets_table(found: Found) -> str:
+    said = summary(found)
+
+    def cells(name: "str | None", key: str, digits: int) -> str:
+        return f"{said[name][key]['median']:.{digits}f}" if key in said.get(name, {}) else ""
+
+    rows = {}
+    for name, (instructions, cpu, calls) in TARGETS.items():
+        counted = [str(instructions), cells(name, "instruction_ratio", 3), cells(calls, "instruction_ratio", 3)]
+        rows[f"`{name}`"] = [*counted, str(cpu or ""), cells(name, "cpu_ratio", 2), cells(calls, "cpu_ratio", 2)]
+    measured = ["measured", "without code"]
+    return markdown("", ["instructions, at most", *measured, "CPU time, at most", *measured], rows)
+
+
+def against_a_call(found: Found) -> str:
+    """What the filter adds, as a share of what a call over HTTP with the same headers adds, its server counted."""
+    said = summary(found)
+    ours, theirs = said["tollkeeper_key"], said["ext_authz"]
+    added = "instruction_ratio" if "instruction_ratio" in ours else "cpu_ratio"
+    cost = (ours[added]["median"] - 1) / (theirs[f"{added}_with_server"]["median"] - 1)
+    bare = found.latencies["bare"]["p50"]
+    late = (found.latencies["tollkeeper_key"]["p50"] - bare) / (found.latencies["ext_authz"]["p50"] - bare)
+    unit = "instructions" if added == "instruction_ratio" else "CPU time"
+    return f"{cost:.2f} of the {unit} and {late:.2f} of the latency (p50)"
+
+
 def markdown(first: str, titles: "list[str]", rows: "dict[str, list[str]]") -> str:
     lines = [" | ".join([first, *titles]), "---|" * len([first, *titles])]
     lines += [" | ".join([name, *cells]) for name, cells in rows.items()]
@@ -121,7 +157,8 @@ def write(arguments: argparse.Namespace, found: Found) -> None:
     (arguments.results / "results.json").write_text(json.dumps(everything, indent=1) + "\n")
     (arguments.results / "results.svg").write_text(chart.drawn(said))
     template = Path(__file__).with_name("RESULTS.template.md").read_text()
-    text = template.format(table=table(found), calls=calls_table(found.calls), **about)
+    aims = {"targets": targets_table(found), "against": against_a_call(found)}
+    text = template.format(table=table(found), calls=calls_table(found.calls), **aims, **about)
     (arguments.results / "RESULTS.md").write_text(text)
 
 
