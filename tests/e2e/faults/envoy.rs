@@ -102,6 +102,10 @@ async fn whom_no_module_judged_is_told_so_and_would_be_let_in_without_the_filter
     seen.is_refused(503, "not_judged");
     let described = ["x-auth-status", "retry-after", "cache-control"].map(|name| seen.header(name));
     assert_eq!(described, ["fault", "1", "no-store"]);
+    let call = edge.get_over_new_connection(PATH).header("content-type", "application/grpc");
+    let seen = scene::send(&edge, call).await;
+    assert_eq!((seen.header("grpc-status").as_str(), seen.header("x-auth-reason").as_str()), ("14", "not_judged"));
+    assert_eq!(seen.hits, 0);
 
     // So it is Envoy that leaves a filter out; a version that no longer does fails here.
     let edge = Edge::start(|setup| {
