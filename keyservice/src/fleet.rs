@@ -92,10 +92,15 @@ fn view(standing: Standing, reached: bool, revision: u64, began: Instant) -> Fle
 }
 
 /// Writes what nodes say to the database, a little later and many at once, for ever.
+///
+/// A node that is new is written down at once: were this service killed before, the next one would wait for nobody.
 pub async fn keep_writing(store: Store, nodes: impl AsRef<Nodes>) {
     let mut rounds = interval(WRITE_EVERY);
     loop {
-        rounds.tick().await;
+        tokio::select! {
+            _ = rounds.tick() => {}
+            () = nodes.as_ref().newcomer() => {}
+        }
         write_down(&store, nodes.as_ref()).await;
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::domain::{GRACE_SECONDS, Moment, NodeName, NodeSeen};
 
@@ -21,6 +21,8 @@ pub struct Nodes {
     seen: Mutex<Seen>,
     /// Grows with every poll: what waits for the fleet looks again.
     polls: watch::Sender<u64>,
+    /// A node polled for the first time.
+    newcomer: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +50,7 @@ struct Caller {
 
 impl Default for Nodes {
     fn default() -> Self {
-        Self { seen: Mutex::default(), polls: watch::Sender::new(0) }
+        Self { seen: Mutex::default(), polls: watch::Sender::new(0), newcomer: Notify::new() }
     }
 }
 
@@ -92,9 +94,17 @@ impl Nodes {
         }
         seen.callers.insert(node.name.clone(), Caller { at: node.seen_at, version: node.version.clone() });
         seen.news.insert(node.name.clone());
-        seen.serving.insert(node.name.clone(), node);
+        let before = seen.serving.insert(node.name.clone(), node);
         drop(seen);
         self.polls.send_modify(|polls| *polls += 1);
+        if before.is_none() {
+            self.newcomer.notify_one();
+        }
+    }
+
+    /// Waits until a node has polled that never did before.
+    pub async fn newcomer(&self) {
+        self.newcomer.notified().await;
     }
 
     /// Changes whenever a node polls.
@@ -191,6 +201,8 @@ fn is_live(caller: &Caller, now: Moment) -> bool {
 mod tests {
     use std::collections::HashSet;
 
+    use futures_util::FutureExt as _;
+
     use super::{Acquaintance, MOST, Nodes, merged};
     use crate::domain::{GRACE_SECONDS, Moment, NodeName, NodeSeen};
 
@@ -252,6 +264,16 @@ mod tests {
         assert_eq!(nodes.news(), [node("b", 3, 2)]);
         nodes.told(&[node("b", 3, 2)]);
         assert_eq!(nodes.news(), []);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_polls_for_the_first_time_is_a_newcomer_once() {
+        let nodes = Nodes::default();
+        assert_eq!(nodes.newcomer().now_or_never(), None);
+        nodes.polls(node("a", 1, 1));
+        assert_eq!(nodes.newcomer().now_or_never(), Some(()));
+        nodes.polls(node("a", 2, 2));
+        assert_eq!(nodes.newcomer().now_or_never(), None);
     }
 
     #[test]
