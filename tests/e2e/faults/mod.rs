@@ -31,7 +31,7 @@ use self::{
 use crate::{connections::Connections, scene};
 
 /// For whatever is waited for.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long something is broken: a moment, or as long as `make hold` says.
 pub(crate) fn lasting() -> Duration {
@@ -46,6 +46,26 @@ pub(crate) fn number(variable: &str, otherwise: u64) -> u64 {
 /// As the tests here want an edge.
 pub(crate) fn with_tokens(setup: Setup) -> Setup {
     setup.filter(|filter| filter["tokens"] = json!({ "issuer": "tollkeeper" }))
+}
+
+/// Calls to the key service take five seconds at most, so that a test sees how they are given up. It is more than a request may
+/// take on a busy machine: whoever waited for such a call would be seen.
+pub(crate) fn gives_up_soon(setup: Setup) -> Setup {
+    setup.filter(|filter| {
+        filter["key_service"]["timeout_ms"] = json!(4_000);
+        filter["key_service"]["poll_seconds"] = json!(1);
+    })
+}
+
+/// How many questions about the table were not answered, or not well.
+pub(crate) async fn sync_failures(edge: &Edge) -> u64 {
+    edge.stat("wasmcustom.tollkeeper.sync_failures.instance.edge").await.unwrap_or(0)
+}
+
+/// Waits until there are more of them.
+pub(crate) async fn sync_fails(edge: &Edge, failures: u64) {
+    edge.wait_until("a question is given up", LIMIT, async || (sync_failures(edge).await > failures).then_some(()))
+        .await;
 }
 
 /// Requests with and without a right to, of everything that there is.

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use lab::edge::Edge;
+use lab::{edge::Edge, key_service::NewKey};
 use serde_json::json;
 
 use super::{Imposter, Manner, behind_an_imposter, with_body};
-use crate::faults::{Course, sort::Sort, sorts};
+use crate::faults::{
+    Course, gives_up_soon, lasting,
+    sort::{PATH, Sort},
+    sorts, sync_fails, sync_failures,
+};
 
 fn fixed(status: &str, body: &[u8]) -> Manner {
     let head = format!("HTTP/1.1 {status}\r\nx-tollkeeper-service: keyservice\r\nconnection: close\r\n\r\n");
@@ -35,12 +39,13 @@ fn manners() -> Vec<(&'static str, Manner)> {
         ),
         ("repeats an old answer", Manner::Replayed),
         ("is another service", Manner::Fixed(stranger)),
-        ("sends a gigabyte", Manner::Endless),
-        ("sends a byte at a time", Manner::Slow),
-        ("says nothing", Manner::Silent),
         ("hangs up", Manner::Closed),
     ]
 }
+
+/// Each with its name: what Envoy itself makes an end of, by the bounds that a call has in length and in time.
+const WITHOUT_END: [(&str, Manner); 3] =
+    [("sends a gigabyte", Manner::Endless), ("sends a byte at a time", Manner::Slow), ("says nothing", Manner::Silent)];
 
 fn flip_in_the_middle(length: usize) -> impl Fn((usize, &u8)) -> u8 {
     move |(at, byte)| if at == length / 2 { byte ^ 1 } else { *byte }
@@ -50,26 +55,61 @@ fn flip_in_the_middle(length: usize) -> impl Fn((usize, &u8)) -> u8 {
 async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_gets_in() {
     let (mut edge, imposter) = behind_an_imposter(|setup| setup).await;
     let sorts = sorts(&edge).await;
-    let everything = manners();
-    for (name, manner) in &everything {
-        survives(&mut edge, &imposter, &sorts, name, manner).await;
+    for (name, manner) in manners() {
+        let trial = Trial::begins(&edge, name, &sorts).await;
+        imposter.answers_in(&manner, 2).await;
+        trial.goes_on_for(Duration::ZERO, &edge).await;
+        trial.ends(&mut edge, &imposter).await;
     }
+    nothing_trapped(&edge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_an_end_is_given_up_within_the_bounds_of_a_call_and_holds_up_nobody() {
+    let (mut edge, imposter) = behind_an_imposter(gives_up_soon).await;
+    let sorts = sorts(&edge).await;
+    for (name, manner) in &WITHOUT_END {
+        let trial = Trial::begins(&edge, name, &sorts).await;
+        let before = imposter.answers_in(manner, 1).await;
+        // Whatever had failed before this was asked has been counted.
+        let failures = sync_failures(&edge).await;
+        trial.goes_on_for(lasting(), &edge).await;
+        imposter.sees("Envoy hangs up", |calls| calls.given_up > before.given_up).await;
+        sync_fails(&edge, failures).await;
+        trial.ends(&mut edge, &imposter).await;
+    }
+    nothing_trapped(&edge);
+}
+
+fn nothing_trapped(edge: &Edge) {
     let log = edge.envoy_log();
     assert!(!log.contains("panicked") && !log.contains("trap"), "{log}");
 }
 
 /// Requests and changes before, during and after; a key is revoked meanwhile.
-async fn survives(edge: &mut Edge, imposter: &Imposter, sorts: &[Sort], name: &str, manner: &Manner) {
-    let doomed = edge.new_key("acme", json!({"scopes": ["read"]})).await;
-    let name = format!("key_service_{}", name.replace(' ', "_"));
-    let mut course = Course::start(edge, &name, sorts.to_vec());
-    course.begins_to_break().await;
-    imposter.answers_in(manner, 2).await;
-    edge.key_service().revoke_key(&doomed.id).await.unwrap();
-    course.is_broken_for(Duration::ZERO).await;
-    let seen = crate::scene::get(edge, "/api/acme/x", &doomed.key).await;
-    assert_eq!(seen.status(), 200, "{name}: nothing of it can have arrived");
-    course.is_mended(edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
-    crate::scene::get(edge, "/api/acme/x", &doomed.key).await.is_refused(401, "key_revoked");
-    course.ends(edge).await;
+struct Trial {
+    course: Course,
+    doomed: NewKey,
+}
+
+impl Trial {
+    async fn begins(edge: &Edge, name: &str, sorts: &[Sort]) -> Self {
+        let doomed = edge.new_key("acme", json!({"scopes": ["read"]})).await;
+        let course = Course::start(edge, &format!("key_service_{}", name.replace(' ', "_")), sorts.to_vec());
+        course.begins_to_break().await;
+        Self { course, doomed }
+    }
+
+    async fn goes_on_for(&self, time: Duration, edge: &Edge) {
+        edge.key_service().revoke_key(&self.doomed.id).await.unwrap();
+        self.course.is_broken_for(time).await;
+    }
+
+    async fn ends(mut self, edge: &mut Edge, imposter: &Imposter) {
+        let seen = crate::scene::get(edge, PATH, &self.doomed.key).await;
+        assert_eq!(seen.status(), 200, "nothing of it can have arrived: {seen:?}");
+        self.course.is_mended(edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
+        crate::scene::get(edge, PATH, &self.doomed.key).await.is_refused(401, "key_revoked");
+        self.course.ends(edge).await;
+    }
 }

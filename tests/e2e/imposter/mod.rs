@@ -26,7 +26,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::faults::with_tokens;
+use crate::faults::{LIMIT, with_tokens};
 use turns::Turns;
 
 /// What becomes of calls.
@@ -58,7 +58,15 @@ struct Imposter {
     service: Arc<OnceLock<SocketAddr>>,
     /// The first changes that the key service told.
     heard: Arc<Mutex<Vec<u8>>>,
-    answers: Arc<watch::Sender<u64>>,
+    calls: Arc<watch::Sender<Calls>>,
+}
+
+/// What became of questions about the table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    asked: u64,
+    /// Envoy hung up before it had a whole answer.
+    given_up: u64,
 }
 
 impl Imposter {
@@ -66,7 +74,7 @@ impl Imposter {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let manner = Arc::new(watch::Sender::new(Manner::Genuine));
-        let imposter = Self { manner, service: Arc::default(), heard: Arc::default(), answers: Arc::default() };
+        let imposter = Self { manner, service: Arc::default(), heard: Arc::default(), calls: Arc::default() };
         let serving = imposter.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -88,7 +96,8 @@ impl Imposter {
     async fn serve(&self, mut stream: TcpStream) -> Option<()> {
         let question = read_message(&mut stream).await?;
         let manner = self.manner.borrow().clone();
-        self.answers.send_modify(|answers| *answers += 1);
+        let of_table = u64::from(question.starts_with(b"GET "));
+        self.calls.send_modify(|calls| calls.asked += of_table);
         let bytes = match manner {
             Manner::Genuine => {
                 let answer = self.ask(&question).await?;
@@ -109,15 +118,12 @@ impl Imposter {
                 turns.lock().unwrap().answer(&question, answer)
             }
             Manner::Replayed => self.heard.lock().unwrap().clone(),
-            Manner::Endless => return endless(&mut stream).await,
+            Manner::Endless => return self.is_given_up(endless(&mut stream).await?, of_table),
             Manner::Slow => {
-                for byte in self.ask(&question).await? {
-                    stream.write_all(&[byte]).await.ok()?;
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                return Some(());
+                let answer = self.ask(&question).await?;
+                return self.is_given_up(slowly(&mut stream, &answer).await?, of_table);
             }
-            Manner::Silent => return std::future::pending().await,
+            Manner::Silent => return self.is_given_up(silently(&mut stream).await, of_table),
             Manner::Closed => return None,
         };
         stream.write_all(&bytes).await.ok()
@@ -133,15 +139,29 @@ impl Imposter {
         Some(answer)
     }
 
-    /// Waits until so many calls were answered in this manner.
-    async fn answers_in(&self, manner: &Manner, count: u64) {
+    fn is_given_up(&self, HungUp: HungUp, of_table: u64) -> Option<()> {
+        self.calls.send_modify(|calls| calls.given_up += of_table);
+        None
+    }
+
+    /// From now on answers in this manner; returns when so many questions have come, and what had become of others before.
+    async fn answers_in(&self, manner: &Manner, count: u64) -> Calls {
         self.manner.send_replace(manner.clone());
-        let mut answers = self.answers.subscribe();
-        let goal = *answers.borrow_and_update() + count;
-        let enough = answers.wait_for(|answers| *answers >= goal);
-        tokio::time::timeout(Duration::from_secs(60), enough).await.expect("Envoy calls again").unwrap();
+        let before = *self.calls.borrow();
+        self.sees("Envoy asks again", |calls| calls.asked >= before.asked + count).await;
+        before
+    }
+
+    /// Waits until it has come so far.
+    async fn sees(&self, what: &str, far_enough: impl Fn(&Calls) -> bool) {
+        let mut calls = self.calls.subscribe();
+        let seen = tokio::time::timeout(LIMIT, calls.wait_for(far_enough)).await;
+        seen.unwrap_or_else(|_| panic!("waited in vain until: {what}")).unwrap();
     }
 }
+
+/// Envoy ended the connection, and did not wait for the rest.
+struct HungUp;
 
 /// A head, and as many bytes as it announces.
 async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
@@ -175,15 +195,37 @@ fn with_body(head: &[u8], body: &[u8]) -> Vec<u8> {
     [format!("{head}\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
-async fn endless(stream: &mut TcpStream) -> Option<()> {
+/// More than anybody can take; `None` if somebody took it.
+async fn endless(stream: &mut TcpStream) -> Option<HungUp> {
     const LENGTH: usize = 1 << 30;
     let head = format!("HTTP/1.1 200 OK\r\nx-tollkeeper-service: keyservice\r\ncontent-length: {LENGTH}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.ok()?;
     let piece = vec![b'['; 1 << 20];
-    for _ in 0..LENGTH / piece.len() {
-        stream.write_all(&piece).await.ok()?;
+    let pieces = [head.as_bytes()].into_iter().chain(std::iter::repeat_n(piece.as_slice(), LENGTH / piece.len()));
+    for piece in pieces {
+        if stream.write_all(piece).await.is_err() {
+            return Some(HungUp);
+        }
     }
-    Some(())
+    None
+}
+
+/// A byte at a time, so that all of them take longer than anybody waits; `None` if somebody did.
+async fn slowly(stream: &mut TcpStream, answer: &[u8]) -> Option<HungUp> {
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    for byte in answer {
+        pace.tick().await;
+        if stream.write_all(&[*byte]).await.is_err() {
+            return Some(HungUp);
+        }
+    }
+    None
+}
+
+/// Nothing, for as long as somebody waits.
+async fn silently(stream: &mut TcpStream) -> HungUp {
+    let mut more = [0; 1024];
+    while matches!(stream.read(&mut more).await, Ok(1..)) {}
+    HungUp
 }
 
 fn lead_to(bootstrap: &mut Value, address: SocketAddr) {
