@@ -136,7 +136,6 @@ async fn after_a_long_day_every_worker_makes_of_every_key_what_the_database_has(
     let lasted = begin.elapsed();
     let confirmed = operator.stop().await;
     let flow = traffic.stop(&edge).await;
-    edge.serves(confirmed.revision()).await;
     let lost = confirmed.lost(&edge).await;
     let (compared, differing) = differences(&edge, &confirmed).await;
     let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps: vm_traps(&edge) };
