@@ -37,6 +37,11 @@ impl Edge {
         pushed
     }
 
+    /// The filter's configuration, as it was pushed last.
+    pub fn filter_configuration(&self) -> Value {
+        or_end(self.bootstrap.clone().filter_configuration())
+    }
+
     /// Ends Envoy at once (SIGKILL), as a crash would.
     pub fn kill_envoy(&mut self) {
         or_end(self.envoy.process().kill());

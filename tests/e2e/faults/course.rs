@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use lab::edge::Edge;
 use serde_json::json;
+use tollkeeper::config::Config;
 
 use super::{
     LIMIT,
     changes::Operator,
-    flow::Flow,
+    flow::{AT_ONCE, Flow},
     lasting,
     sort::{PATH, Phase, Sort},
     traffic::Traffic,
@@ -27,6 +28,8 @@ pub(crate) struct Course {
     operator: Operator,
     /// What a request may wait for the key service, as it is configured.
     bound: Duration,
+    /// What a call to the key service may take, as it is configured.
+    timeout: Duration,
     recovery: Duration,
     /// How many VMs had trapped before.
     vm_traps: usize,
@@ -41,6 +44,7 @@ impl Course {
             traffic: Traffic::start(edge, sorts),
             operator: Operator::start(edge, CHANGES),
             bound: Duration::ZERO,
+            timeout: timeout(edge),
             recovery: Duration::ZERO,
             vm_traps: vm_traps(edge),
             traps_asked: 0,
@@ -57,6 +61,13 @@ impl Course {
         Self { traps_asked, ..self }
     }
 
+    /// The longest that a request may take: what it may wait, and four times what one took before anything broke. That is always
+    /// less than what a call takes that is given up, so that whoever waited for one would be seen.
+    pub(crate) fn allowed(&self) -> Duration {
+        let usual = 4 * self.traffic.longest(Phase::Before).max(AT_ONCE);
+        self.bound + usual.min(self.timeout * 3 / 4)
+    }
+
     /// Traffic and changes before anything breaks, which it does from now on.
     pub(crate) async fn begins_to_break(&self) {
         self.traffic.flows(SOME).await;
@@ -64,11 +75,18 @@ impl Course {
         self.traffic.enters(Phase::Turning).await;
     }
 
-    /// It is broken from now on, for so long at least.
-    pub(crate) async fn is_broken_for(&self, time: Duration) {
+    /// It is broken from now on.
+    pub(crate) async fn is_broken(&self) {
         self.traffic.enters(Phase::During).await;
-        let begin = Instant::now();
         self.traffic.flows(SOME).await;
+    }
+
+    /// It is broken from now on, for so long at least; and for longer than a request may take, so that whoever waited for its end
+    /// would be seen.
+    pub(crate) async fn is_broken_for(&self, time: Duration) {
+        let begin = Instant::now();
+        self.is_broken().await;
+        let time = time.max(self.allowed() + AT_ONCE);
         lab::poll::wait_until("it was broken for long enough", time + LIMIT, async || {
             (begin.elapsed() >= time).then_some(())
         })
@@ -123,6 +141,7 @@ impl Course {
 
     /// Counts, reports, and insists that nothing is wrong.
     pub(crate) async fn ends(self, edge: &Edge) -> Flow {
+        let allowed = self.allowed();
         let confirmed = self.operator.stop().await;
         let flow = self.traffic.stop(edge).await;
         let lost = confirmed.lost(edge).await;
@@ -130,7 +149,8 @@ impl Course {
         let tally = Tally {
             lost: lost.len(),
             confirmed: confirmed.count(),
-            waited: flow.waited(self.bound),
+            waited: flow.waited(allowed),
+            allowed,
             vm_traps: trapped.saturating_sub(self.traps_asked),
             traps_asked: self.traps_asked,
             changes: confirmed.entries.len(),
@@ -143,6 +163,12 @@ impl Course {
         assert_eq!((tally.waited, trapped), (0, self.traps_asked), "{}: {flow:?}", self.name);
         flow
     }
+}
+
+/// How long a call to the key service may take, by the filter's configuration.
+fn timeout(edge: &Edge) -> Duration {
+    let configuration = edge.filter_configuration().to_string();
+    Config::parse(configuration.as_bytes()).expect("Envoy has taken it").key_service.timeout
 }
 
 async fn a_new_key_works(edge: &Edge) {
@@ -167,6 +193,8 @@ struct Tally {
     /// How much could have been.
     confirmed: usize,
     waited: usize,
+    /// What took longer has waited.
+    allowed: Duration,
     /// Beyond those that were asked for.
     vm_traps: usize,
     traps_asked: usize,
@@ -178,13 +206,13 @@ struct Tally {
 impl Tally {
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
     fn report(&self, name: &str, flow: &Flow) {
-        let Self { lost, confirmed, waited, vm_traps, traps_asked, changes, changes_refused, recovery } = self;
+        let Self { lost, confirmed, waited, allowed, vm_traps, traps_asked, changes, changes_refused, recovery } = self;
         let [before, turning, during, mending, after] = flow.sent;
         let [control, longest @ ..] = flow.longest.map(|longest| longest.as_millis());
         println!(
             "hold: fault/{name} {} without_right={}/{} valid_refused={}/{} lost={lost}/{confirmed} vm_traps={vm_traps} \
              traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} sent_again={} \
-             changes={changes} changes_refused={changes_refused} longest_before_ms={control} longest_ms={} recovery_ms={}",
+             changes={changes} changes_refused={changes_refused} longest_before_ms={control} longest_ms={} allowed_ms={} recovery_ms={}",
             flow.all(),
             flow.without_right,
             flow.wrong_sent,
@@ -195,6 +223,7 @@ impl Tally {
             flow.outage,
             flow.again,
             longest.iter().max().unwrap(),
+            allowed.as_millis(),
             recovery.as_millis(),
         );
     }
@@ -229,7 +258,7 @@ pub(super) async fn takes(
     for round in 0..rounds {
         happens(edge, round).await;
     }
-    course.is_broken_for(Duration::ZERO).await;
+    course.is_broken().await;
     course.is_mended(edge, async |_| {}).await;
     course.ends(edge).await
 }

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::sort::{Due, PHASES, Phase, Sort};
 
-/// Time in which a request is answered on a machine that is busy with other tests, if it waits for nobody. Whoever waited for
-/// a key service that does not answer would wait for ten times as long: for the filter's `timeout_ms`.
+/// Time in which a request is answered on a machine that is busy with other tests, if it waits for nobody.
 pub(super) const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// What came of all requests.
@@ -46,10 +45,9 @@ impl Flow {
         self.all() - self.wrong_sent - self.outage
     }
 
-    /// How many requests waited for longer than `bound`, beyond four times what one took before anything broke.
-    pub(crate) fn waited(&self, bound: Duration) -> usize {
-        let most = bound + 4 * self.longest[Phase::Before as usize].max(AT_ONCE);
-        self.slow.iter().filter(|(_, took)| *took > most).count()
+    /// How many requests took longer than that, since it began to break.
+    pub(crate) fn waited(&self, allowed: Duration) -> usize {
+        self.slow.iter().filter(|(phase, took)| *phase != Phase::Before && *took > allowed).count()
     }
 
     pub(super) fn add(&mut self, sort: &Sort, phase: Phase, outcomes: &BTreeMap<String, u64>, arrived: u64) {

@@ -23,7 +23,7 @@ async fn while_postgresql_is_dead_keys_work_and_changes_are_refused_and_afterwar
 }
 
 /// How long a request may wait for a lease: longer than by default, because the machine may be busy with other tests.
-const WAIT: Duration = Duration::from_secs(5);
+pub(super) const WAIT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy)]
 enum Fault {
@@ -62,7 +62,7 @@ impl Fault {
 
 /// Waits until something more is lent, which is some seconds after the books are there again: first nodes tell what they spent.
 /// Then shares are over as well.
-async fn tokens_are_lent(edge: &Edge, key: &str) {
+pub(super) async fn tokens_are_lent(edge: &Edge, key: &str) {
     let before = granted(edge).await;
     edge.wait_until("tokens are lent", LIMIT, async || (granted(edge).await > before).then_some(())).await;
     edge.wait_until("requests spend them", LIMIT, async || {

@@ -110,6 +110,11 @@ impl Traffic {
         .unwrap();
     }
 
+    /// The longest that a request of this phase took until now.
+    pub(crate) fn longest(&self, phase: Phase) -> Duration {
+        self.seen.lock().unwrap().longest[phase as usize]
+    }
+
     /// Sends no more, and says what came of everything.
     pub(crate) async fn stop(mut self, edge: &Edge) -> Flow {
         self.phase.send_replace(None);

@@ -1,7 +1,5 @@
 //! The same answer to whatever is asked, or none: HTML, nothing, a gigabyte, what was said before, another service's.
 
-use std::time::Duration;
-
 use lab::{edge::Edge, key_service::NewKey};
 use serde_json::json;
 
@@ -58,7 +56,8 @@ async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_ge
     for (name, manner) in manners() {
         let trial = Trial::begins(&edge, name, &sorts).await;
         imposter.answers_in(&manner, 2).await;
-        trial.goes_on_for(Duration::ZERO, &edge).await;
+        trial.goes_on(&edge).await;
+        trial.course.is_broken().await;
         trial.ends(&mut edge, &imposter).await;
     }
     nothing_trapped(&edge);
@@ -73,7 +72,8 @@ async fn an_answer_without_an_end_is_given_up_within_the_bounds_of_a_call_and_ho
         let before = imposter.answers_in(manner, 1).await;
         // Whatever had failed before this was asked has been counted.
         let failures = sync_failures(&edge).await;
-        trial.goes_on_for(lasting(), &edge).await;
+        trial.goes_on(&edge).await;
+        trial.course.is_broken_for(lasting()).await;
         imposter.sees("Envoy hangs up", |calls| calls.given_up > before.given_up).await;
         sync_fails(&edge, failures).await;
         trial.ends(&mut edge, &imposter).await;
@@ -100,9 +100,8 @@ impl Trial {
         Self { course, doomed }
     }
 
-    async fn goes_on_for(&self, time: Duration, edge: &Edge) {
+    async fn goes_on(&self, edge: &Edge) {
         edge.key_service().revoke_key(&self.doomed.id).await.unwrap();
-        self.course.is_broken_for(time).await;
     }
 
     async fn ends(mut self, edge: &mut Edge, imposter: &Imposter) {

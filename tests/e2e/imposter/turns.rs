@@ -246,7 +246,7 @@ pub(super) async fn no_bad_answer_is_believed(what: &str, turns: impl FnOnce(&st
     imposter.manner.send_replace(Manner::InTurn(Arc::clone(&turns)));
     let wait = Duration::from_secs(1800);
     edge.wait_until("all was tried", wait, async || turns.lock().unwrap().are_over().then_some(())).await;
-    course.is_broken_for(Duration::ZERO).await;
+    course.is_broken().await;
     course.is_mended(&mut edge, async |_| mend(&imposter)).await;
     course.ends(&edge).await;
     let turns = turns.lock().unwrap();
