@@ -8,6 +8,7 @@ mod disk;
 mod envoy;
 mod flow;
 mod key_service;
+mod network;
 mod soak;
 pub(crate) mod sort;
 mod stores;

@@ -11,7 +11,10 @@ mod teams;
 mod terms;
 mod waiting;
 
-use lab::edge::{Fleet, Setup};
+use lab::{
+    edge::{Fleet, Setup},
+    key_service::KeyService,
+};
 use record::Quota;
 use serde_json::{Value, json};
 
@@ -37,17 +40,17 @@ fn configured(quota: Quota, more: Value) -> impl Fn(Setup) -> Setup {
 }
 
 /// How often nodes have called the key service for leases.
-pub(crate) async fn calls_for_leases(fleet: &Fleet) -> u64 {
-    sum_of(fleet, |name| name.starts_with("keyservice_requests_total{") && name.contains("\"/node/v1/leases\"")).await
+pub(crate) async fn calls_for_leases(service: &KeyService) -> u64 {
+    sum_of(service, |name| name.starts_with("keyservice_requests_total{") && name.contains("\"/node/v1/leases\"")).await
 }
 
 /// How often the place was called in which books are kept: once for each account in a question.
 pub(crate) async fn calls_for_books(fleet: &Fleet) -> u64 {
-    sum_of(fleet, |name| name.starts_with("keyservice_quota_store_calls_total{")).await
+    sum_of(fleet.key_service(), |name| name.starts_with("keyservice_quota_store_calls_total{")).await
 }
 
-async fn sum_of(fleet: &Fleet, is_wanted: impl Fn(&str) -> bool) -> u64 {
-    let answer = fleet.key_service().request(reqwest::Method::GET, "/metrics").send().await.unwrap();
+async fn sum_of(service: &KeyService, is_wanted: impl Fn(&str) -> bool) -> u64 {
+    let answer = service.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
     let metrics = answer.text().await.unwrap();
     let lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
     lines.filter(|(name, _)| is_wanted(name)).map(|(_, value)| value.parse::<u64>().unwrap()).sum()

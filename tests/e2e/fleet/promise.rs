@@ -44,7 +44,7 @@ struct Calls {
 
 impl Calls {
     async fn of(fleet: &Fleet) -> Self {
-        Self { of_nodes: calls_for_leases(fleet).await, of_books: calls_for_books(fleet).await }
+        Self { of_nodes: calls_for_leases(fleet.key_service()).await, of_books: calls_for_books(fleet).await }
     }
 
     fn since(self, before: Self) -> Self {

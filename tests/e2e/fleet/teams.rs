@@ -97,7 +97,7 @@ async fn of_1000_teams_that_come_at_once_each_gets_its_quota_from_three_nodes() 
     let keys = teams(&fleet).await;
     let began = Instant::now();
     let answers = everything_at_once(&fleet, &keys).await;
-    report(began.elapsed(), super::calls_for_leases(&fleet).await);
+    report(began.elapsed(), super::calls_for_leases(fleet.key_service()).await);
     assert_eq!(answers.len(), TEAMS);
     for (index, answers) in answers {
         let admitted = answers.iter().filter(|(status, _)| *status == 200).count();

@@ -18,8 +18,6 @@ use std::{
 };
 
 use lab::edge::{Edge, Setup};
-use reqwest::Method;
-use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -228,25 +226,14 @@ async fn silently(stream: &mut TcpStream) -> HungUp {
     HungUp
 }
 
-fn lead_to(bootstrap: &mut Value, address: SocketAddr) {
-    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
-    let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == "keyservice").unwrap();
-    let place = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address/port_value";
-    *cluster.pointer_mut(place).unwrap() = json!(address.port());
-}
-
 /// An edge to whose key service the imposter is the only way.
 async fn behind_an_imposter(configure: impl FnOnce(Setup) -> Setup) -> (Edge, Imposter) {
     let (imposter, address) = Imposter::start().await;
-    let edge = Edge::start(move |setup| {
-        configure(with_tokens(setup)).bootstrap(move |bootstrap| {
-            bootstrap.edit(|bootstrap| lead_to(bootstrap, address));
-            Ok(())
-        })
+    let mut edge = Edge::start(move |setup| {
+        configure(with_tokens(setup)).bootstrap(move |bootstrap| bootstrap.cluster("keyservice", address))
     })
     .await;
-    let url = edge.key_service().request(Method::GET, "/").build().unwrap().url().clone();
-    imposter.service.set(url.socket_addrs(|| None).unwrap()[0]).unwrap();
+    imposter.service.set(edge.key_service_process().address()).unwrap();
     edge.synced().await;
     (edge, imposter)
 }
