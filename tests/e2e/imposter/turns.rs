@@ -14,12 +14,16 @@ use tollkeeper_contract::{
 };
 
 use super::{Imposter, Manner, behind_an_imposter, head_and_body, with_body};
-use crate::faults::{Course, sorts};
+use crate::{
+    faults::{Course, sorts},
+    traps::log_counts,
+};
 
 /// So many bad answers about leases before a good one: all of them come in less time than a lease lasts.
 const LEASES_IN_A_ROW: u32 = 2;
 
-/// How often a bad answer must seem to have been taken: two stewards at once may make it seem so once.
+/// How often one after the other a bad answer must seem to have been taken: two stewards at once may make it seem so once.
+/// Where there were none, once is too often.
 const SURE: u32 = 3;
 
 /// Longer than a request waits for a lease when answers are bad, on a machine that is busy with other tests.
@@ -115,14 +119,19 @@ struct Series {
     asked: Option<Question>,
     /// How often the next one seemed to have been taken.
     doubts: u32,
-    tried: u64,
+    /// How often any seemed so.
+    all_doubts: usize,
+    tried: usize,
     believed: Vec<usize>,
+    /// How long good answers were at least.
+    shortest: usize,
     is_over: bool,
 }
 
 impl Series {
     fn of(bad: Bad) -> Self {
-        Self { bad, next: 0, asked: None, doubts: 0, tried: 0, believed: Vec::new(), is_over: false }
+        let (believed, shortest) = (Vec::new(), usize::MAX);
+        Self { bad, next: 0, asked: None, doubts: 0, all_doubts: 0, tried: 0, believed, shortest, is_over: false }
     }
 
     /// The next bad answer, if one is left.
@@ -130,6 +139,7 @@ impl Series {
         if self.is_over {
             return None;
         }
+        self.shortest = self.shortest.min(good.body.len());
         match (self.bad)(self.next, good) {
             Next::Bad(bad) => {
                 self.asked = Some(asked);
@@ -146,6 +156,7 @@ impl Series {
         let Some(asked) = self.asked.take() else { return false };
         let Some(taken) = asked.was_taken(question) else { return true };
         self.doubts = if taken { self.doubts + 1 } else { 0 };
+        self.all_doubts += usize::from(taken);
         if taken && self.doubts < SURE {
             return true;
         }
@@ -233,9 +244,17 @@ fn gone() -> Vec<u8> {
     )
 }
 
+/// What was tried of one kind of answer.
+pub(super) struct Tried {
+    pub(super) kind: &'static str,
+    /// How many bad ones.
+    pub(super) count: usize,
+    /// How many bytes each good one had, at least.
+    pub(super) shortest: usize,
+}
+
 /// Every bad answer is given under traffic and changes, and none is taken.
-#[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
-pub(super) async fn no_bad_answer_is_believed(what: &str, turns: impl FnOnce(&str) -> Turns) {
+pub(super) async fn no_bad_answer_is_believed(what: &str, turns: impl FnOnce(&str) -> Turns) -> [Tried; 3] {
     let quota = json!({ "scope": "fleet", "limit": 100_000, "window_seconds": 1, "wait_ms": WAIT.as_millis() });
     let (mut edge, imposter) = behind_an_imposter(|setup| setup.filter(|filter| filter["quota"] = quota)).await;
     let sorts = sorts(&edge).await;
@@ -243,6 +262,7 @@ pub(super) async fn no_bad_answer_is_believed(what: &str, turns: impl FnOnce(&st
     let turns = Arc::new(Mutex::new(turns(edge.tokens().node.expose())));
     let mut course = Course::start(&edge, &format!("key_service_{what}"), sorts).bound(WAIT);
     course.begins_to_break().await;
+    let stewards_before = log_counts(&edge).1;
     imposter.manner.send_replace(Manner::InTurn(Arc::clone(&turns)));
     let wait = Duration::from_secs(1800);
     edge.wait_until("all was tried", wait, async || turns.lock().unwrap().are_over().then_some(())).await;
@@ -250,11 +270,23 @@ pub(super) async fn no_bad_answer_is_believed(what: &str, turns: impl FnOnce(&st
     course.is_mended(&mut edge, async |_| mend(&imposter)).await;
     course.ends(&edge).await;
     let turns = turns.lock().unwrap();
-    for (kind, series) in turns.each() {
-        println!("hold: key_service_{what}/{kind} {} believed={}", series.tried, series.believed.len());
-    }
-    for (kind, Series { believed, tried, .. }) in turns.each() {
+    let stewards = log_counts(&edge).1 - stewards_before;
+    report(what, &turns, stewards);
+    for (kind, Series { believed, tried, all_doubts, .. }) in turns.each() {
         assert!(believed.is_empty() && *tried > 0, "{what}: of {tried} answers about {kind}, these: {believed:?}");
+        assert!(*all_doubts <= stewards, "{what}: {all_doubts} answers about {kind} were taken, it seems");
+    }
+    turns.each().map(|(kind, series)| Tried { kind, count: series.tried, shortest: series.shortest })
+}
+
+#[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
+fn report(what: &str, turns: &Turns, stewards: usize) {
+    for (kind, Series { tried, believed, all_doubts, shortest, .. }) in turns.each() {
+        println!(
+            "hold: key_service_{what}/{kind} {tried} believed={} tried_again_because_it_seemed_so={all_doubts} \
+             other_stewards_meanwhile={stewards} bytes_of_a_good_one={shortest}",
+            believed.len()
+        );
     }
 }
 
