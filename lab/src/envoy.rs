@@ -127,6 +127,14 @@ impl Envoy {
         &mut self.process
     }
 
+    /// How much memory of the machine it uses now, in KiB.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resident_kib(&self) -> Result<u64> {
+        self.process.resident_kib()
+    }
+
     /// Its whole log.
     pub fn log(&self) -> String {
         self.process.log()

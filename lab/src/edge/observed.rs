@@ -59,6 +59,11 @@ impl Edge {
         self.envoy.process()
     }
 
+    /// How much memory of the machine Envoy uses now, in KiB.
+    pub fn envoy_resident_kib(&self) -> u64 {
+        or_end(self.envoy.resident_kib())
+    }
+
     /// Freezes Envoy (SIGSTOP): connections are made, and nothing is answered until [`Self::resume_envoy`].
     pub fn pause_envoy(&mut self) {
         or_end(self.envoy.process().pause());

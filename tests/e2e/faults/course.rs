@@ -35,6 +35,8 @@ pub(crate) struct Course {
     vm_traps: usize,
     /// How many are told to.
     traps_asked: usize,
+    /// What else was measured, for the report.
+    more: String,
 }
 
 impl Course {
@@ -48,7 +50,13 @@ impl Course {
             recovery: Duration::ZERO,
             vm_traps: vm_traps(edge),
             traps_asked: 0,
+            more: String::new(),
         }
+    }
+
+    /// This was measured as well.
+    pub(crate) fn tells(&mut self, word: &str, number: u64) {
+        self.more += &format!(" {word}={number}");
     }
 
     /// A request may wait for so long.
@@ -157,7 +165,7 @@ impl Course {
             changes_refused: confirmed.refused,
             recovery: self.recovery,
         };
-        tally.report(&self.name, &flow);
+        tally.report(&self.name, &flow, &self.more);
         assert!(flow.wrong.is_empty() && lost.is_empty(), "{}: {:?} {lost:?}", self.name, flow.wrong);
         assert_eq!((flow.without_right, flow.valid_refused, flow.not_arrived), (0, 0, 0), "{}", self.name);
         assert_eq!((tally.waited, trapped), (0, self.traps_asked), "{}: {flow:?}", self.name);
@@ -205,14 +213,14 @@ struct Tally {
 
 impl Tally {
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
-    fn report(&self, name: &str, flow: &Flow) {
+    fn report(&self, name: &str, flow: &Flow, more: &str) {
         let Self { lost, confirmed, waited, allowed, vm_traps, traps_asked, changes, changes_refused, recovery } = self;
         let [before, turning, during, mending, after] = flow.sent;
         let [control, longest @ ..] = flow.longest.map(|longest| longest.as_millis());
         println!(
             "hold: fault/{name} {} without_right={}/{} valid_refused={}/{} lost={lost}/{confirmed} vm_traps={vm_traps} \
              traps_asked={traps_asked} waited={waited} before={before} during={} after={} in_outage={} sent_again={} \
-             changes={changes} changes_refused={changes_refused} longest_before_ms={control} longest_ms={} allowed_ms={} recovery_ms={}",
+             changes={changes} changes_refused={changes_refused} longest_before_ms={control} longest_ms={} allowed_ms={} recovery_ms={}{more}",
             flow.all(),
             flow.without_right,
             flow.wrong_sent,

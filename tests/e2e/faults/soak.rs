@@ -39,7 +39,7 @@ type Sample = (f64, [f64; 3]);
 impl Memory {
     #[expect(clippy::cast_precision_loss, reason = "nobody has so much")]
     fn sample(&mut self, edge: &mut Edge, begin: Instant) {
-        let envoy = edge.envoy_process().resident_kib().unwrap();
+        let envoy = edge.envoy_resident_kib();
         let service = edge.key_service_process().process().unwrap().resident_kib().unwrap();
         let database = fs::metadata(&edge.key_service_process().launch().database).unwrap().len() / 1024;
         self.samples.push((begin.elapsed().as_secs_f64(), [envoy as f64, service as f64, database as f64]));

@@ -1,5 +1,7 @@
 //! The same answer to whatever is asked, or none: HTML, nothing, a gigabyte, what was said before, another service's.
 
+use std::{fs, time::Duration};
+
 use lab::{edge::Edge, key_service::NewKey};
 use serde_json::json;
 
@@ -63,20 +65,58 @@ async fn whatever_answers_in_the_key_services_place_keys_work_and_nobody_else_ge
     nothing_trapped(&edge);
 }
 
+/// What Envoy keeps of an answer to a call, at most (`http.async_response_buffer_limit`): it hangs up on more.
+const KEPT: u64 = 32 << 20;
+
+/// So many calls are under way at the same time: about the table, and with a report of usage.
+const CALLS: u64 = 2;
+
+/// What the system takes of an answer that nobody has read yet: as it is set, or the most that Linux sets by itself.
+fn in_sockets() -> u64 {
+    let most = |file: &str| -> Option<u64> {
+        let sizes = fs::read_to_string(format!("/proc/sys/net/ipv4/{file}")).ok()?;
+        sizes.split_whitespace().last()?.parse().ok()
+    };
+    ["tcp_rmem", "tcp_wmem"].into_iter().map(|file| most(file).unwrap_or(32 << 20)).sum()
+}
+
+/// The most memory that Envoy uses until then, in KiB.
+async fn most_kib(edge: &Edge, until: impl Future<Output = ()>) -> u64 {
+    let (mut until, mut most) = (std::pin::pin!(until), 0);
+    let mut pace = tokio::time::interval(Duration::from_millis(5));
+    loop {
+        tokio::select! {
+            () = &mut until => return most,
+            _ = pace.tick() => most = most.max(edge.envoy_resident_kib()),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_an_end_is_given_up_within_the_bounds_of_a_call_and_holds_up_nobody() {
     let (mut edge, imposter) = behind_an_imposter(gives_up_soon).await;
     let sorts = sorts(&edge).await;
     for (name, manner) in &WITHOUT_END {
-        let trial = Trial::begins(&edge, name, &sorts).await;
+        let mut trial = Trial::begins(&edge, name, &sorts).await;
+        let kib_before = edge.envoy_resident_kib();
         let before = imposter.answers_in(manner, 1).await;
         // Whatever had failed before this was asked has been counted.
         let failures = sync_failures(&edge).await;
         trial.goes_on(&edge).await;
-        trial.course.is_broken_for(lasting()).await;
-        imposter.sees("Envoy hangs up", |calls| calls.given_up > before.given_up).await;
-        sync_fails(&edge, failures).await;
+        let kib = most_kib(&edge, async {
+            trial.course.is_broken_for(lasting()).await;
+            imposter.sees("Envoy hangs up", |calls| calls.given_up > before.given_up).await;
+            sync_fails(&edge, failures).await;
+        });
+        let kib = kib.await;
+        let most = imposter.calls.borrow().most;
+        trial.course.tells("most_bytes_of_an_answer", most);
+        trial.course.tells("envoy_before_kib", kib_before);
+        trial.course.tells("envoy_most_kib", kib);
         trial.ends(&mut edge, &imposter).await;
+        assert!(most <= KEPT + in_sockets(), "{name}: {most} bytes");
+        // Half as much again for whatever else is in use.
+        assert!(kib <= kib_before + CALLS * KEPT / 1024 * 3 / 2, "{name}: {kib_before} KiB, then {kib}");
     }
     nothing_trapped(&edge);
 }
@@ -109,6 +149,7 @@ impl Trial {
         assert_eq!(seen.status(), 200, "nothing of it can have arrived: {seen:?}");
         self.course.is_mended(edge, async |_| drop(imposter.manner.send_replace(Manner::Genuine))).await;
         crate::scene::get(edge, PATH, &self.doomed.key).await.is_refused(401, "key_revoked");
+        self.course.tells("envoy_after_kib", edge.envoy_resident_kib());
         self.course.ends(edge).await;
     }
 }

@@ -65,6 +65,8 @@ struct Calls {
     asked: u64,
     /// Envoy hung up before it had a whole answer.
     given_up: u64,
+    /// The most that went out of such an answer in this manner, into Envoy or into the sockets in between, in bytes.
+    most: u64,
 }
 
 impl Imposter {
@@ -137,14 +139,18 @@ impl Imposter {
         Some(answer)
     }
 
-    fn is_given_up(&self, HungUp: HungUp, of_table: u64) -> Option<()> {
-        self.calls.send_modify(|calls| calls.given_up += of_table);
+    fn is_given_up(&self, HungUp { after }: HungUp, of_table: u64) -> Option<()> {
+        self.calls.send_modify(|calls| {
+            calls.given_up += of_table;
+            calls.most = calls.most.max(after);
+        });
         None
     }
 
     /// From now on answers in this manner; returns when so many questions have come, and what had become of others before.
     async fn answers_in(&self, manner: &Manner, count: u64) -> Calls {
         self.manner.send_replace(manner.clone());
+        self.calls.send_modify(|calls| calls.most = 0);
         let before = *self.calls.borrow();
         self.sees("Envoy asks again", |calls| calls.asked >= before.asked + count).await;
         before
@@ -159,7 +165,10 @@ impl Imposter {
 }
 
 /// Envoy ended the connection, and did not wait for the rest.
-struct HungUp;
+struct HungUp {
+    /// So many bytes had gone out.
+    after: u64,
+}
 
 /// A head, and as many bytes as it announces.
 async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
@@ -199,9 +208,12 @@ async fn endless(stream: &mut TcpStream) -> Option<HungUp> {
     let head = format!("HTTP/1.1 200 OK\r\nx-tollkeeper-service: keyservice\r\ncontent-length: {LENGTH}\r\n\r\n");
     let piece = vec![b'['; 1 << 20];
     let pieces = [head.as_bytes()].into_iter().chain(std::iter::repeat_n(piece.as_slice(), LENGTH / piece.len()));
-    for piece in pieces {
-        if stream.write_all(piece).await.is_err() {
-            return Some(HungUp);
+    let mut after = 0;
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            let Ok(count) = stream.write(piece).await else { return Some(HungUp { after }) };
+            after += count as u64;
+            piece = &piece[count..];
         }
     }
     None
@@ -210,10 +222,10 @@ async fn endless(stream: &mut TcpStream) -> Option<HungUp> {
 /// A byte at a time, so that all of them take longer than anybody waits; `None` if somebody did.
 async fn slowly(stream: &mut TcpStream, answer: &[u8]) -> Option<HungUp> {
     let mut pace = tokio::time::interval(Duration::from_millis(100));
-    for byte in answer {
+    for (after, byte) in (0..).zip(answer) {
         pace.tick().await;
         if stream.write_all(&[*byte]).await.is_err() {
-            return Some(HungUp);
+            return Some(HungUp { after });
         }
     }
     None
@@ -223,7 +235,7 @@ async fn slowly(stream: &mut TcpStream, answer: &[u8]) -> Option<HungUp> {
 async fn silently(stream: &mut TcpStream) -> HungUp {
     let mut more = [0; 1024];
     while matches!(stream.read(&mut more).await, Ok(1..)) {}
-    HungUp
+    HungUp { after: 0 }
 }
 
 /// An edge to whose key service the imposter is the only way.
