@@ -154,9 +154,11 @@ async fn of_many_keys_none_is_found_in_logs_answers_metrics_configuration_databa
     }
     let bytes: usize = places.iter().map(|(_, content)| content.len()).sum();
     println!(
-        "hold: concealment/canary_keys {keys} found={} bytes={bytes} places={} shown_to_key_service={SHOWN}",
+        "hold: concealment/canary_keys {keys} found={} vm_traps={} bytes={bytes} places={} shown_to_key_service={SHOWN}",
         found_in.len(),
+        edge.vm_traps(),
         places.len()
     );
+    assert_eq!(edge.vm_traps(), 0);
     assert!(found_in.is_empty(), "keys are found in {found_in:?}");
 }

@@ -57,10 +57,12 @@ async fn busy_key(edge: &Edge) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "what was tried belongs into the report of the run")]
-fn report(name: &str, outcomes: &[Outcomes]) {
+fn report(name: &str, edges: &[&Edge], outcomes: &[Outcomes]) {
     let sum = |count: fn(&Outcomes) -> u64| outcomes.iter().map(count).sum::<u64>();
     let (all, refused) = (sum(Outcomes::all), sum(|outcomes| outcomes.all() - outcomes.of("200")));
-    println!("hold: rotation/{name} {all} valid_refused={refused} sent_again={}", sum(|outcomes| outcomes.again));
+    let (vm_traps, again) = (edges.iter().map(|edge| edge.vm_traps()).sum::<usize>(), sum(|outcomes| outcomes.again));
+    println!("hold: rotation/{name} {all} valid_refused={refused} vm_traps={vm_traps} sent_again={again}");
+    assert_eq!(vm_traps, 0);
     for outcomes in outcomes {
         assert_only(outcomes, "200");
     }
@@ -102,7 +104,7 @@ async fn a_node_token_is_replaced_under_load_and_no_request_is_refused() {
     edge.key("acme", &["read"]).await;
     let_in(&edge, &[&before, &meanwhile, &after]).await;
     load.flows(&edge, 50).await;
-    report("node_token_by_configuration", &[load.stop().await]);
+    report("node_token_by_configuration", &[&edge], &[load.stop().await]);
     assert!(!edge.envoy_log().contains("refused the node token"), "the key service never refused a token");
 }
 
@@ -138,7 +140,7 @@ async fn a_node_token_is_replaced_by_envoys_that_are_started_one_after_the_other
     let revision = first.key_service().create_key(&json!({"team": "acme", "scopes": ["read"]})).await.unwrap().revision;
     second.serves(revision).await;
     load_of_second.flows(&second, 50).await;
-    report("node_token_by_restart", &[of_first, load_of_second.stop().await]);
+    report("node_token_by_restart", &[&first, &second], &[of_first, load_of_second.stop().await]);
     let log = first.envoy_log() + &second.envoy_log();
     assert!(!log.contains("refused the node token"), "the key service never refused a token");
 }

@@ -175,7 +175,8 @@ async fn how_long_a_refusal_takes_does_not_tell_how_near_a_guess_is() {
         assert!(is_control || t.abs() < SEEN, "{} and {}: t = {t}", classes[left].name, classes[right].name);
         largest = if is_control { largest } else { largest.max(t.abs()) };
     }
-    println!("hold: concealment/times_of_refusals {} largest_t={largest:.2}", 3 * times);
+    println!("hold: concealment/times_of_refusals {} vm_traps={} largest_t={largest:.2}", 3 * times, edge.vm_traps());
+    assert_eq!(edge.vm_traps(), 0);
 }
 
 /// What is searched for in the module, as `src/wasm/search.rs` numbers it; the last is to show that a difference is seen.
@@ -253,5 +254,10 @@ async fn how_long_the_module_searches_does_not_tell_whether_a_key_is_there_or_ho
         assert!(is_as_it_should_be, "{} and {}: t = {t}", SEARCHES[left], SEARCHES[right]);
         largest = if right == control { largest } else { largest.max(t.abs()) };
     }
-    println!("hold: concealment/times_of_searches_in_the_module {} largest_t={largest:.2}", 4 * times);
+    let vm_traps = edge.vm_traps();
+    println!(
+        "hold: concealment/times_of_searches_in_the_module {} vm_traps={vm_traps} largest_t={largest:.2}",
+        4 * times
+    );
+    assert_eq!(vm_traps, 0);
 }

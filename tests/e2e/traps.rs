@@ -101,17 +101,18 @@ async fn when_the_stewards_vm_traps_no_request_is_refused_and_changes_and_leases
     let longest = record.seen().iter().map(|seen| seen.answered - seen.sent).max().unwrap();
     let valid_refused = record.count(|seen| !seen.is_admitted() || seen.degraded);
     eprintln!(
-        "hold: quota/a_steward_traps {} without_right={}/1 valid_refused={valid_refused} over={} lost={lost}/1 sent_again={} \
-         longest_ms={} recovery_ms={}",
+        "hold: quota/a_steward_traps {} without_right={}/1 valid_refused={valid_refused} over={} lost={lost}/1 vm_traps={} \
+         traps_asked=1 sent_again={} longest_ms={} recovery_ms={}",
         record.seen().len(),
         told.hits,
         record.over(QUOTA),
+        edge.vm_traps() - 1,
         record.count(|seen| seen.again),
         longest.as_millis(),
         took.as_millis()
     );
     told.is_refused(401, "key_revoked");
-    assert_eq!(valid_refused, 0, "{:?}", record.summary());
+    assert_eq!((valid_refused, edge.vm_traps()), (0, 1), "{:?}", record.summary());
     record.assert_never_over(QUOTA);
 }
 
@@ -242,14 +243,16 @@ async fn when_a_workers_vm_traps_what_is_in_flight_fails_and_what_comes_next_is_
         admitted += 1;
     };
     eprintln!(
-        "hold: quota/a_worker_traps {} without_right={}/1 valid_refused={}/100 over={} in_flight_failed={in_flight_failed} recovery_ms={}",
+        "hold: quota/a_worker_traps {} without_right={}/1 valid_refused={}/100 over={} vm_traps={} traps_asked=1 \
+         in_flight_failed={in_flight_failed} recovery_ms={}",
         admitted + 1,
         limited.hits,
         100_u64.saturating_sub(admitted),
         admitted.saturating_sub(100),
+        edge.vm_traps() - 1,
         recovery.as_millis()
     );
-    assert_eq!((admitted, limited.hits), (100, 0), "held to the token");
+    assert_eq!((admitted, limited.hits, edge.vm_traps()), (100, 0, 1), "held to the token");
     // What an operator sees of it.
     assert_eq!(edge.stat("wasm.tollkeeper.vm_reload_success").await, Some(1));
     assert!(edge.envoy_log().contains("proxy_on_request_headers failed: Uncaught RuntimeError"));

@@ -117,6 +117,11 @@ impl Fleet {
         self.nodes.iter().chain(&self.fallen).map(|node| node.upstream().hits_of(nonce)).sum()
     }
 
+    /// How many VMs of the filter have trapped, on nodes that were killed too.
+    pub fn vm_traps(&self) -> usize {
+        self.nodes.iter().chain(&self.fallen).map(Edge::vm_traps).sum()
+    }
+
     /// Pushes the filter's configuration, edited, to every node; see [`Edge::push_filter`].
     pub async fn push_filter(&mut self, edit: impl Fn(&mut Value)) {
         for node in &mut self.nodes {

@@ -103,6 +103,11 @@ impl Edge {
         self.envoy.log()
     }
 
+    /// How many VMs of the filter have trapped.
+    pub fn vm_traps(&self) -> usize {
+        self.envoy_log().matches("Uncaught RuntimeError").count()
+    }
+
     /// Waits until `found` picks one of the access log's entries.
     pub async fn access_log_entry(&self, found: impl Fn(&Value) -> bool) -> Value {
         let entry = wait_until("the access log has the entry", SYNC_LIMIT, async || {

@@ -48,7 +48,7 @@ impl Course {
             bound: Duration::ZERO,
             timeout: timeout(edge),
             recovery: Duration::ZERO,
-            vm_traps: vm_traps(edge),
+            vm_traps: edge.vm_traps(),
             traps_asked: 0,
             more: String::new(),
         }
@@ -153,7 +153,7 @@ impl Course {
         let confirmed = self.operator.stop().await;
         let flow = self.traffic.stop(edge).await;
         let lost = confirmed.lost(edge).await;
-        let trapped = vm_traps(edge).saturating_sub(self.vm_traps);
+        let trapped = edge.vm_traps().saturating_sub(self.vm_traps);
         let tally = Tally {
             lost: lost.len(),
             confirmed: confirmed.count(),
@@ -188,11 +188,6 @@ async fn a_new_key_works(edge: &Edge) {
         (answer.status() == 200).then_some(())
     })
     .await;
-}
-
-/// How many VMs have trapped.
-pub(crate) fn vm_traps(edge: &Edge) -> usize {
-    edge.envoy_log().matches("Uncaught RuntimeError").count()
 }
 
 /// What was counted beside the requests.

@@ -12,7 +12,6 @@ use serde_json::json;
 
 use super::{
     changes::{Confirmed, Operator, State},
-    course::vm_traps,
     flow::Flow,
     number, outcome,
     sort::{PATH, Phase},
@@ -138,7 +137,7 @@ async fn after_a_long_day_every_worker_makes_of_every_key_what_the_database_has(
     let flow = traffic.stop(&edge).await;
     let lost = confirmed.lost(&edge).await;
     let (compared, differing) = differences(&edge, &confirmed).await;
-    let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps: vm_traps(&edge) };
+    let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps: edge.vm_traps() };
     day.report();
     let Day { flow, lost, differing, vm_traps, .. } = day;
     assert!(

@@ -57,7 +57,8 @@ async fn recovers(fleet: &Fleet, demand: Demand, mended: Duration, promise: &str
     let record = demand.stop().await;
     record.assert_decided();
     assert_eq!(fleet.hits(), record.admitted());
-    report(&record, over(promise, &record));
+    report(&record, over(promise, &record), fleet.vm_traps());
+    assert_eq!(fleet.vm_traps(), 0);
     promised(&record);
 }
 
@@ -69,12 +70,12 @@ fn over(promise: &str, record: &Record) -> u64 {
 }
 
 #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
-fn report(record: &Record, over: u64) {
+fn report(record: &Record, over: u64, vm_traps: usize) {
     let thread = std::thread::current();
     let name = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("quota");
     let again = record.count(|seen| seen.again);
     println!(
-        "hold: quota/{name} {} over={over} admitted={} sent_again={again}",
+        "hold: quota/{name} {} over={over} vm_traps={vm_traps} admitted={} sent_again={again}",
         record.seen().len(),
         record.admitted()
     );

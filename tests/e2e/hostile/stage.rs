@@ -88,7 +88,7 @@ impl Stage {
 
     /// How many VMs have trapped.
     pub(super) fn vm_traps(&self) -> usize {
-        self.edge.envoy_log().matches("Uncaught RuntimeError").count()
+        self.edge.vm_traps()
     }
 
     /// What became of the modules, unless none was stopped or loaded anew.
