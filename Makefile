@@ -78,7 +78,7 @@ help: ## This list
 	echo "make test     build everything, then every test, on a real Envoy, PostgreSQL and Valkey (ARGS=name picks some)"
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make hold     hostile input, broken parts, concealment: what was tried, how often, and what came of it, in one table"
-	echo "make soak     mixed traffic, ten changes a second, reloads, for MINUTES=5; then every key on every worker against the database"
+	echo "make soak     mixed traffic, ten changes a second, reloads, for MINUTES=5; then Envoy's table against the database"
 	echo "make mutants  changes the code that decides in one place at a time, about 200 of them, to see whether a test notices"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
@@ -147,11 +147,11 @@ hold: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy ## RUN
 	python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/hold.log"
 	[ -z "$$failed" ]
 
-soak: programs filter envoy ## A test of every make test, with minutes instead of seconds
+soak: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## A test of every make test, with minutes instead of seconds
 	@$(FIND_ENVOY)
-	export $(COMPONENTS) SOAK_SECONDS=$$(( 60 * $(MINUTES) ))
+	export $(COMPONENTS) TOLLKEEPER_TRAPS_WASM="$(TOLLKEEPER_TRAPS_WASM)" SOAK_SECONDS=$$(( 60 * $(MINUTES) ))
 	cargo test --quiet --package tollkeeper --test e2e -- --exact --show-output \
-		faults::soak::after_a_long_day_every_worker_makes_of_every_key_what_the_database_has >"$(CARGO_TARGET_DIR)/soak.log" 2>&1 \
+		faults::soak::after_a_long_day_every_record_and_every_answer_is_what_the_database_has >"$(CARGO_TARGET_DIR)/soak.log" 2>&1 \
 		|| { cat "$(CARGO_TARGET_DIR)/soak.log" >&2; exit 1; }
 	grep "^|" "$(CARGO_TARGET_DIR)/soak.log"
 

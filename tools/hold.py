@@ -16,6 +16,7 @@ NEVER = {
     "over": "requests admitted over a quota",
     "lost": "keys, revocations and audit entries lost",
     "differing": "keys that a worker took otherwise than the database has them",
+    "records_differing": "records that Envoy's shared data and the database did not have alike",
     "vm_traps": "VM traps that nobody asked for",
     "waited": "requests that waited for the key service or the engine for longer than is configured and usual",
     "found": "credentials found in logs, answers, metrics, configuration, database or shared data",

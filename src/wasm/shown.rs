@@ -8,7 +8,7 @@ use crate::{principal::Account, table::Names};
 /// The instance whose data it is, and the teams whose cells are to be shown, too.
 const HEADER: &str = "x-test-shared";
 
-/// Answers a request that asks for it: each name that has a value, and the value.
+/// Answers a request that asks for it: each name that has a value in a line, how many bytes it has in another, and these.
 pub(super) fn answers() -> bool {
     let asked = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, HEADER).ok().flatten();
     let Some(told) = asked.and_then(|asked| tell(std::str::from_utf8(&asked).ok()?)) else { return false };
@@ -26,9 +26,8 @@ fn tell(asked: &str) -> Option<Vec<u8>> {
     for name in shards.chain(cells).chain(single) {
         if let Some(value) = hostcalls::get_shared_data(&name).ok()?.0 {
             told.extend_from_slice(name.as_bytes());
-            told.push(b'\n');
+            told.extend_from_slice(format!("\n{}\n", value.len()).as_bytes());
             told.extend_from_slice(&value);
-            told.push(b'\n');
         }
     }
     Some(told)

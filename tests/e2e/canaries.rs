@@ -17,7 +17,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tollkeeper_contract::Digest;
 
-use crate::scene::Style;
+use crate::{scene::Style, shared_data};
 
 const MARK: &str = "CanaryThatMustNotBeSeen";
 /// How many keys there are unless told.
@@ -134,7 +134,7 @@ async fn of_many_keys_none_is_found_in_logs_answers_metrics_configuration_databa
     answers.extend(told);
     let made = made(&edge).await;
 
-    let shared = places::shared_data(&mut edge, "acme").await;
+    let shared = shared_data::of(&mut edge, "acme").await;
     for present in [Digest::of(key(0).as_bytes()).as_bytes().as_slice(), b"tk6/edge/c/acme\n"] {
         assert!(shared.windows(present.len()).any(|bytes| bytes == present), "shared data is there: {}", shared.len());
     }

@@ -28,6 +28,7 @@ mod protocols;
 mod reload;
 mod routes;
 mod scene;
+mod shared_data;
 mod stewardship;
 mod styles;
 mod tenants;

@@ -1,12 +1,6 @@
 //! What is left behind: files, logs, answers, metrics, configuration, and shared data itself.
 
-use std::time::Duration;
-
-use lab::{
-    artifacts,
-    edge::Edge,
-    envoy::{Pushed, Talk},
-};
+use lab::edge::Edge;
 
 /// What can be searched, by its name.
 pub(super) type Places = Vec<(String, Vec<u8>)>;
@@ -35,20 +29,6 @@ fn logger(line: &str) -> Option<&str> {
     let mut parts = head.split("][").skip(2);
     let level = parts.next()?;
     ["trace", "debug", "info", "warning", "error", "critical"].contains(&level).then(|| parts.next())?
-}
-
-/// All that lies in Envoy's shared data. The module that ran until now cannot tell, so another takes its place that can;
-/// what lies there stays as it is. Each look at one of its many names would be told in the log.
-pub(super) async fn shared_data(edge: &mut Edge, teams: &str) -> Vec<u8> {
-    edge.talks(Talk::Usual).await;
-    let pushed = edge.push_config(|bootstrap| bootstrap.wasm(&artifacts::filter_that_traps()?)).await;
-    assert_eq!(pushed, Pushed::Accepted);
-    edge.wait_until("the module tells", Duration::from_secs(40), async || {
-        let asked = edge.get_over_new_connection("/healthz").header("x-test-shared", format!("edge {teams}"));
-        let told = asked.send().await.ok()?.bytes().await.ok()?;
-        told.windows(4).any(|bytes| bytes == b"tk6/").then(|| told.to_vec())
-    })
-    .await
 }
 
 /// Every file of the edge, its metrics and configuration, and what operators are shown.

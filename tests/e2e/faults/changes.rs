@@ -100,15 +100,17 @@ async fn work(service: KeyService, confirmed: Arc<Mutex<Confirmed>>, stopped: wa
             return;
         }
         match turn % 4 {
-            0 | 2 => make(&service, &confirmed).await,
+            0 | 2 => make(&service, &confirmed, turn).await,
             1 => revoke(&service, &confirmed).await,
             _ => delete(&service, &confirmed).await,
         }
     }
 }
 
-async fn make(service: &KeyService, confirmed: &Mutex<Confirmed>) {
-    let made = service.create_key(&json!({ "team": "acme", "scopes": ["read"] })).await;
+async fn make(service: &KeyService, confirmed: &Mutex<Confirmed>, turn: u64) {
+    // No two records alike.
+    let fields = json!({ "team": "acme", "scopes": ["read"], "subject": format!("made in turn {turn}") });
+    let made = service.create_key(&fields).await;
     let mut confirmed = confirmed.lock().unwrap();
     match made {
         Ok(key) => {

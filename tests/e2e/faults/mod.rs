@@ -9,6 +9,7 @@ mod envoy;
 mod flow;
 mod key_service;
 mod network;
+mod records;
 mod soak;
 pub(crate) mod sort;
 mod stores;

@@ -1,5 +1,5 @@
-//! A long day in short: requests of every sort, ten changes a second, configurations pushed; then what every worker makes of
-//! every key is held against the database, and how memory grew is told. `make soak MINUTES=20` takes its time.
+//! A long day in short: requests of every sort, ten changes a second, configurations pushed; then every record in Envoy, and
+//! what every worker makes of every key, are held against the database, and how memory grew is told. `make soak MINUTES=20` takes its time.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,7 @@ use super::{
     changes::{Confirmed, Operator, State},
     flow::Flow,
     number, outcome,
+    records::{self, Compared},
     sort::{PATH, Phase},
     sorts,
     traffic::Traffic,
@@ -110,11 +111,12 @@ struct Day {
     lost: Vec<String>,
     compared: usize,
     differing: Vec<String>,
+    records: Compared,
     vm_traps: usize,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_long_day_every_worker_makes_of_every_key_what_the_database_has() {
+async fn after_a_long_day_every_record_and_every_answer_is_what_the_database_has() {
     let time = Duration::from_secs(number("SOAK_SECONDS", 5));
     let mut edge = Edge::synced_start(|setup| with_tokens(setup).drains_within(Duration::from_secs(3))).await;
     let sorts = sorts(&edge).await;
@@ -137,9 +139,13 @@ async fn after_a_long_day_every_worker_makes_of_every_key_what_the_database_has(
     let flow = traffic.stop(&edge).await;
     let lost = confirmed.lost(&edge).await;
     let (compared, differing) = differences(&edge, &confirmed).await;
-    let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps: edge.vm_traps() };
+    let records = records::compared(&mut edge).await;
+    let vm_traps = edge.vm_traps();
+    let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, records, vm_traps };
     day.report();
-    let Day { flow, lost, differing, vm_traps, .. } = day;
+    let Day { flow, lost, differing, records, confirmed, vm_traps, .. } = day;
+    assert!(records.differing.is_empty(), "{:?}", records.differing);
+    assert!(records.records > confirmed.keys.len() / 2, "half of the keys that were made are still there");
     assert!(
         differing.is_empty() && lost.is_empty() && flow.wrong.is_empty(),
         "{differing:?} {lost:?} {:?}",
@@ -151,7 +157,7 @@ async fn after_a_long_day_every_worker_makes_of_every_key_what_the_database_has(
 impl Day {
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
     fn report(&self) {
-        let Self { lasted, pushes, memory, flow, confirmed, lost, compared, differing, vm_traps } = self;
+        let Self { lasted, pushes, memory, flow, confirmed, lost, compared, differing, records, vm_traps } = self;
         println!("| soak | |\n|---|---:|");
         let rows = [
             ("lasted, in seconds".to_owned(), format!("{:.0}", lasted.as_secs_f64())),
@@ -171,6 +177,12 @@ impl Day {
                 compared.to_string(),
             ),
             ("that differed from it".to_owned(), differing.len().to_string()),
+            (
+                "records in Envoy's shared data or the database, compared field by field".to_owned(),
+                records.records.to_string(),
+            ),
+            ("of these, keys and teams held against what operators are told".to_owned(), records.told.to_string()),
+            ("that differed, or were on one side alone".to_owned(), records.differing.len().to_string()),
         ];
         for (what, count) in rows {
             println!("| {what} | {count} |");
@@ -185,7 +197,7 @@ impl Day {
         }
         println!(
             "hold: soak/mixed {} without_right={}/{} valid_refused={}/{} lost={}/{} differing={}/{compared} \
-             vm_traps={vm_traps} sent_again={} changes={} pushes={pushes}",
+             records_differing={}/{} vm_traps={vm_traps} sent_again={} changes={} pushes={pushes}",
             flow.all(),
             flow.without_right,
             flow.wrong_sent,
@@ -194,6 +206,8 @@ impl Day {
             lost.len(),
             confirmed.count(),
             differing.len(),
+            records.differing.len(),
+            records.records,
             flow.again,
             confirmed.entries.len(),
         );
