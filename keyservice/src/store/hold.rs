@@ -2,7 +2,7 @@
 //!
 //! A SQLite file has one service: a lock for as long as the program runs, which the system releases however it ends. A
 //! change through one service would wake only its own nodes; those of another one would hear of it when their long
-//! poll ends. PostgreSQL tells all services of a change, so there may be several; each has a task that listens.
+//! poll ends. It has a task that looks after its log. PostgreSQL tells all services of a change, so there may be several; each has a task that listens.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -16,8 +16,8 @@ use super::OpenError;
 
 /// What lasts as long as a database is open.
 pub(super) enum Hold {
-    /// The lock of a SQLite file.
-    Lock(File),
+    /// The lock of a SQLite file, and the task that keeps its log short.
+    File(File, AbortHandle),
     /// The task that hears of changes through other services.
     Listener(AbortHandle),
 }
@@ -26,7 +26,8 @@ impl Hold {
     /// Lets go.
     pub(super) fn release(&self) {
         match self {
-            Self::Lock(file) => {
+            Self::File(file, task) => {
+                task.abort();
                 if let Err(error) = file.unlock() {
                     tracing::debug!(%error, "the lock ends with the program");
                 }
@@ -37,13 +38,13 @@ impl Hold {
 }
 
 /// Takes the lock beside the database `path`, which exists; it is held as long as the file is open.
-pub(super) fn lock(path: &Path) -> Result<Hold, OpenError> {
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
     let unusable = |cause: std::io::Error| OpenError::Unusable { path: path.to_owned(), cause: cause.into() };
     // Two names of one file must lead to one lock.
     let lock = beside(&path.canonicalize().map_err(unusable)?);
     let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&lock).map_err(unusable)?;
     match file.try_lock() {
-        Ok(()) => Ok(Hold::Lock(file)),
+        Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Held { path: path.to_owned(), lock }),
         Err(TryLockError::Error(cause)) => Err(unusable(cause)),
     }

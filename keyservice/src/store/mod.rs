@@ -12,6 +12,7 @@
 //! * `ledger`: usage, counted once
 //! * `idempotency`: requests that were already carried out
 //! * `database`, `open`, `sqlite`, `postgres`, `hold`: which database, and how it is opened and kept
+//! * `wal`: SQLite's log, kept short
 //! * `sql`, `row`, `packed`: one statement on either database, and what its rows hold
 //! * `housekeeping`: what is forgotten, and when
 
@@ -48,6 +49,7 @@ mod teams;
 mod telling;
 mod token_keys;
 mod users;
+mod wal;
 
 use std::{
     sync::{

@@ -9,9 +9,11 @@ use sqlx::{
 };
 
 use super::{
-    OpenError, Store, hold,
+    OpenError, Store,
+    hold::{self, Hold},
     open::{PATIENCE, migrations},
     sql::Pool,
+    wal::{self, Wal},
 };
 
 /// Connections that read at the same time; long polls hold none while they wait.
@@ -41,8 +43,10 @@ pub(super) async fn open(path: &Path) -> Result<Store, OpenError> {
         }
         unusable(error.into())
     })?;
+    let log = Wal::of(path, options.clone());
     let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-    let started = Store::start(Pool::Sqlite(writer), Pool::Sqlite(readers), |_| lock).await;
+    let hold = |_: &_| Hold::File(lock, tokio::spawn(log.keep_short()).abort_handle());
+    let started = Store::start(Pool::Sqlite(writer), Pool::Sqlite(readers), hold).await;
     started.map_err(|error| unusable(error.into()))
 }
 
@@ -56,6 +60,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
+        // What was once a long log gives its place on the disk back when it is begun anew.
+        .pragma("journal_size_limit", wal::LONG.to_string())
 }
 
 /// Whoever writes keeps 64 MiB of the file in memory (told in KiB), and what one statement may have to undo. Digests lie
