@@ -67,7 +67,7 @@ SECONDS_EACH := $(if $(filter-out undefined default,$(origin SECONDS)),$(SECONDS
 RUNS ?=
 PROBES ?=
 
-# How long make soak takes: make soak MINUTES=20
+# How long make soak takes: make soak MINUTES=20 (from 10 on, how memory grows is bounded)
 MINUTES ?= 5
 
 .PHONY: help run test hold soak mutants schemathesis figure fuzz bench bench-quick bench-scale check advisories release reproducible timing canaries filter programs envoy tools env clean rust-tools python-tools

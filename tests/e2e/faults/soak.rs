@@ -27,22 +27,32 @@ const CHANGES: Duration = Duration::from_millis(100);
 
 const PUSHES: Duration = Duration::from_secs(5);
 
-/// Memory over time, of Envoy and of the key service, and what the latter keeps pages of: its database.
+/// From so long on, how memory grows says something, and is bounded: in less, everything finds its size.
+const LONG: Duration = Duration::from_secs(600);
+
+/// KiB a minute that either may grow by in the later half of a long run: 600 requests a second that each left 15 bytes behind
+/// would be more. The key service may keep pages of its database besides, so it may grow by as much as that does.
+const BOUND: f64 = 512.0;
+
+/// Memory over time, of Envoy and of the key service, and what the latter keeps pages of: its database, and this one's log.
 #[derive(Default)]
 struct Memory {
     samples: Vec<Sample>,
 }
 
 /// Seconds since the beginning, and KiB of each.
-type Sample = (f64, [f64; 3]);
+type Sample = (f64, [f64; 4]);
 
 impl Memory {
     #[expect(clippy::cast_precision_loss, reason = "nobody has so much")]
     fn sample(&mut self, edge: &mut Edge, begin: Instant) {
         let envoy = edge.envoy_resident_kib();
         let service = edge.key_service_process().process().unwrap().resident_kib().unwrap();
-        let database = fs::metadata(&edge.key_service_process().launch().database).unwrap().len() / 1024;
-        self.samples.push((begin.elapsed().as_secs_f64(), [envoy as f64, service as f64, database as f64]));
+        let database = edge.key_service_process().launch().database.clone();
+        let log = format!("{}-wal", database.display());
+        let file = |path: &str| fs::metadata(path).map_or(0, |file| file.len() / 1024);
+        let sizes = [envoy, service, file(&database.display().to_string()), file(&log)].map(|kib| kib as f64);
+        self.samples.push((begin.elapsed().as_secs_f64(), sizes));
     }
 
     /// KiB a minute by least squares, of what was sampled in the later half: first everything has to find its size.
@@ -55,6 +65,11 @@ impl Memory {
         let together = mean(&|sample| (sample.0 - time) * (sample.1[of] - memory));
         let spread = mean(&|sample| (sample.0 - time).powi(2));
         if spread == 0.0 { 0.0 } else { 60.0 * together / spread }
+    }
+
+    /// What the slopes of Envoy and of the key service must stay below.
+    fn bounds(&self) -> [f64; 2] {
+        [BOUND, BOUND + self.slope(2).max(0.0)]
     }
 
     /// At the beginning, in the middle, at the end.
@@ -143,6 +158,7 @@ async fn after_a_long_day_every_record_and_every_answer_is_what_the_database_has
     let vm_traps = edge.vm_traps();
     let day = Day { lasted, pushes, memory, flow, confirmed, lost, compared, differing, records, vm_traps };
     day.report();
+    day.ensure_memory_is_bounded();
     let Day { flow, lost, differing, records, confirmed, vm_traps, .. } = day;
     assert!(records.differing.is_empty(), "{:?}", records.differing);
     assert!(records.records > confirmed.keys.len() / 2, "half of the keys that were made are still there");
@@ -155,6 +171,16 @@ async fn after_a_long_day_every_record_and_every_answer_is_what_the_database_has
 }
 
 impl Day {
+    fn ensure_memory_is_bounded(&self) {
+        if self.lasted < LONG {
+            return;
+        }
+        for (of, bound) in self.memory.bounds().into_iter().enumerate() {
+            let slope = self.memory.slope(of);
+            assert!(slope < bound, "{of} grows by {slope} KiB a minute: {:?}", self.memory.samples);
+        }
+    }
+
     #[expect(clippy::print_stdout, reason = "what was measured belongs into the report of the test run")]
     fn report(&self) {
         let Self { lasted, pushes, memory, flow, confirmed, lost, compared, differing, records, vm_traps } = self;
@@ -187,13 +213,17 @@ impl Day {
         for (what, count) in rows {
             println!("| {what} | {count} |");
         }
-        let grown = ["memory of Envoy", "memory of the key service", "size of its database"];
+        let grown =
+            ["memory of Envoy", "memory of the key service", "size of its database", "size of the database's log"];
         for (of, name) in grown.into_iter().enumerate() {
             let [first, middle, last] = memory.sizes(of).map(|kib| kib / 1024.0);
             println!(
                 "| {name} at the beginning, in the middle, at the end, in MiB | {first:.1} {middle:.1} {last:.1} |"
             );
             println!("| its slope in the later half, in KiB a minute | {:.1} |", memory.slope(of));
+            if let Some(bound) = memory.bounds().get(of).filter(|_| *lasted >= LONG) {
+                println!("| which must be less than | {bound:.1} |");
+            }
         }
         println!(
             "hold: soak/mixed {} without_right={}/{} valid_refused={}/{} lost={}/{} differing={}/{compared} \
@@ -212,4 +242,16 @@ impl Day {
             confirmed.entries.len(),
         );
     }
+}
+
+#[test]
+fn memory_that_grows_with_each_request_is_more_than_is_allowed_and_that_of_pages_is_not() {
+    let growing = |service: f64| {
+        let sample =
+            |second: u32| (f64::from(second), [100.0, service, 800.0, 0.0].map(|kib| kib * f64::from(second) / 60.0));
+        Memory { samples: (0..600).map(sample).collect() }
+    };
+    let exceeds = |memory: Memory| [0, 1].map(|of| memory.slope(of) >= memory.bounds()[of]);
+    assert_eq!(exceeds(growing(1_000.0)), [false, false]);
+    assert_eq!(exceeds(growing(1_400.0)), [false, true]);
 }
