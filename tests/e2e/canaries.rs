@@ -1,12 +1,15 @@
-//! Keys that can be recognised go through everything, with all logs at their most talkative; none is found again.
+//! Keys that can be recognised, tokens, passwords and the secrets of the installation go through everything, with all logs at
+//! their most talkative; none is found again.
 //!
 //! `make canaries` sends ten thousand, every other run a thousand. Half of them exist, the others are guesses.
 //! Every key bears the same mark, so one search finds any of them, in clear text, in hexadecimal or in base64.
 //!
 //! * `visits`: keys that are shown to the key service itself
+//! * `secrets`: what else is secret
 //! * `places`: what is searched
 
 mod places;
+mod secrets;
 mod visits;
 
 use std::{env, fmt::Write};
@@ -17,6 +20,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tollkeeper_contract::Digest;
 
+use self::places::Places;
 use crate::{scene::Style, shared_data};
 
 const MARK: &str = "CanaryThatMustNotBeSeen";
@@ -51,6 +55,11 @@ fn found(place: &[u8], spellings: &[String]) -> usize {
     spellings.iter().map(|mark| text.matches(mark.as_str()).count()).sum()
 }
 
+/// The places where it was found, each as often as it was.
+fn found_in(places: &Places, spellings: &[String]) -> Vec<String> {
+    places.iter().flat_map(|(place, content)| vec![place.clone(); found(content, spellings)]).collect()
+}
+
 async fn import(edge: &Edge, known: usize) {
     edge.key_service().create_team("acme", "acme").await.unwrap();
     let quota = json!({ "quota": { "limit": 1_000_000, "window_seconds": 1 } });
@@ -77,6 +86,23 @@ async fn sent(client: Client, url: String, numbers: Vec<usize>) -> (usize, Vec<u
             answers.extend_from_slice(value.as_bytes());
         }
         answers.extend_from_slice(&answer.bytes().await.unwrap());
+    }
+    (granted, answers)
+}
+
+/// Sends that many keys, as four clients.
+async fn all_sent(edge: &Edge, keys: usize) -> (usize, Vec<u8>) {
+    let url = format!("http://{}/api/acme/x", edge.address());
+    let client = lab::http::client().unwrap().http1_only().build().unwrap();
+    let parts = (0..4).map(|part| {
+        let numbers = (0..keys).filter(|number| number / 4 % 4 == part).collect();
+        tokio::spawn(sent(client.clone(), url.clone(), numbers))
+    });
+    let (mut granted, mut answers) = (0, Vec::new());
+    for part in parts.collect::<Vec<_>>() {
+        let (let_in, told) = part.await.unwrap();
+        granted += let_in;
+        answers.extend(told);
     }
     (granted, answers)
 }
@@ -110,29 +136,22 @@ fn ensure_searched(texts: &[String], spellings: &[String]) {
 async fn of_many_keys_none_is_found_in_logs_answers_metrics_configuration_database_or_shared_data() {
     let keys: usize = env::var("CANARIES").map_or(FEW, |text| text.parse().expect("a number"));
     let known = keys / 2;
-    let mut edge = Edge::synced_start(|setup| setup.key_service_environment("TOLLKEEPER_LOG", "trace")).await;
+    let mut edge =
+        Edge::synced_start(|setup| secrets::with_logins(setup).key_service_environment("TOLLKEEPER_LOG", "trace"))
+            .await;
     // Not before there is a table: a first sync looks at each of many names, and would take its time to tell of it.
     edge.talks(Talk::Everything).await;
     import(&edge, known).await;
-    let url = format!("http://{}/api/acme/x", edge.address());
-    let client = lab::http::client().unwrap().http1_only().build().unwrap();
-    let parts = (0..4).map(|part| {
-        let numbers = (0..keys).filter(|number| number / 4 % 4 == part).collect();
-        tokio::spawn(sent(client.clone(), url.clone(), numbers))
-    });
-    let (mut granted, mut answers) = (0, Vec::new());
-    for part in parts.collect::<Vec<_>>() {
-        let (let_in, told) = part.await.unwrap();
-        granted += let_in;
-        answers.extend(told);
-    }
+    let (granted, mut answers) = all_sent(&edge, keys).await;
     assert_eq!(granted, known);
     let service = format!("http://{}", edge.key_service_process().address());
     let shown = known - SHOWN / 2..known + SHOWN / 2;
     let (given, told) = visits::shown(&service, shown.map(key)).await;
-    assert_eq!(given, SHOWN / 2 / visits::WAYS * 2, "two ways are logins with a key alone");
+    assert_eq!(given.len(), SHOWN / 2 / visits::WAYS * 2, "two ways are logins with a key alone");
     answers.extend(told);
     let made = made(&edge).await;
+    let secrets = secrets::shown(&edge, &service, given).await;
+    answers.extend(secrets.answers);
 
     let shared = shared_data::of(&mut edge, "acme").await;
     for present in [Digest::of(key(0).as_bytes()).as_bytes().as_slice(), b"tk6/edge/c/acme\n"] {
@@ -144,21 +163,27 @@ async fn of_many_keys_none_is_found_in_logs_answers_metrics_configuration_databa
     let [of_requests, others] = places::parted(&String::from_utf8_lossy(&log.1));
     log.1 = others.into_bytes();
 
-    let all: Vec<_> = made.iter().map(String::as_str).chain([MARK]).flat_map(spellings).collect();
-    ensure_searched(&[vec![key(0), key(known)], made].concat(), &all);
-    assert!(found(of_requests.as_bytes(), &all) > keys, "and so it finds them where Envoy writes down requests");
-    let mut found_in = Vec::new();
+    let of_keys: Vec<_> = made.iter().map(String::as_str).chain([MARK]).flat_map(spellings).collect();
+    let of_others: Vec<_> = secrets.marks.iter().flat_map(|mark| spellings(mark)).collect();
+    ensure_searched(&[vec![key(0), key(known)], made].concat(), &of_keys);
+    ensure_searched(&secrets.marks, &of_others);
+    assert!(found(of_requests.as_bytes(), &of_keys) > keys, "and so it finds them where Envoy writes down requests");
+    for mark in &secrets.marks {
+        assert!(found(of_requests.as_bytes(), &spellings(mark)) > 0, "this one, too: {mark}");
+    }
     for (place, content) in &places {
         assert!(!content.is_empty() || place.ends_with(".lock") || place.contains("-wal"), "{place} is empty");
-        found_in.extend((0..found(content, &all)).map(|_| place));
     }
+    let found_in = [of_keys, of_others].map(|of| found_in(&places, &of));
+    let [keys_found, others_found] = found_in.each_ref().map(Vec::len);
     let bytes: usize = places.iter().map(|(_, content)| content.len()).sum();
+    let (traps, searched) = (edge.vm_traps(), places.len());
     println!(
-        "hold: concealment/canary_keys {keys} found={} vm_traps={} bytes={bytes} places={} shown_to_key_service={SHOWN}",
-        found_in.len(),
-        edge.vm_traps(),
-        places.len()
+        "hold: concealment/canary_keys {keys} found={keys_found} vm_traps={traps} bytes={bytes} places={searched} \
+         shown_to_key_service={SHOWN}"
     );
-    assert_eq!(edge.vm_traps(), 0);
-    assert!(found_in.is_empty(), "keys are found in {found_in:?}");
+    let (others, shown) = (secrets.marks.len(), secrets.count);
+    println!("hold: concealment/other_secrets {others} found={others_found} shown={shown}");
+    assert_eq!(traps, 0);
+    assert!(found_in.concat().is_empty(), "secrets are found in {found_in:?}");
 }

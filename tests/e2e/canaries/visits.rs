@@ -7,8 +7,8 @@ use reqwest::{Client, Method, RequestBuilder};
 /// How many ways there are.
 pub(super) const WAYS: usize = 14;
 
-/// Shows each of these keys, in one way after the other; all that was answered, and how many tokens were given.
-pub(super) async fn shown(url: &str, keys: impl Iterator<Item = String>) -> (usize, Vec<u8>) {
+/// Shows each of these keys, in one way after the other; the tokens that were given, and all else that was answered.
+pub(super) async fn shown(url: &str, keys: impl Iterator<Item = String>) -> (Vec<String>, Vec<u8>) {
     let client = lab::http::client().unwrap().build().unwrap();
     // What is wrong is answered late, and has to wait for others from the same address.
     let visits = keys.enumerate().map(|(number, key)| {
@@ -21,13 +21,24 @@ pub(super) async fn shown(url: &str, keys: impl Iterator<Item = String>) -> (usi
             told
         })
     });
-    let (mut given, mut answers) = (0, Vec::new());
+    let (mut given, mut answers) = (Vec::new(), Vec::new());
     for visit in visits.collect::<Vec<_>>() {
-        let told = visit.await.unwrap();
-        given += usize::from(String::from_utf8_lossy(&told).contains("access_token"));
-        answers.extend(told);
+        let (token, rest) = parted(visit.await.unwrap());
+        given.extend(token);
+        answers.extend(rest);
     }
     (given, answers)
+}
+
+/// The token that an answer gives, and all else in it.
+pub(super) fn parted(answer: Vec<u8>) -> (Option<String>, Vec<u8>) {
+    const BEFORE: &str = "\"access_token\":\"";
+    // What is no text, pages for nodes, gives no token.
+    let Ok(text) = str::from_utf8(&answer) else { return (None, answer) };
+    let token = text.split_once(BEFORE).and_then(|(_, rest)| rest.split('"').next());
+    let Some(token) = token.map(str::to_owned) else { return (None, answer) };
+    let rest = text.replacen(&format!("{BEFORE}{token}"), BEFORE, 1);
+    (Some(token), rest.into_bytes())
 }
 
 fn visit(client: &Client, url: &str, way: usize, key: &str) -> RequestBuilder {
