@@ -1,8 +1,8 @@
 //! The whole gate against a model written for clarity: it lets through only what the model allows, for whom it allows it,
 //! and refuses no plain request that the model allows.
 //!
-//! An input is a short story: requests with keys and with tokens of sessions, to protected and to public routes, some of
-//! them again and again; and changes in between, by a steward, while requests go on.
+//! An input is a short story: requests with keys and with tokens of sessions, to protected and to public routes, for teams in
+//! an enterprise's name, some of them again and again; and changes in between, by a steward, while requests go on.
 
 mod model;
 mod sent;
@@ -122,9 +122,10 @@ fn tell(input: &mut Unstructured<'_>, judged: &mut dyn FnMut(&Verdict)) -> arbit
     let mut sent = Sent::draw(input)?;
     judged(&compared(&node, &sent, &[&world]));
     for _ in 0..input.int_in_range(0..=5)? {
-        match input.int_in_range(0..=3)? {
+        match input.int_in_range(0..=4)? {
             0 => sent = Sent::draw(input)?,
             1 => {}
+            2 => sent = Sent::draw_delegated(input)?,
             _ => {
                 let before = world.clone();
                 world.change(input)?;
@@ -202,6 +203,9 @@ mod tests {
         }
         for reason in ["unknown_key", "key_revoked", "session_revoked", "unknown_token", "token_expired"] {
             assert!(ends.contains_key(reason), "{reason}: {ends:?}");
+        }
+        for reason in ["team_disabled", "enterprise_disabled", "host_mismatch", "delegation_refused"] {
+            assert!(ends.get(reason).is_some_and(|count| *count > 30), "{reason}: {ends:?}");
         }
     }
 }

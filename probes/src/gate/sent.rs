@@ -11,7 +11,7 @@ use tollkeeper_contract::{
     token::{Claims, Header, with_signature},
 };
 
-use super::world::{KEYS, KID, SESSIONS, Session};
+use super::world::{KEYS, KID, SESSIONS, Session, TEAMS};
 
 pub(super) static SECRET: LazyLock<NodeToken> =
     LazyLock::new(|| NodeToken::parse("a-token-for-nodes").expect("a token"));
@@ -50,6 +50,39 @@ impl Sent {
         }
         if one_in(input, 3)? {
             let host = *input.choose(&["own.example", "api.example", "OWN.example:8080"])?;
+            sent.push(input, ":authority", host)?;
+        }
+        Ok(sent)
+    }
+
+    /// A request for a team in an enterprise's name; the team is named in the path, in a header, or in both.
+    pub(super) fn draw_delegated(input: &mut Unstructured<'_>) -> arbitrary::Result<Self> {
+        let mut sent = Self { headers: Vec::new(), is_plain: true };
+        let method = *input.choose(&["GET", "POST"])?;
+        sent.push(input, ":method", method)?;
+        let team = input.choose(TEAMS)?.id;
+        let (path, is_in_header) = match input.int_in_range(0..=2)? {
+            0 => (format!("/api/{team}/x"), false),
+            1 => (format!("/api/{team}/x"), true),
+            _ => ("/me".to_owned(), true),
+        };
+        sent.push(input, ":path", &path)?;
+        let is_of_enterprise = |owner| matches!(owner, Owner::Enterprise(_));
+        if input.arbitrary()? {
+            let keys: Vec<_> = KEYS.iter().filter(|key| is_of_enterprise(key.rights.owner)).collect();
+            let key = input.choose(&keys)?;
+            sent.push(input, "x-api-key", key.text)?;
+        } else {
+            let sessions = SESSIONS.iter().zip(&*TOKENS).filter(|(session, _)| is_of_enterprise(session.rights.owner));
+            let tokens: Vec<_> = sessions.map(|(_, token)| token).collect();
+            let token = input.choose(&tokens)?;
+            sent.push(input, "authorization", &format!("bearer {token}"))?;
+        }
+        if is_in_header {
+            sent.push(input, "x-delegate-account-id", team)?;
+        }
+        let host = *input.choose(&["", "soylent.example", "own.example", "api.example"])?;
+        if !host.is_empty() {
             sent.push(input, ":authority", host)?;
         }
         Ok(sent)

@@ -110,12 +110,18 @@ pub(super) const SESSIONS: &[Session] = &[
     Session { id: "searly", not_before: BEGIN + 1, ..SESSION },
     Session { id: "slate", not_before: BEGIN - 1, expires: BEGIN, ..SESSION },
     Session { id: "suserwhoisgone", rights: Rights { user: "bob", ..PERSONAL }, ..SESSION },
+    Session { id: "sclosed", rights: Rights { owner: Owner::Enterprise("closed"), ..BY_ENTERPRISE }, ..SESSION },
 ];
 
-const TEAMS: &[Team] = &[
+pub(super) const TEAMS: &[Team] = &[
     Team { id: "acme", is_active: true, enterprise: Some("umbrella"), has_hosts: false },
     Team { id: "globex", is_active: false, enterprise: None, has_hosts: false },
     Team { id: "initech", is_active: true, enterprise: None, has_hosts: true },
+    // For whom the enterprise acts, or must not.
+    Team { id: "hooli", is_active: false, enterprise: Some("umbrella"), has_hosts: false },
+    Team { id: "soylent", is_active: true, enterprise: Some("umbrella"), has_hosts: true },
+    Team { id: "vandelay", is_active: true, enterprise: None, has_hosts: false },
+    Team { id: "tyrell", is_active: true, enterprise: Some("closed"), has_hosts: false },
 ];
 
 const ENTERPRISES: &[Enterprise] =
@@ -153,7 +159,7 @@ impl World {
             teams: TEAMS.to_vec(),
             enterprises: ENTERPRISES.to_vec(),
             users: USERS.to_vec(),
-            hosts: vec![("own.example", "initech")],
+            hosts: vec![("own.example", "initech"), ("soylent.example", "soylent")],
             ended: Vec::new(),
             salt: Some(1),
         }
@@ -187,7 +193,7 @@ impl World {
             _ => match input.int_in_range(0..=2)? {
                 0 => self.salt = *input.choose(&[None, Some(1), Some(2)])?,
                 1 => make_or_delete(input, &mut self.users, USERS, |user| user.id)?,
-                _ => self.hosts = vec![("own.example", *input.choose(&["acme", "initech", "nobody"])?)],
+                _ => self.hosts[0].1 = *input.choose(&["acme", "initech", "nobody"])?,
             },
         }
         Ok(())
