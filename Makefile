@@ -79,7 +79,7 @@ help: ## This list
 	echo "make schemathesis   only try the key service against its own description (part of make test)"
 	echo "make hold     hostile input, broken parts, concealment: what was tried, how often, and what came of it, in one table"
 	echo "make soak     mixed traffic, ten changes a second, reloads, for MINUTES=5; then Envoy's table against the database"
-	echo "make mutants  changes the code that decides in one place at a time, about 200 of them, to see whether a test notices"
+	echo "make mutants  changes the code that decides in one place at a time, about 250 of them, to see whether a test notices"
 	echo "make figure   draw docs/fleet-quota.svg from what a fleet does in two minutes"
 	echo "make bench    measure what a request costs, beside what one would use instead; writes bench/RESULTS.md"
 	echo "make bench-scale   what a million keys take: first sync, memory, stalls, cost, changes; writes bench/SCALE.md"
@@ -157,7 +157,7 @@ soak: programs $(TOLLKEEPER_TRAPS_WASM) filter envoy ## A test of every make tes
 
 mutants: rust-tools .tools/cargo-mutants/bin/cargo-mutants ## What is changed, and what is left out, is in .cargo/mutants.toml
 	@echo "==> Changing the code in one place at a time: a test must notice each"
-	PATH="$(CURDIR)/.tools/cargo-mutants/bin:$$PATH" cargo mutants --output "$(CARGO_TARGET_DIR)" $(ARGS)
+	PATH="$(CURDIR)/.tools/cargo-mutants/bin:$$PATH" cargo mutants --workspace --output "$(CARGO_TARGET_DIR)" $(ARGS)
 
 .tools/cargo-mutants/bin/cargo-mutants:
 	@echo "==> Building cargo-mutants $(MUTANTS_VERSION), which takes some minutes once"

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 
-use super::{Claims, Header, MAX_NUMBER, Malformed, Parts, parts::ES256_HALF, with_signature};
+use super::{Claims, Header, MAX_LENGTH, MAX_NUMBER, Malformed, Parts, parts::ES256_HALF, with_signature};
 use crate::{Algorithm, Kind};
 
 fn claims() -> Claims {
@@ -91,6 +91,16 @@ fn a_token_in_another_spelling_is_refused() {
 }
 
 #[test]
+fn the_longest_token_is_taken_and_one_that_is_longer_is_not() {
+    let token = token(r#"{"alg":"HS256","kid":"t1","typ":"JWT"}"#, "{}");
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let of_length = |length| format!("{signed}.{}", "A".repeat(length - signed.len() - 1));
+    assert!(Parts::split(of_length(MAX_LENGTH).as_bytes()).is_ok());
+    // With one more alone it would be no base64url.
+    assert_eq!(Parts::split(of_length(MAX_LENGTH + 2).as_bytes()), Err(Malformed));
+}
+
+#[test]
 fn the_greater_spelling_of_an_es256_signature_is_refused() {
     let header = Header { algorithm: Algorithm::Es256, kid: "t1".into() };
     let split = |s: &[u8]| {
@@ -112,6 +122,8 @@ fn the_greater_spelling_of_an_es256_signature_is_refused() {
 fn claims_with_two_readings_are_refused() {
     let good = claims().to_json();
     assert!(Claims::parse(good.as_bytes()).is_ok());
+    let last = Claims { expires: MAX_NUMBER, ..claims() };
+    assert_eq!(Claims::parse(last.to_json().as_bytes()), Ok(last));
     let with = |from: &str, to: &str| {
         assert!(good.contains(from), "{from}");
         good.replace(from, to)
