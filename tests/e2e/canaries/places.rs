@@ -7,7 +7,7 @@ pub(super) type Places = Vec<(String, Vec<u8>)>;
 
 /// Envoy's loggers that write down the headers of requests, as they come and as they go on: that is Envoy's own business,
 /// which has to know them, and happens at `debug` and `trace` alone.
-const OF_REQUESTS: [&str; 3] = ["http", "http2", "router"];
+const OF_REQUESTS: [&str; 4] = ["http", "http2", "rbac", "router"];
 
 /// Envoy's log in two parts: what loggers of requests wrote, and what all others did.
 pub(super) fn parted(log: &str) -> [String; 2] {
