@@ -6,6 +6,9 @@ mod cli;
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "tollkeeper/envoy_file.rs"]
 mod envoy_file;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "tollkeeper/guard.rs"]
+mod guard;
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> std::process::ExitCode {

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollkeeper::config::Config;
 
 fn tollkeeper(arguments: &[&str], input: &[u8]) -> Output {
@@ -133,11 +133,13 @@ fn check_config_does_not_call_a_file_good_in_which_it_found_nothing() {
     }
 }
 
+type EditFilters<'a> = &'a dyn Fn(&mut Vec<Value>);
+
 #[test]
 fn an_envoy_that_would_let_in_whom_nobody_judged_is_not_called_good() {
     let edge: Value = serde_saphyr::from_str(include_str!("../../envoy/edge.yaml")).unwrap();
     let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let edited = |edit: &dyn Fn(&mut Vec<Value>)| {
+    let edited = |edit: EditFilters<'_>| {
         let mut edge = edge.clone();
         edit(edge.pointer_mut(manager).unwrap()["http_filters"].as_array_mut().unwrap());
         check(&edge.to_string())
@@ -147,15 +149,64 @@ fn an_envoy_that_would_let_in_whom_nobody_judged_is_not_called_good() {
     let (code, _, errors) = edited(&|filters| drop(filters.remove(1)));
     assert_eq!(code, 1);
     assert!(errors.starts_with(&format!("{place}no filter behind tollkeeper refuses")), "{errors}");
-    // Before it, it would refuse everybody.
-    let (code, ..) = edited(&|filters| filters.swap(0, 1));
+    // What stands before it refuses everybody, what only tells of the verdict nobody, and so does what is not there.
+    let log = json!({ "verdict": "%FILTER_STATE(wasm.tollkeeper.verdict:PLAIN)%" });
+    let seeming: [EditFilters<'_>; 5] = [
+        &|filters| filters.swap(0, 1),
+        &|filters| filters[1]["disabled"] = true.into(),
+        &|filters| filters[1]["typed_config"]["rules"]["action"] = "LOG".into(),
+        &|filters| {
+            let rules = filters[1]["typed_config"]["rules"].take();
+            filters[1]["typed_config"]["shadow_rules"] = rules;
+        },
+        &|filters| {
+            filters.remove(1);
+            filters[1]["typed_config"]["upstream_log"] = log.clone();
+        },
+    ];
+    for (index, edit) in seeming.into_iter().enumerate() {
+        assert_eq!(edited(edit).0, 1, "{index}");
+    }
+    // Elsewhere configured, it is the same filter.
+    let (code, _, errors) = edited(&|filters| {
+        filters.remove(1);
+        filters[0] = json!({ "name": "tollkeeper", "config_discovery": {} });
+    });
     assert_eq!(code, 1);
+    assert!(errors.starts_with(&format!("{place}no filter")), "{errors}");
     let (code, _, errors) = edited(&|filters| {
         let configuration = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
         *configuration = r#"{"key_service": {"cluster": "keyservice"}, "filter_state": "off"}"#.into();
     });
     assert_eq!(code, 1);
     assert!(errors.contains("\"off\" does not set: nobody would pass; write \"verdict\""), "{errors}");
+}
+
+#[test]
+fn a_chain_for_upgrades_has_to_refuse_what_was_not_judged_as_well() {
+    let mut edge: Value = serde_saphyr::from_str(include_str!("../../envoy/edge.yaml")).unwrap();
+    let manager = edge.pointer_mut("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config").unwrap();
+    let filters = manager["http_filters"].clone();
+    manager["upgrade_configs"] = json!([{ "upgrade_type": "websocket", "filters": [filters[0], filters[2]] }]);
+    let (code, _, errors) = check(&edge.to_string());
+    assert_eq!(code, 1);
+    assert!(errors.contains("typed_config.upgrade_configs[0].filters: no filter behind tollkeeper"), "{errors}");
+}
+
+#[test]
+fn every_configuration_that_ships_refuses_what_was_not_judged_in_the_same_way() {
+    let parts = |path: &str| -> Value {
+        let file: Value = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let manager = file.pointer("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config").unwrap();
+        json!([manager["http_filters"][1], manager["local_reply_config"]])
+    };
+    let edge = parts("envoy/edge.yaml");
+    assert_eq!(edge[0]["name"], "not_judged");
+    for path in yaml_files("envoy/apis") {
+        assert_eq!(parts(&path), edge, "{path}");
+    }
+    let bench: Value = serde_saphyr::from_str(include_str!("../../bench/filters/not_judged.yaml")).unwrap();
+    assert_eq!(bench[0], edge[0]);
 }
 
 #[test]

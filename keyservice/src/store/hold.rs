@@ -2,7 +2,8 @@
 //!
 //! A SQLite file has one service: a lock for as long as the program runs, which the system releases however it ends. A
 //! change through one service would wake only its own nodes; those of another one would hear of it when their long
-//! poll ends. It has a task that looks after its log. PostgreSQL tells all services of a change, so there may be several; each has a task that listens.
+//! poll ends. It has a task that looks after its log. PostgreSQL tells all services of a change, so there may be several;
+//! each has a task that listens.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -23,16 +24,18 @@ pub(super) enum Hold {
 }
 
 impl Hold {
+    /// Ends the task: what it does with the database is over when the others close it.
+    pub(super) fn rest(&self) {
+        let (Self::File(_, task) | Self::Listener(task)) = self;
+        task.abort();
+    }
+
     /// Lets go.
     pub(super) fn release(&self) {
-        match self {
-            Self::File(file, task) => {
-                task.abort();
-                if let Err(error) = file.unlock() {
-                    tracing::debug!(%error, "the lock ends with the program");
-                }
-            }
-            Self::Listener(task) => task.abort(),
+        if let Self::File(file, _) = self
+            && let Err(error) = file.unlock()
+        {
+            tracing::debug!(%error, "the lock ends with the program");
         }
     }
 }

@@ -186,6 +186,7 @@ impl Store {
 
     /// Writes what is still in the log into the database file and closes it.
     pub async fn close(&self) {
+        self.hold.rest();
         self.readers.close().await;
         self.writer.close().await;
         self.hold.release();

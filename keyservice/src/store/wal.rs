@@ -13,13 +13,14 @@ use std::{
 };
 
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 /// A log that is longer than this, in bytes, is emptied.
 pub(super) const LONG: u64 = 32 << 20;
 
-/// From one look at it to the next.
-const ROUNDS: Duration = Duration::from_secs(5);
+/// From one look at it to the next; longer each time that somebody who does not end was in the way, since changes wait meanwhile.
+const SOON: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_mins(5);
 
 /// How long to wait for those who still read from it, in seconds: the longer, the longer it is. Changes wait for as long, and are
 /// refused after five.
@@ -42,21 +43,27 @@ impl Wal {
 
     /// Empties it whenever it has become long, for ever.
     pub(super) async fn keep_short(self) {
-        let mut rounds = interval(ROUNDS);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = SOON;
         loop {
-            rounds.tick().await;
-            let length = self.length();
-            if length <= LONG {
-                continue;
-            }
-            let patience = (length / LONG).clamp(*PATIENCE.start(), *PATIENCE.end());
-            match self.empty(Duration::from_secs(patience)).await {
-                Ok(true) => tracing::debug!(length, "the database's log was long, and was emptied"),
-                Ok(false) => tracing::debug!(length, "the database's log is long, and somebody reads from it"),
-                Err(error) => tracing::warn!(%error, length, "the database's log is long, and cannot be emptied"),
-            }
+            sleep(pause).await;
+            pause = after(pause, self.look().await);
         }
+    }
+
+    /// Empties it, if it has become long; whether it is short now.
+    async fn look(&self) -> bool {
+        let length = self.length();
+        if length <= LONG {
+            return true;
+        }
+        let patience = (length / LONG).clamp(*PATIENCE.start(), *PATIENCE.end());
+        let emptied = self.empty(Duration::from_secs(patience)).await;
+        match &emptied {
+            Ok(true) => tracing::debug!(length, "the database's log was long, and was emptied"),
+            Ok(false) => tracing::debug!(length, "the database's log is long, and somebody reads from it"),
+            Err(error) => tracing::warn!(%error, length, "the database's log is long, and cannot be emptied"),
+        }
+        emptied.unwrap_or(false)
     }
 
     fn length(&self) -> u64 {
@@ -74,6 +81,11 @@ impl Wal {
     }
 }
 
+/// When to look again, after a look at which the log became short, or did not.
+fn after(pause: Duration, is_short: bool) -> Duration {
+    if is_short { SOON } else { (pause * 2).min(LATE) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -81,7 +93,7 @@ mod tests {
         time::{Duration, Instant},
     };
 
-    use super::Wal;
+    use super::{LATE, SOON, Wal, after};
     use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions, sqlite::SqliteJournalMode};
 
     async fn does(connection: &mut SqliteConnection, statement: &'static str) {
@@ -135,5 +147,17 @@ mod tests {
             is_emptied = emptying.await.unwrap().unwrap();
         }
         assert_eq!(wal.length(), 0);
+    }
+
+    #[test]
+    fn whoever_reads_without_an_end_makes_changes_wait_less_and_less_often() {
+        let pauses: Vec<_> = (0..8)
+            .scan(SOON, |pause, _| {
+                *pause = after(*pause, false);
+                Some(pause.as_secs())
+            })
+            .collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(after(LATE, true), SOON);
     }
 }

@@ -1,7 +1,8 @@
 //! Where the filter's configurations stand in a file that was written for Envoy or Kubernetes.
 
 use serde_json::{Map, Value};
-use tollkeeper::config::{Config, FilterState};
+
+use crate::guard;
 
 /// One configuration of the filter.
 pub(crate) struct Found {
@@ -68,16 +69,13 @@ fn is_for_others(document: &Value) -> bool {
     THEIRS.iter().any(|name| document.get(name).is_some())
 }
 
-fn search(value: &Value, place: &str, found: &mut Vec<Found>) {
+pub(crate) fn search(value: &Value, place: &str, found: &mut Vec<Found>) {
     match value {
         Value::Object(fields) => {
             found.extend(plugin(fields, place));
             for (name, value) in fields {
                 let inner = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-                if let (true, Value::Array(filters)) = (["http_filters", "httpFilters"].contains(&name.as_str()), value)
-                {
-                    found.extend(unguarded(filters, &inner));
-                }
+                found.extend(guard::missing(name, value, &inner));
                 search(value, &inner, found);
             }
         }
@@ -88,34 +86,6 @@ fn search(value: &Value, place: &str, found: &mut Vec<Found>) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-/// What is wrong with what stands behind the filter. Envoy leaves a wasm filter out on a worker for which it could not make
-/// a VM, whatever the failure policy is.
-fn unguarded(filters: &[Value], place: &str) -> Option<Found> {
-    const VERDICT: &str = "wasm.tollkeeper.verdict";
-    let mut found = Vec::new();
-    let index = filters.iter().position(|filter| {
-        search(filter, "", &mut found);
-        !found.is_empty()
-    })?;
-    let is_silent = |Found { configuration, .. }: &Found| {
-        let parsed = configuration.as_deref().map(Config::parse);
-        parsed.is_ok_and(|parsed| parsed.is_ok_and(|config| config.filter_state == FilterState::Off))
-    };
-    let guard = filters.iter().skip(index + 1).position(|filter| mentions(filter, VERDICT));
-    let why = match guard {
-        Some(_) if found.iter().any(is_silent) => format!(
-            "the filter behind tollkeeper waits for the filter state {VERDICT}, which \"filter_state\": \"off\" does not \
-             set: nobody would pass; write \"verdict\""
-        ),
-        Some(_) => return None,
-        None => format!(
-            "no filter behind tollkeeper refuses what it has not judged: where Envoy cannot make a VM for a worker, everybody \
-             would be let in there; add `not_judged` of envoy/edge.yaml, which looks at the filter state {VERDICT}"
-        ),
-    };
-    Some(Found { place: place.to_owned(), configuration: Err(why) })
 }
 
 /// How a Wasm plugin looks: a field that marks it, the field of its configuration, and how
@@ -166,7 +136,7 @@ fn unpack(any: &Value) -> Result<Vec<u8>, String> {
     }
 }
 
-fn mentions(value: &Value, word: &str) -> bool {
+pub(crate) fn mentions(value: &Value, word: &str) -> bool {
     match value {
         Value::String(text) => text.to_ascii_lowercase().contains(word),
         Value::Array(items) => items.iter().any(|item| mentions(item, word)),

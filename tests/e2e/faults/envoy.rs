@@ -80,7 +80,7 @@ async fn on_a_worker_for_which_envoy_cannot_make_a_vm_nobody_is_let_in() {
         assert_eq!(pushed, Pushed::Accepted);
         becomes(edge, "nobody-knows-this-key", "503 not_judged").await;
     };
-    // Whoever had no VM keeps none: Envoy makes one only for another module, or another name for its data.
+    // For another module Envoy makes VMs anew.
     let mends = async |edge: &mut Edge| {
         faults.leave_room_for_vms().unwrap();
         let pushed = edge.push_config(|bootstrap| bootstrap.wasm(&artifacts::filter()?)).await;

@@ -50,11 +50,11 @@ pub(crate) fn with_tokens(setup: Setup) -> Setup {
     setup.filter(|filter| filter["tokens"] = json!({ "issuer": "tollkeeper" }))
 }
 
-/// Calls to the key service take five seconds at most, so that a test sees how they are given up. It is more than a request may
+/// Calls to the key service take eight seconds at most, so that a test sees how they are given up. It is more than a request may
 /// take on a busy machine: whoever waited for such a call would be seen.
 pub(crate) fn gives_up_soon(setup: Setup) -> Setup {
     setup.filter(|filter| {
-        filter["key_service"]["timeout_ms"] = json!(4_000);
+        filter["key_service"]["timeout_ms"] = json!(8_000);
         filter["key_service"]["poll_seconds"] = json!(1);
     })
 }
