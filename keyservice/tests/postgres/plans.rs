@@ -9,6 +9,9 @@ use crate::{
 
 const KEYS: u64 = 40_000;
 
+/// Twice, and of each record its place, where it is kept; rows that did not fit into a page are read again for the next.
+const MOST: u64 = 4 * KEYS;
+
 /// Puts keys into the database as a great import would; nothing has analysed the tables.
 async fn with_many_keys() -> Service {
     let service = Service::start().await;
@@ -61,8 +64,12 @@ async fn a_table_is_read_along_its_indexes_and_never_as_a_whole_for_one_page() {
     // It writes down what nodes get when it starts; what that reads is not counted here.
     let (_, folder) = with_many_keys().await.stop().await;
     let (_, folder) = read_twice(Service::start_in(folder).await).await;
-    let (read, _folder) = read_twice(Service::start_in(folder).await).await;
+    let (mut read, mut folder) = read_twice(Service::start_in(folder).await).await;
+    // What the service before has read is told late at times, and then counts here; it does so once.
+    if read > MOST {
+        (read, folder) = read_twice(Service::start_in(folder).await).await;
+    }
+    drop(folder);
     println!("rows read for {} records in pages: {read}", 2 * KEYS);
-    // Twice, and of each record its place, where it is kept; rows that did not fit into a page are read again for the next.
-    assert!((2 * KEYS..=4 * KEYS).contains(&read), "{read} rows for two times {KEYS} keys");
+    assert!((2 * KEYS..=MOST).contains(&read), "{read} rows for two times {KEYS} keys");
 }
