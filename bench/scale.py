@@ -108,7 +108,8 @@ class Scale:
     def revocations(self, envoy: Envoy) -> dict:
         """Milliseconds from the admin API's answer to the first refusal on a new connection."""
         taken = []
-        for number in range(self.made - REVOCATIONS, self.made):
+        # Not the last that was made: with that, the next Envoy is known to have all.
+        for number in range(self.made - CHANGES, self.made - CHANGES + REVOCATIONS):
             self.service.post(f"/v1/keys/{key_id(number)}/revoke", {})
             answered = time.monotonic()
             while status(envoy, number) != 401:
