@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::Lent;
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Asking, Draft, Fleet, Lease};
+use super::{Asking, Draft, Fleet, Lease, exchange::RECALLED};
 
 /// How long it holds that tokens cannot be had, in milliseconds, before it is asked again: other nodes may have given theirs
 /// back.
@@ -116,8 +116,10 @@ impl Lease {
     pub(super) fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
         let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
         let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
-        let is_first = self.hopes() || self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES;
-        let may_suffice = is_first && u64::from(self.missed) <= lent.held;
+        // If it has waited for as long already, because the question was put off, others had the time.
+        let is_early = self.asking.is_some_and(|asking| now.since(asking.since) < RECALLED);
+        let is_first = is_early && (self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES);
+        let may_suffice = (is_first || self.hopes()) && u64::from(self.missed) <= lent.held;
         lent.held > 0 && is_short && is_recent && (may_suffice || !self.is_crowd(draft))
     }
 

@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::{self, Ask, Lent};
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Asking, Dry, Heard, Lease};
+use super::{Asking, Dry, Fleet, Heard, Lease};
 
 /// At least this part of the limit is asked for: small against the limit, and enough for somebody who sends a few requests.
 const WANTED_PART: u32 = 32;
@@ -12,11 +12,15 @@ const WANTED_PART: u32 = 32;
 /// For how long a lease should last at the present demand, in milliseconds.
 const AHEAD: u64 = 1000;
 
-/// Demand is taken to have come up in no less than this time, in milliseconds: of one request nothing follows.
+/// The demand of one request is taken to have come up in no less than this time, in milliseconds: nothing follows from it.
+/// That of several, each of the least cost, in as much less as they are more.
 const LEAST_TIME: u64 = 100;
 
 /// How soon it is asked again whether other nodes gave something back, in milliseconds.
-const RECALLED: u64 = 200;
+pub(super) const RECALLED: u64 = 200;
+
+/// How long requests must be allowed to wait, in milliseconds, if a question is to be put off: so that they hear the answer.
+const LEAST_WAIT_TO_PUT_OFF: u64 = 1000;
 
 /// After how many milliseconds without a request a lease goes back where little is left, and otherwise.
 const IDLE_AND_SCARCE: u64 = 200;
@@ -164,6 +168,23 @@ impl Lease {
         (self.missed, self.need, self.least) = (0, 0, 0);
     }
 
+    /// Until when nothing is asked again, once looking ahead was in vain: before, others had no time to give anything back.
+    fn in_vain_until(&self) -> Option<Monotonic> {
+        let dry = self.dry.filter(|dry| dry.most == 0)?;
+        let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
+        Some(dry.holds.min(self.answered_at.after(RECALLED.min(window / STRICT_PARTS))))
+    }
+
+    /// Whether a request waits for a question that is put later: when the steward looks at what is to be settled.
+    pub(super) fn put_off(&mut self, fleet: Fleet, now: Monotonic) -> bool {
+        let Some(until) = self.in_vain_until() else { return false };
+        if self.asking.is_some() || self.is_at_rest() || now >= until || fleet.wait < LEAST_WAIT_TO_PUT_OFF {
+            return false;
+        }
+        self.asking = Some(Asking { since: now, reminded: until, heard: Heard::Nothing });
+        true
+    }
+
     /// What must not be spent any more, and was not, is as good as what is given back.
     fn give_back_void(&mut self) {
         let kept = self.granted.saturating_sub(self.spent).saturating_sub(self.returned);
@@ -195,6 +216,10 @@ impl Lease {
         if self.hopes() {
             return due.min(self.answered_at.after(RECALLED).since(now));
         }
+        let due = match self.in_vain_until() {
+            Some(until) if self.asking.is_some() || now < until => due.min(until.since(now)),
+            Some(_) | None => due,
+        };
         // All that it has is spent, and the key service knows.
         if self.unspent() == 0 && self.spent == self.spent_before {
             return due;
@@ -219,7 +244,8 @@ impl Lease {
         if demand == 0 {
             return self.need.min(limit);
         }
-        let elapsed = now.since(self.answered_at).clamp(LEAST_TIME, AHEAD);
+        let requests = demand.checked_div(self.least.into()).unwrap_or(1).max(1);
+        let elapsed = now.since(self.answered_at).clamp((LEAST_TIME / requests).max(1), AHEAD);
         let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
         let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / WANTED_PART).max(self.need);
         wanted.min(limit)

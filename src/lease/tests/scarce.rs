@@ -6,7 +6,9 @@ use tollkeeper_contract::lease::{Ask, Lent};
 
 use super::{FLEET, TAKEN, answer, ask, cold, holding, lent, limit, take};
 use crate::{
+    config::Promise,
     lease::{Basis, Fleet, Lease, Patience, Signal, Taking},
+    limiter::Limit,
     time::Monotonic,
 };
 
@@ -181,6 +183,70 @@ fn whoever_holds_something_hears_again_how_much_is_left_and_then_gives_back_what
     assert_eq!(lease.settles_after(Monotonic(414), FRESH), 100, "only just heard");
     let (_, question) = ask(&mut lease, 514);
     assert_eq!((question.returned, question.want), (8, 0));
+}
+
+const PATIENT: Fleet = Fleet { wait: 1000, ..FLEET };
+
+/// A node that asked for more than its one token at 20, in vain.
+fn in_vain(limit: Limit) -> Lease {
+    let mut lease = holding(2);
+    assert_eq!(lease.take(limit, PATIENT, Monotonic(20), 1, Patience::New), (TAKEN, Signal::Ask));
+    let (draft, question) = ask(&mut lease, 20);
+    answer(&mut lease, draft, &Lent { left: 0, ..lent(&question, 2, 0) }, 20, 25);
+    assert_eq!(lease.take(limit, PATIENT, Monotonic(30), 1, Patience::New), (TAKEN, Signal::Silent));
+    lease
+}
+
+#[test]
+fn who_comes_just_after_nothing_was_found_waits_and_is_asked_for_once_others_had_time_to_give_back() {
+    let mut lease = in_vain(limit());
+    let needy = |lease: &mut Lease, now| lease.take(limit(), PATIENT, Monotonic(now), 1, Patience::New);
+    assert_eq!(needy(&mut lease, 30), (Taking::Wait, Signal::Silent));
+    assert_eq!(needy(&mut lease, 224), (Taking::Wait, Signal::Silent));
+    assert_eq!(lease.settles_after(Monotonic(30), FRESH), 195);
+    assert_eq!(lease.settles_after(Monotonic(225), FRESH), 0);
+    let (draft, question) = ask(&mut lease, 225);
+    assert_eq!((question.need, question.least), (1, 1));
+    answer(&mut lease, draft, &Lent { granted: 2, ..nothing_yet(&question) }, 225, 230);
+    let told = Taking::Refused { wait: 4999, basis: Basis::Quota };
+    assert_eq!(needy(&mut lease, 231).0, told, "a crowd has waited for others by now");
+}
+
+#[test]
+fn a_question_that_was_put_off_and_is_lost_is_put_again() {
+    let mut lease = in_vain(limit());
+    let needy = |lease: &mut Lease, now| lease.take(limit(), PATIENT, Monotonic(now), 1, Patience::New);
+    assert_eq!(needy(&mut lease, 40), (Taking::Wait, Signal::Silent));
+    assert!(!lease.has_news(Monotonic(474)));
+    assert!(lease.has_news(Monotonic(475)));
+    assert_eq!(needy(&mut lease, 475), (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn where_nothing_is_to_be_settled_a_question_is_put_at_once_because_nobody_looks_there() {
+    let mut lease = holding(1);
+    assert_eq!(lease.take(limit(), PATIENT, Monotonic(20), 1, Patience::New), (TAKEN, Signal::Ask));
+    let (draft, question) = ask(&mut lease, 20);
+    answer(&mut lease, draft, &Lent { left: 0, ..lent(&question, 1, 0) }, 20, 25);
+    assert!(lease.is_at_rest());
+    assert_eq!(lease.take(limit(), PATIENT, Monotonic(30), 1, Patience::New), (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn who_may_not_wait_for_a_second_is_asked_for_at_once() {
+    let mut lease = in_vain(limit());
+    let hasty = Fleet { wait: 999, ..FLEET };
+    assert_eq!(lease.take(limit(), hasty, Monotonic(40), 1, Patience::New), (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn a_question_is_put_off_for_a_small_part_of_the_window_only() {
+    let short = Limit { promise: Promise::Strict, ..Limit::bucket(300, 2) };
+    let mut lease = in_vain(short);
+    assert_eq!(lease.take(short, PATIENT, Monotonic(39), 1, Patience::New), (Taking::Wait, Signal::Silent));
+    assert_eq!(lease.settles_after(Monotonic(39), FRESH), 1);
+    let mut lease = in_vain(short);
+    assert_eq!(lease.take(short, PATIENT, Monotonic(40), 1, Patience::New), (Taking::Wait, Signal::Ask));
 }
 
 #[test]
