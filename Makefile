@@ -140,10 +140,11 @@ hold: programs $(TOLLKEEPER_TRAPS_WASM) $(TOLLKEEPER_FAULTS) filter envoy ## RUN
 	@$(FIND_ENVOY)
 	$(FIND_VALKEY)
 	$(FIND_POSTGRES_SERVER)
+	$(FIND_POSTGRES)
 	export $(TESTED_WITH) PROBE_INPUTS=$(or $(RUNS),1000000) CANARIES=10000 TIMING_REQUESTS=100000
 	export FAULT_SECONDS=60 FAULT_RELOADS=50 FAULT_STEWARDS=20 FAULT_TRAPS=10 FAULT_CUT_STEP=1 FAULT_SNAPSHOT_CUT_STEP=8 SOAK_SECONDS=60
 	failed=
-	cargo nextest run --workspace --profile hold -E '$(HOLD)' 2>&1 | tee "$(CARGO_TARGET_DIR)/hold.log" || failed=yes
+	"$${with_postgres[@]}" cargo nextest run --workspace --profile hold -E '$(HOLD)' 2>&1 | tee "$(CARGO_TARGET_DIR)/hold.log" || failed=yes
 	python3 -B tools/hold.py "$(CARGO_TARGET_DIR)/hold.log"
 	[ -z "$$failed" ]
 

@@ -31,7 +31,7 @@ const BETWEEN_HOPES: u64 = 10_000;
 pub(super) struct Dry {
     /// Until when that is taken for granted.
     pub(super) holds: Monotonic,
-    /// How many cannot be had, and what clients are told.
+    /// How many cannot be had, and what clients are told. 0: that was asked for nobody.
     pub(super) least: u32,
     pub(super) until: Monotonic,
     /// The same for the most that was asked about since: it takes longer. 0: nobody is told.
@@ -51,8 +51,14 @@ pub(super) enum Heard {
 
 impl Dry {
     /// Nothing was there beyond what is needed: who looks ahead need not ask again soon.
-    pub(super) fn for_looking_ahead(now: Monotonic) -> Self {
-        Self { holds: now.after(HOLDS_FOR), least: 1, until: now, most: 0, until_most: now, crowd: false }
+    pub(super) fn for_looking_ahead(draft: Draft, now: Monotonic) -> Self {
+        let least = draft.need.min(1);
+        Self { holds: now.after(HOLDS_FOR), least, until: now, most: 0, until_most: now, crowd: false }
+    }
+
+    /// Whether no request waited for what was said.
+    pub(super) fn looked_ahead(&self) -> bool {
+        self.least == 0
     }
 }
 
@@ -116,9 +122,10 @@ impl Lease {
     pub(super) fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
         let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
         let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
-        // If it has waited for as long already, because the question was put off, others had the time.
-        let is_early = self.asking.is_some_and(|asking| now.since(asking.since) < RECALLED);
-        let is_first = is_early && (self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES);
+        // While a question was put off, others had the time.
+        let was_put_off =
+            self.asking.is_some_and(|asking| (1..=RECALLED).contains(&asking.reminded.since(asking.since)));
+        let is_first = !was_put_off && (self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES);
         let may_suffice = (is_first || self.hopes()) && u64::from(self.missed) <= lent.held;
         lent.held > 0 && is_short && is_recent && (may_suffice || !self.is_crowd(draft))
     }
@@ -144,7 +151,7 @@ impl Lease {
         let told = Dry { holds, least, until, most: least, until_most: until, crowd: is_crowd };
         if !is_crowd && self.balance(now) >= draft.need.into() {
             // Nobody is told so now. A lone client, whom another node told something better since, is to be asked for.
-            return Dry { most: 0, ..told };
+            return Dry { least: draft.need.min(least), most: 0, ..told };
         }
         match self.dry.filter(|dry| now < dry.holds && dry.least < least && dry.most > 0) {
             Some(dry) => Dry { holds: dry.holds.min(holds), least: dry.least, until: dry.until, ..told },

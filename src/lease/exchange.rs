@@ -4,7 +4,7 @@ use tollkeeper_contract::lease::{self, Ask, Lent};
 
 use crate::{config::Promise, time::Monotonic};
 
-use super::{Asking, Dry, Fleet, Heard, Lease};
+use super::{Asking, Dry, Fleet, Heard, Lease, Patience};
 
 /// At least this part of the limit is asked for: small against the limit, and enough for somebody who sends a few requests.
 const WANTED_PART: u32 = 32;
@@ -13,8 +13,9 @@ const WANTED_PART: u32 = 32;
 const AHEAD: u64 = 1000;
 
 /// The demand of one request is taken to have come up in no less than this time, in milliseconds: nothing follows from it.
-/// That of several, each of the least cost, in as much less as they are more.
+/// That of several in as much less as they are more, up to ten.
 const LEAST_TIME: u64 = 100;
+const MOST_AT_ONCE: u64 = 10;
 
 /// How soon it is asked again whether other nodes gave something back, in milliseconds.
 pub(super) const RECALLED: u64 = 200;
@@ -144,7 +145,9 @@ impl Lease {
         }
         // Never is for costs above the quota, which are not asked for: the quota has changed meanwhile.
         self.dry = match lent.wait_ms {
-            0 if self.granted == granted && self.balance(now) < draft.want.into() => Some(Dry::for_looking_ahead(now)),
+            0 if self.granted == granted && self.balance(now) < draft.want.into() => {
+                Some(Dry::for_looking_ahead(draft, now))
+            }
             0 | u64::MAX => None,
             _ => Some(self.told_to_wait(draft, sent, lent, now)),
         };
@@ -168,17 +171,19 @@ impl Lease {
         (self.missed, self.need, self.least) = (0, 0, 0);
     }
 
-    /// Until when nothing is asked again, once looking ahead was in vain: before, others had no time to give anything back.
+    /// Until when nothing is asked again, once looking ahead was in vain: before, others had no time to give anything back. Not
+    /// where tokens come back sooner, or where that is much of the window.
     fn in_vain_until(&self) -> Option<Monotonic> {
-        let dry = self.dry.filter(|dry| dry.most == 0)?;
+        let (dry, until) = (self.dry.filter(|dry| dry.looked_ahead())?, self.answered_at.after(RECALLED));
         let window = u64::from(self.limit.quota.window().get()).saturating_mul(1000);
-        Some(dry.holds.min(self.answered_at.after(RECALLED.min(window / STRICT_PARTS))))
+        (dry.holds >= until && window / STRICT_PARTS >= RECALLED).then_some(until)
     }
 
     /// Whether a request waits for a question that is put later: when the steward looks at what is to be settled.
-    pub(super) fn put_off(&mut self, fleet: Fleet, now: Monotonic) -> bool {
+    pub(super) fn put_off(&mut self, fleet: Fleet, patience: Patience, now: Monotonic) -> bool {
         let Some(until) = self.in_vain_until() else { return false };
-        if self.asking.is_some() || self.is_at_rest() || now >= until || fleet.wait < LEAST_WAIT_TO_PUT_OFF {
+        let may_wait = patience == Patience::New && fleet.wait >= LEAST_WAIT_TO_PUT_OFF;
+        if !may_wait || self.asking.is_some() || self.is_at_rest() || now >= until {
             return false;
         }
         self.asking = Some(Asking { since: now, reminded: until, heard: Heard::Nothing });
@@ -216,9 +221,10 @@ impl Lease {
         if self.hopes() {
             return due.min(self.answered_at.after(RECALLED).since(now));
         }
-        let due = match self.in_vain_until() {
-            Some(until) if self.asking.is_some() || now < until => due.min(until.since(now)),
-            Some(_) | None => due,
+        let due = match (self.asking, self.in_vain_until()) {
+            (Some(asking), _) => due.min(asking.reminded.since(now)),
+            (None, Some(until)) if now < until => due.min(until.since(now)),
+            (None, Some(_) | None) => due,
         };
         // All that it has is spent, and the key service knows.
         if self.unspent() == 0 && self.spent == self.spent_before {
@@ -244,8 +250,8 @@ impl Lease {
         if demand == 0 {
             return self.need.min(limit);
         }
-        let requests = demand.checked_div(self.least.into()).unwrap_or(1).max(1);
-        let elapsed = now.since(self.answered_at).clamp((LEAST_TIME / requests).max(1), AHEAD);
+        let requests = demand.checked_div(self.least.max(self.need).into()).unwrap_or(1).clamp(1, MOST_AT_ONCE);
+        let elapsed = now.since(self.answered_at).clamp(LEAST_TIME / requests, AHEAD);
         let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
         let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / WANTED_PART).max(self.need);
         wanted.min(limit)

@@ -222,7 +222,7 @@ impl Lease {
             self.missed = self.missed.saturating_add(cost);
         }
         self.need = self.need.max(cost);
-        let signal = if self.put_off(fleet, now) { Signal::Silent } else { self.ask_for(now) };
+        let signal = if self.put_off(fleet, patience, now) { Signal::Silent } else { self.ask_for(now) };
         let (since, heard) = self.asking.map_or((now, Heard::Nothing), |asking| (asking.since, asking.heard));
         let is_over = now.since(since) >= fleet.wait;
         let taking = match (patience, heard) {

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod behaviours;
 mod memory;
+#[cfg(test)]
+mod open;
 mod place;
 mod valkey;
 

@@ -13,7 +13,7 @@ mod import;
 mod kept_records;
 mod keys;
 mod kinds;
-mod leases;
+pub(crate) mod leases;
 mod ledger;
 mod lifecycle;
 mod limits;

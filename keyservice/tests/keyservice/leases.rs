@@ -15,7 +15,7 @@ use crate::{
 
 const NONCE: u64 = u64::MAX;
 
-fn ask(team: &str) -> Ask {
+pub(crate) fn ask(team: &str) -> Ask {
     Ask {
         account: Account::Team(team.into()),
         since: 7,
@@ -35,11 +35,11 @@ fn ask(team: &str) -> Ask {
     }
 }
 
-fn question(asks: Vec<Ask>) -> Question {
+pub(crate) fn question(asks: Vec<Ask>) -> Question {
     Question { node: "edge-1".into(), instance: "default".into(), nonce: NONCE, unanswered_ms: 0, asks }
 }
 
-async fn lent(service: &Service, asks: Vec<Ask>) -> Leases {
+pub(crate) async fn lent(service: &Service, asks: Vec<Ask>) -> Leases {
     answered(service, &question(asks)).await
 }
 
@@ -50,7 +50,7 @@ async fn answered(service: &Service, question: &Question) -> Leases {
 }
 
 /// A service with two teams and an enterprise.
-async fn with_teams() -> Service {
+pub(crate) async fn with_teams() -> Service {
     let service = Service::start().await;
     service.team("acme").await;
     service.team("other").await;

@@ -9,8 +9,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+use tollkeeper_contract::lease::{Account, Ask};
 
 use crate::{
+    behaviours::leases::{ask, lent, question, with_teams},
     harness::{Folder, Service, eventually, program, refusal, serve_in},
     replica::Replica,
 };
@@ -134,4 +136,24 @@ async fn a_service_that_loses_its_server_answers_503_and_recovers_by_itself() {
     assert!(log.contains(&format!("postgres://{}/{name}", line.address)), "{log}");
     assert!(!log.contains("sesame"), "{log}");
     tokio::time::timeout(Duration::from_secs(10), service.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_the_database_hangs_known_teams_are_lent_tokens_and_others_are_told_to_come_later() {
+    let service = with_teams().await;
+    lent(&service, vec![ask("acme")]).await;
+    let mut somebody = service.folder.database.connect().await;
+    sqlx::query("BEGIN").execute(&mut somebody).await.unwrap();
+    sqlx::query("LOCK TABLE teams, enterprises IN ACCESS EXCLUSIVE MODE").execute(&mut somebody).await.unwrap();
+    let leases = lent(&service, vec![Ask { seq: 2, ..ask("acme") }, ask("other")]).await;
+    let teams: Vec<_> = leases.lent.iter().map(|lent| (&lent.account, lent.seq)).collect();
+    assert_eq!(teams, [(&Account::Team("acme".into()), 2)]);
+    let about_other = async || {
+        let sent = service.node(Method::POST, "/node/v1/leases").json(&question(vec![ask("other")]));
+        sent.send().await.unwrap().status()
+    };
+    assert_eq!(about_other().await, StatusCode::SERVICE_UNAVAILABLE);
+    sqlx::query("ROLLBACK").execute(&mut somebody).await.unwrap();
+    eventually("the other team is asked about", async || (about_other().await == StatusCode::OK).then_some(())).await;
+    assert_eq!(lent(&service, vec![Ask { seq: 2, ..ask("other") }]).await.lent.len(), 1);
 }

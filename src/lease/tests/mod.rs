@@ -70,10 +70,8 @@ fn of_one_request_no_great_demand_follows_whatever_it_costs_and_of_several_as_mu
         }
         ask(&mut lease, 10 + requests).1.want
     };
-    assert_eq!(
-        [(1, 1), (1, 4), (2, 1), (2, 4), (5, 1)].map(|(requests, cost)| wanted(requests, cost)),
-        [10, 40, 40, 160, 250]
-    );
+    let demands = [(1, 1), (1, 4), (2, 1), (2, 4), (5, 1)].map(|(requests, cost)| wanted(requests, cost));
+    assert_eq!(demands, [10, 40, 40, 160, 250]);
 }
 
 #[test]
@@ -82,7 +80,7 @@ fn the_first_request_of_a_cold_team_asks_and_all_wait() {
     assert_eq!(take(&mut lease, 10, 1), (Taking::Wait, Signal::Ask));
     assert_eq!(take(&mut lease, 11, 2), (Taking::Wait, Signal::Silent));
     let (draft, question) = ask(&mut lease, 12);
-    assert_eq!((question.need, question.want), (2, 90), "three tokens in a thirtieth of a second are 90 in a second");
+    assert_eq!((question.need, question.want), (2, 30), "three tokens in a tenth of a second are 30 in a second");
     answer(&mut lease, draft, &lent(&question, 3, 0), 12, 15);
     assert_eq!(take(&mut lease, 15, 1), (TAKEN, Signal::Silent));
     assert_eq!(take(&mut lease, 15, 2), (TAKEN, Signal::Ask));

@@ -240,13 +240,51 @@ fn who_may_not_wait_for_a_second_is_asked_for_at_once() {
 }
 
 #[test]
-fn a_question_is_put_off_for_a_small_part_of_the_window_only() {
-    let short = Limit { promise: Promise::Strict, ..Limit::bucket(300, 2) };
-    let mut lease = in_vain(short);
-    assert_eq!(lease.take(short, PATIENT, Monotonic(39), 1, Patience::New), (Taking::Wait, Signal::Silent));
-    assert_eq!(lease.settles_after(Monotonic(39), FRESH), 1);
-    let mut lease = in_vain(short);
-    assert_eq!(lease.take(short, PATIENT, Monotonic(40), 1, Patience::New), (Taking::Wait, Signal::Ask));
+fn of_a_short_window_nothing_is_put_off_because_it_would_be_much_of_it() {
+    let strict = |window| Limit { promise: Promise::Strict, ..Limit::bucket(300, window) };
+    for (window, signal) in [(25, Signal::Ask), (26, Signal::Silent)] {
+        let mut lease = in_vain(strict(window));
+        let needy = lease.take(strict(window), PATIENT, Monotonic(40), 1, Patience::New);
+        assert_eq!(needy, (Taking::Wait, signal), "{window}");
+    }
+}
+
+#[test]
+fn nothing_is_put_off_beyond_the_time_when_tokens_come_back() {
+    for (wait_ms, signal) in [(204, Signal::Ask), (205, Signal::Silent)] {
+        let mut lease = holding(2);
+        let _ = lease.take(limit(), PATIENT, Monotonic(20), 1, Patience::New);
+        let (draft, question) = ask(&mut lease, 20);
+        answer(&mut lease, draft, &Lent { left: 0, ..lent(&question, 2, wait_ms) }, 20, 25);
+        assert_eq!(lease.take(limit(), PATIENT, Monotonic(30), 1, Patience::New).0, TAKEN);
+        assert_eq!(lease.take(limit(), PATIENT, Monotonic(40), 1, Patience::New), (Taking::Wait, signal), "{wait_ms}");
+    }
+}
+
+#[test]
+fn a_request_that_has_waited_already_is_not_put_off() {
+    let mut lease = in_vain(limit());
+    let judged_again = lease.take(limit(), PATIENT, Monotonic(40), 1, Patience::Left);
+    assert_eq!(judged_again, (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn a_question_that_was_put_off_is_due_also_if_the_limit_changes_meanwhile() {
+    let mut lease = in_vain(limit());
+    let _ = lease.take(limit(), PATIENT, Monotonic(40), 1, Patience::New);
+    lease.observe(Limit::bucket(400, 300));
+    assert_eq!(lease.settles_after(Monotonic(100), FRESH), 125);
+}
+
+#[test]
+fn a_crowd_that_waits_for_a_late_answer_may_still_hope_for_what_others_hold() {
+    let mut lease = cold();
+    for _ in 0..2 {
+        let _ = lease.take(limit(), PATIENT, Monotonic(10), 1, Patience::New);
+    }
+    let (draft, question) = ask(&mut lease, 10);
+    answer(&mut lease, draft, &nothing_yet(&question), 10, 259);
+    assert_eq!(lease.take(limit(), PATIENT, Monotonic(260), 1, Patience::Left).0, Taking::Wait);
 }
 
 #[test]
