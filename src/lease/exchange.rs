@@ -251,7 +251,7 @@ impl Lease {
             return self.need.min(limit);
         }
         let requests = demand.checked_div(self.least.max(self.need).into()).unwrap_or(1).clamp(1, MOST_AT_ONCE);
-        let elapsed = now.since(self.answered_at).clamp(LEAST_TIME / requests, AHEAD);
+        let elapsed = now.since(self.answered_at).clamp(LEAST_TIME.checked_div(requests).unwrap_or(LEAST_TIME), AHEAD);
         let expected = demand.saturating_mul(AHEAD).checked_div(elapsed).unwrap_or(demand);
         let wanted = u32::try_from(expected).unwrap_or(u32::MAX).max(limit / WANTED_PART).max(self.need);
         wanted.min(limit)
