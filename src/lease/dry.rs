@@ -122,10 +122,11 @@ impl Lease {
     pub(super) fn may_hope(&self, draft: Draft, lent: &Lent, now: Monotonic) -> bool {
         let is_short = draft.need > 0 && self.balance(now) < draft.need.into();
         let is_recent = self.asking.is_some_and(|asking| now.since(asking.since) < HOLDS_FOR);
-        // While a question was put off, others had the time.
+        // While a question was put off, others used most of what they had, or gave it back.
         let was_put_off =
             self.asking.is_some_and(|asking| (1..=RECALLED).contains(&asking.reminded.since(asking.since)));
-        let is_first = !was_put_off && (self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES);
+        let is_plenty = !was_put_off || u64::from(self.missed) <= lent.held / 2;
+        let is_first = is_plenty && (self.hoped_at.0 == 0 || now.since(self.hoped_at) >= BETWEEN_HOPES);
         let may_suffice = (is_first || self.hopes()) && u64::from(self.missed) <= lent.held;
         lent.held > 0 && is_short && is_recent && (may_suffice || !self.is_crowd(draft))
     }

@@ -183,7 +183,8 @@ impl Lease {
     pub(super) fn put_off(&mut self, fleet: Fleet, patience: Patience, now: Monotonic) -> bool {
         let Some(until) = self.in_vain_until() else { return false };
         let may_wait = patience == Patience::New && fleet.wait >= LEAST_WAIT_TO_PUT_OFF;
-        if !may_wait || self.asking.is_some() || self.is_at_rest() || now >= until {
+        let is_alone = fleet.nodes.is_some_and(|nodes| nodes.get() == 1);
+        if !may_wait || is_alone || self.asking.is_some() || self.is_at_rest() || now >= until {
             return false;
         }
         self.asking = Some(Asking { since: now, reminded: until, heard: Heard::Nothing });

@@ -145,9 +145,10 @@ async fn while_the_database_hangs_known_teams_are_lent_tokens_and_others_are_tol
     let mut somebody = service.folder.database.connect().await;
     sqlx::query("BEGIN").execute(&mut somebody).await.unwrap();
     sqlx::query("LOCK TABLE teams, enterprises IN ACCESS EXCLUSIVE MODE").execute(&mut somebody).await.unwrap();
-    let leases = lent(&service, vec![Ask { seq: 2, ..ask("acme") }, ask("other")]).await;
-    let teams: Vec<_> = leases.lent.iter().map(|lent| (&lent.account, lent.seq)).collect();
-    assert_eq!(teams, [(&Account::Team("acme".into()), 2)]);
+    let spent = Ask { seq: 2, granted: 10, spent: 10, ..ask("acme") };
+    let leases = lent(&service, vec![spent, ask("other")]).await;
+    let teams: Vec<_> = leases.lent.iter().map(|lent| (&lent.account, lent.seq, lent.granted)).collect();
+    assert_eq!(teams, [(&Account::Team("acme".into()), 2, 20)]);
     let about_other = async || {
         let sent = service.node(Method::POST, "/node/v1/leases").json(&question(vec![ask("other")]));
         sent.send().await.unwrap().status()

@@ -233,6 +233,26 @@ fn where_nothing_is_to_be_settled_a_question_is_put_at_once_because_nobody_looks
 }
 
 #[test]
+fn a_lone_node_asks_at_once_because_nobody_could_give_anything_back() {
+    let mut lease = in_vain(limit());
+    let alone = Fleet { nodes: NonZeroU32::new(1), ..PATIENT };
+    assert_eq!(lease.take(limit(), alone, Monotonic(40), 1, Patience::New), (Taking::Wait, Signal::Ask));
+}
+
+#[test]
+fn a_crowd_whose_question_was_put_off_hopes_where_others_hold_twice_what_it_needs() {
+    for (held, taking) in [(3, Taking::Refused { wait: 4999, basis: Basis::Quota }), (4, Taking::Wait)] {
+        let mut lease = in_vain(limit());
+        for _ in 0..2 {
+            let _ = lease.take(limit(), PATIENT, Monotonic(40), 1, Patience::New);
+        }
+        let (draft, question) = ask(&mut lease, 225);
+        answer(&mut lease, draft, &Lent { granted: 2, held, ..nothing_yet(&question) }, 225, 230);
+        assert_eq!(lease.take(limit(), PATIENT, Monotonic(231), 1, Patience::Left).0, taking, "{held}");
+    }
+}
+
+#[test]
 fn who_may_not_wait_for_a_second_is_asked_for_at_once() {
     let mut lease = in_vain(limit());
     let hasty = Fleet { wait: 999, ..FLEET };
