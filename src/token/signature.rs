@@ -8,7 +8,7 @@ use jwt_simple::prelude::{
     VerificationOptions,
 };
 use sha2::Sha256;
-use tollkeeper_contract::{TokenMaterial, token};
+use tollkeeper_contract::TokenMaterial;
 
 use crate::refusal::Fault;
 
@@ -102,7 +102,6 @@ fn signature_only() -> VerificationOptions {
         artificial_time: Some(UnixTimeStamp::from_secs(0)),
         time_tolerance: None,
         accept_future: true,
-        max_token_length: Some(token::MAX_LENGTH),
         ..VerificationOptions::default()
     }
 }

@@ -120,8 +120,12 @@ impl Scene {
     }
 
     fn verify_with(&self, token: &str, now: u64, host: &dyn Signatures) -> Result<Rc<Verified>, Refusal> {
+        self.verifier(host).verify(token.as_bytes().into(), &self.table(), now)
+    }
+
+    fn verifier<'a>(&'a self, host: &'a dyn Signatures) -> Verifier<'a> {
         let Self { config, secret, cache, .. } = self;
-        Verifier { settings: &config.tokens, secret, host, cache }.verify(token.as_bytes().into(), &self.table(), now)
+        Verifier { settings: &config.tokens, secret, host, cache }
     }
 
     #[track_caller]

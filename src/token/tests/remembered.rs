@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tollkeeper_contract::{TokenMaterial, token::Claims};
 
 use super::{Counting, HEADER, NOW, SALT, Scene, claims};
-use crate::refusal::Denial;
+use crate::{refusal::Denial, token::NoSignatures};
 
 #[test]
 fn a_signature_is_verified_once() {
@@ -61,6 +61,19 @@ fn tokens_of_many_keys_in_turn_are_told_apart() {
             scene.refuses(&signed((number + 1) % 9), Denial::UnknownToken);
         }
     }
+}
+
+#[test]
+fn the_header_of_a_token_is_known_once_one_was_good_and_no_other_is() {
+    let scene = Scene::new();
+    let knows = |header: &str| scene.verifier(&NoSignatures).knows_header(URL_SAFE_NO_PAD.encode(header).as_bytes());
+    assert!(!knows(HEADER), "nothing was seen yet");
+    let foreign = scene.token(&Claims { issuer: "other".into(), ..claims() });
+    scene.refuses(&foreign, Denial::UnknownToken);
+    assert!(!knows(HEADER), "what was refused");
+    scene.takes(&scene.token(&claims()));
+    assert!(knows(HEADER));
+    assert!(!knows(&HEADER.replace("hs", "ed")), "another key's");
 }
 
 #[test]
