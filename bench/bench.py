@@ -8,11 +8,10 @@ import argparse
 import contextlib
 import secrets
 import signal
-import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 import host_calls
 import instructions
@@ -82,7 +81,7 @@ def main() -> None:
         if not (arguments.quick and found.instructions):
             found.rounds = bench.rounds(steady, arguments.rounds, arguments.requests, counted)
         if not arguments.quick:
-            found.latencies = bench.latencies(steady, arguments.rate)
+            found.latencies = bench.latencies(steady, arguments.rate, arguments.latency_rounds)
             found.calls = bench.host_calls({name: one for name, one in steady.items() if name.startswith("tollkeeper")})
     print(report.table(found))
     if arguments.results:
@@ -102,6 +101,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=5000, help="per variant and round")
     parser.add_argument("--counted", type=int, default=500, help="requests per variant when instructions are counted")
     parser.add_argument("--rate", type=int, default=500, help="requests per second when latencies are measured")
+    parser.add_argument("--latency-rounds", type=int, default=31, help="of a second for each variant")
     parser.add_argument("--results", type=Path, help="the folder for results.json and RESULTS.md")
     return parser.parse_args()
 
@@ -219,12 +219,10 @@ class Bench:
         for name in sorted({variant.filters for variant in variants.values()} - self.envoys.keys()):
             self.start(name)
         self.each_warm(variants)
-        measured, names = [], list(variants)
-        for number in range(rounds):
-            # Everybody is first and last in turn.
-            turned = names[number % len(names):] + names[: number % len(names)]
-            measured.append({name: self.cost(variants[name], requests, counted) for name in turned})
-            print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        measured = []
+        for names in in_turn(variants, rounds):
+            measured.append({name: self.cost(variants[name], requests, counted) for name in names})
+            print(f"round {len(measured)} of {rounds}", file=sys.stderr, flush=True)
         return measured
 
     def each_warm(self, variants: dict) -> None:
@@ -239,15 +237,20 @@ class Bench:
             pids.append({"http": self.authorization, "grpc": self.grpc}[asked].pid)
         return self.load.costs(self.target(variant), requests, pids, counted)
 
-    def latencies(self, variants: dict, rate: int) -> dict:
-        taken = {name: [] for name in variants}
-        for _ in range(3):
-            for name, variant in variants.items():
-                taken[name].append(self.load.latencies(self.target(variant), rate, 4))
-        return {
-            name: {which: statistics.median(one[which] for one in each) for which in ("p50", "p99")}
-            for name, each in taken.items()
-        }
+    def latencies(self, variants: dict, rate: int, rounds: int) -> "list[dict]":
+        """Short rounds, because what a machine does besides changes within seconds."""
+        taken = []
+        for names in in_turn(variants, rounds):
+            taken.append({name: self.load.latencies(self.target(variants[name]), rate, 1) for name in names})
+            print(f"round {len(taken)} of {rounds}: latencies", file=sys.stderr, flush=True)
+        return taken
+
+
+def in_turn(variants: dict, rounds: int) -> "Iterator[list[str]]":
+    """The names of each round: everybody is first and last in turn."""
+    names = list(variants)
+    for number in range(rounds):
+        yield names[number % len(names):] + names[: number % len(names)]
 
 
 def headers(service: KeyService, foreign_key: str, jwk: bytes) -> "dict[str, dict[str, str]]":

@@ -22,7 +22,8 @@ class Found:
     # Of Envoy, and of the server that it asks, where valgrind counted.
     instructions: "dict[str, list[float]]" = field(default_factory=dict)
     rounds: "list[dict]" = field(default_factory=list)
-    latencies: "dict[str, dict[str, float]]" = field(default_factory=dict)
+    # Per round and variant, in milliseconds.
+    latencies: "list[dict[str, dict[str, float]]]" = field(default_factory=list)
     calls: "dict[str, dict[str, float]]" = field(default_factory=dict)
 
 
@@ -71,16 +72,23 @@ COLUMNS = {
 def table(found: Found) -> str:
     said = summary(found)
     columns = {title: key for title, key in COLUMNS.items() if any(key[0] in one for one in said.values())}
-    titles = [*columns, *(["added p50 µs", "added p99 µs"] if found.latencies else [])]
+    late = found.latencies[0] if found.latencies else {}
+    titles = [*columns, *(["added p50 µs", "added p99 µs"] if late else [])]
     rows = {}
     for name, one in said.items():
         rows[name] = [shown(one.get(key), digits) for key, digits in columns.values()]
-        if name in found.latencies:
-            mine, bare = found.latencies[name], found.latencies["bare"]
-            rows[name] += [f"{(mine[which] - bare[which]) * 1000:.0f}" for which in ("p50", "p99")]
-        else:
-            rows[name] += [""] * (len(titles) - len(rows[name]))
+        rows[name] += [shown(added_us(found, name, which) if name in late else None, 0) for which in PERCENTILES if late]
     return markdown("variant", titles, rows)
+
+
+PERCENTILES = ("p50", "p99")
+
+
+def added_us(found: Found, name: str, which: str) -> dict:
+    """What is later than without a filter within the same round: the median, and between what half of the rounds lie."""
+    differences = [(one[name][which] - one["bare"][which]) * 1000 for one in found.latencies]
+    low, median, high = statistics.quantiles(differences, n=4)
+    return {"median": median, "min": low, "max": high}
 
 
 def calls_table(calls: "dict[str, dict[str, float]]") -> str:
@@ -120,8 +128,7 @@ def against_a_call(found: Found) -> str:
     ours, theirs = said["tollkeeper_key"], said["ext_authz"]
     added = "instruction_ratio" if "instruction_ratio" in ours else "cpu_ratio"
     cost = (ours[added]["median"] - 1) / (theirs[f"{added}_with_server"]["median"] - 1)
-    bare = found.latencies["bare"]["p50"]
-    late = (found.latencies["tollkeeper_key"]["p50"] - bare) / (found.latencies["ext_authz"]["p50"] - bare)
+    late = added_us(found, "tollkeeper_key", "p50")["median"] / added_us(found, "ext_authz", "p50")["median"]
     unit = "instructions" if added == "instruction_ratio" else "CPU time"
     return f"{cost:.2f} of the {unit} and {late:.2f} of the latency (p50)"
 
@@ -151,6 +158,7 @@ def write(arguments: argparse.Namespace, found: Found) -> None:
         "rounds": len(found.rounds),
         "requests_per_round": arguments.requests,
         "latency_rate": arguments.rate,
+        "latency_rounds": len(found.latencies),
     }
     said = summary(found)
     everything = {"about": about, "summary": said, **asdict(found)}

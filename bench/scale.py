@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import datetime
 import json
+import os
 import random
 import statistics
 import tempfile
@@ -73,19 +74,35 @@ class Scale:
             with Probes(envoy.port, text(1)) as probes, Probes(self.upstream.port, "") as control:
                 self.wait_for(envoy, self.made - 1)
                 synced = time.monotonic()
-            return {
+            row = {
                 "start_seconds": synced - began,
                 "sync_seconds": synced - listens,
                 "service_cpu_seconds": cpu_seconds(self.service.pid) - busy,
                 "envoy_cpu_seconds": cpu_seconds(envoy.pid),
                 "memory_mb": memory_mb(envoy.pid),
-                "probes": len(probes.taken),
-                "stalls": probes.stalls(),
-                "control_stalls": control.stalls(),
-                "slowest_ms": probes.slowest_ms(),
-                "control_slowest_ms": control.slowest_ms(),
                 "changes_seconds": self.changes(envoy),
-            } | self.revocations(envoy)
+            } | stalls(probes, control) | self.revocations(envoy)
+        return row | self.apart(workers)
+
+    def apart(self, workers: int) -> dict:
+        """A first sync while workers, upstream and prober have a core of their own: whatever stalls them is no lack of cores."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            return {}
+        asked, others = {cores[0]}, set(cores[1:])
+        with contextlib.ExitStack() as given_back:
+            for pid in (os.getpid(), self.service.pid, self.upstream.pid):
+                given_back.callback(keep_to, set(cores), pid)
+            keep_to(others, self.service.pid)
+            keep_to(asked, self.upstream.pid)
+            # Whoever is started stays where it was started from.
+            keep_to(others, os.getpid())
+            with self.envoy([self.program], f"apart-{workers}", workers) as envoy:
+                keep_to(asked, envoy.pid, "wrk:")
+                keep_to(asked, os.getpid())
+                with Probes(envoy.port, text(1)) as probes, Probes(self.upstream.port, "") as control:
+                    self.wait_for(envoy, self.made - 1)
+        return {f"apart_{name}": count for name, count in stalls(probes, control).items()}
 
     def wait_for(self, envoy: Envoy, number: int) -> None:
         until(f"key {number} is there", None, None, lambda: status(envoy, number) == 200)
@@ -135,6 +152,23 @@ class Scale:
             return counter.count(send) / COUNTED_REQUESTS / 1000
 
 
+def keep_to(cores: "set[int]", pid: int, beginning: str = "") -> None:
+    """Keeps the threads of a process whose names begin like this to these cores."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().startswith(beginning):
+            os.sched_setaffinity(int(task.name), cores)
+
+
+def stalls(probes: Probes, control: Probes) -> dict:
+    return {
+        "probes": len(probes.taken),
+        "stalls": probes.stalls(),
+        "control_stalls": control.stalls(),
+        "slowest_ms": probes.slowest_ms(),
+        "control_slowest_ms": control.slowest_ms(),
+    }
+
+
 def status(envoy: Envoy, number: int) -> int:
     with Connection(envoy.port) as connection:
         return connection.status(text(number))
@@ -157,6 +191,11 @@ COLUMNS = {
     "control_stalls": "control: over 5 ms",
     "slowest_ms": "slowest probe, ms",
     "control_slowest_ms": "control: slowest, ms",
+    "apart_probes": "with a core of their own: probes",
+    "apart_stalls": "of them over 5 ms ",
+    "apart_control_stalls": "control: over 5 ms ",
+    "apart_slowest_ms": "slowest probe, ms ",
+    "apart_control_slowest_ms": "control: slowest, ms ",
     "instructions": "instructions per request, thousands",
     "changes_seconds": "1,000 changes, s",
     "revocation_p50_ms": "revocation p50, ms",
@@ -166,6 +205,7 @@ TARGETS = {
     "sync_seconds": "10",
     "memory_mb": "200",
     "stalls": "0",
+    "apart_stalls": "0",
     "instructions": "1.10 times that at 1,000 keys",
     "changes_seconds": "1",
     "revocation_p99_ms": "250",
@@ -175,7 +215,7 @@ TARGETS = {
 def table(rows: "list[dict]") -> str:
     """A column for each row, because there is more to say of each than a page is wide."""
     titles = ["target, at most", *(f"{row['keys']:,} keys, {row['workers']} workers" for row in rows)]
-    lines = {title: [TARGETS.get(name, ""), *(shown(row[name]) for row in rows)] for name, title in COLUMNS.items()}
+    lines = {title: [TARGETS.get(name, ""), *(shown(row.get(name)) for row in rows)] for name, title in COLUMNS.items()}
     return markdown("", titles, lines)
 
 
