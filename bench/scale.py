@@ -33,9 +33,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="scale-") as folder, contextlib.ExitStack() as running:
             scale = Scale(arguments, running, Path(folder), keys)
             cost = scale.instructions() if instructions.is_possible() else None
+            shared = []
             for workers in arguments.workers:
-                rows.append({"keys": keys, "workers": workers, "instructions": cost} | scale.measured(workers))
-                print(json.dumps(rows[-1]), flush=True)
+                shared.append({"keys": keys, "workers": workers, "instructions": cost} | scale.measured(workers))
+                print(json.dumps(shared[-1]), flush=True)
+            rows += [row | scale.apart(row["workers"]) for row in shared]
     print(table(rows))
     if arguments.results:
         write(arguments.results, rows)
@@ -74,7 +76,7 @@ class Scale:
             with Probes(envoy.port, text(1)) as probes, Probes(self.upstream.port, "") as control:
                 self.wait_for(envoy, self.made - 1)
                 synced = time.monotonic()
-            row = {
+            return {
                 "start_seconds": synced - began,
                 "sync_seconds": synced - listens,
                 "service_cpu_seconds": cpu_seconds(self.service.pid) - busy,
@@ -82,18 +84,20 @@ class Scale:
                 "memory_mb": memory_mb(envoy.pid),
                 "changes_seconds": self.changes(envoy),
             } | stalls(probes, control) | self.revocations(envoy)
-        return row | self.apart(workers)
 
     def apart(self, workers: int) -> dict:
-        """A first sync while workers, upstream and prober have a core of their own: whatever stalls them is no lack of cores."""
+        """A first sync while nothing that takes part in it is without a core, for as far as two go: the last that is measured."""
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
             return {}
         asked, others = {cores[0]}, set(cores[1:])
         with contextlib.ExitStack() as given_back:
-            for pid in (os.getpid(), self.service.pid, self.upstream.pid):
+            for pid in (os.getpid(), self.upstream.pid):
                 given_back.callback(keep_to, set(cores), pid)
             keep_to(others, self.service.pid)
+            # Envoy's main thread is not interrupted while it has the lock of shared data. Not everybody may take this back.
+            for thread in threads(self.service.pid):
+                os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
             keep_to(asked, self.upstream.pid)
             # Whoever is started stays where it was started from.
             keep_to(others, os.getpid())
@@ -154,9 +158,13 @@ class Scale:
 
 def keep_to(cores: "set[int]", pid: int, beginning: str = "") -> None:
     """Keeps the threads of a process whose names begin like this to these cores."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        if (task / "comm").read_text().startswith(beginning):
-            os.sched_setaffinity(int(task.name), cores)
+    for thread in threads(pid, beginning):
+        os.sched_setaffinity(thread, cores)
+
+
+def threads(pid: int, beginning: str = "") -> "list[int]":
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(task.name) for task in tasks if (task / "comm").read_text().startswith(beginning)]
 
 
 def stalls(probes: Probes, control: Probes) -> dict:
